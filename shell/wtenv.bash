@@ -1,0 +1,409 @@
+# wtenv for bash, from 3.2 on. Sourcing it twice changes nothing.
+#
+# Rules kept throughout, each for a reason:
+#   \builtin NAME     the user may have aliases or functions of any name
+#   test, # and %     not [[ == ]], case or ${x/y}: those obey nocasematch
+#   __wtenv_ names    locals too: a plain local would hide the user's variable of that name
+#   "${x-}", || and if everywhere: the user may have set -eu
+#   no IFS, no glob, no trap, no subshell on the way of an unchanged prompt
+
+# --- apply and undo: also given out alone, by `wtenv export bash` -------------------------------------
+
+# The attribute letters of variable $1, which is set, in __wtenv_flags.
+if [[ ${BASH_VERSINFO[0]} -ge 5 || ${BASH_VERSINFO[0]}${BASH_VERSINFO[1]} -eq 44 ]]; then
+	\builtin eval '__wtenv_attributes() { __wtenv_flags=${!1@a}; }'
+else
+	__wtenv_attributes() {
+		__wtenv_flags=$(\builtin declare -p "$1" 2>/dev/null)
+		__wtenv_flags=${__wtenv_flags#declare -}
+		__wtenv_flags=${__wtenv_flags%% *}
+	}
+fi
+
+# Remember variable $1 as it is, in the exported state. Fails for one that can't be set without
+# surprises: an array, an integer (its value would be evaluated), a read-only one.
+__wtenv_remember() {
+	if [[ -n ${!1+x} ]]; then
+		__wtenv_attributes "$1"
+		if \builtin test "${__wtenv_flags//[aAilnru]/}" != "$__wtenv_flags"; then
+			__wtenv_refused="$__wtenv_refused $1"
+			\builtin return 1
+		fi
+		if \builtin test "${__wtenv_flags#*x}" = "$__wtenv_flags"; then
+			__wtenv_plain="$__wtenv_plain$1 "
+		fi
+		\builtin export "WTENV_OLD_$1_=${!1}"
+	fi
+}
+
+# Set variable $1 to $2 and note it as ours; $3 is ":" for a list.
+__wtenv_put() {
+	__wtenv_remember "$1" || \builtin return 0
+	if \builtin export "$1=$2" 2>/dev/null; then
+		\builtin export "WTENV_NEW_$1_=${!1}"
+		__wtenv_vars="$__wtenv_vars $1${3-}"
+	else # read-only, but unset
+		__wtenv_refused="$__wtenv_refused $1"
+	fi
+}
+
+# Enter: ROOT ID PREFIX NAME MODIFIER PROMPT, then any number of
+#   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
+# where each name comes once (f and b of the same list may follow each other).
+__wtenv_apply() {
+	\builtin local __wtenv_vars= __wtenv_refused= __wtenv_flags= __wtenv_cut= __wtenv_level=${CONDA_SHLVL-}
+	\builtin local __wtenv_id=$2 __wtenv_at=$1 __wtenv_old __wtenv_modifier=${CONDA_PROMPT_MODIFIER-}
+	__wtenv_plain=' '
+	if [[ -n $3 ]]; then # conda's own stack, one level up
+		if [[ -z $__wtenv_level || -n ${__wtenv_level//[0123456789]/} || ${#__wtenv_level} -gt 3 || -z ${CONDA_PREFIX-} ]]; then
+			__wtenv_level=0
+		fi
+		__wtenv_level=$((10#$__wtenv_level))
+		if \builtin test "$__wtenv_level" = 0; then
+			__wtenv_put CONDA_SHLVL 1
+		else
+			__wtenv_cut=$CONDA_PREFIX/bin
+			if \builtin test "$CONDA_PREFIX" != "$3"; then # else conda re-activates in place
+				__wtenv_put "CONDA_PREFIX_$__wtenv_level" "$CONDA_PREFIX"
+				__wtenv_put CONDA_SHLVL "$((__wtenv_level + 1))"
+			fi
+		fi
+		__wtenv_put CONDA_PREFIX "$3"
+		__wtenv_put CONDA_DEFAULT_ENV "$4"
+		__wtenv_put CONDA_PROMPT_MODIFIER "$5"
+	fi
+	__wtenv_show "${3:+$__wtenv_modifier}" "$5" "$6"
+	\builtin shift 6
+	while \builtin test $# -ge 3; do
+		__wtenv_old=${!2-}
+		if [[ -n $__wtenv_cut ]] && \builtin test "$2" = PATH; then
+			__wtenv_old=:$__wtenv_old:
+			if \builtin test "${__wtenv_old#*":$__wtenv_cut:"}" != "$__wtenv_old"; then
+				__wtenv_old=${__wtenv_old%%":$__wtenv_cut:"*}:${__wtenv_old#*":$__wtenv_cut:"}
+			fi
+			__wtenv_old=${__wtenv_old#:}
+			__wtenv_old=${__wtenv_old%:}
+			__wtenv_cut=
+		fi
+		if \builtin test "$1" = s; then
+			__wtenv_put "$2" "$3"
+		elif \builtin test "$1" = S; then
+			__wtenv_put "$2" "$3" :
+		elif \builtin test "$1" = f; then # an empty list has no entries: no ":" that would mean "here"
+			__wtenv_put "$2" "$3${__wtenv_old:+:$__wtenv_old}" :
+		elif \builtin test "$1" = b && \builtin test "${__wtenv_vars% "$2":}" != "$__wtenv_vars"; then
+			\builtin export "$2=$__wtenv_old:$3"
+			\builtin export "WTENV_NEW_$2_=${!2}"
+		elif \builtin test "$1" = b; then
+			__wtenv_put "$2" "${__wtenv_old:+$__wtenv_old:}$3" :
+		elif \builtin test "$1" = u && __wtenv_remember "$2"; then
+			if \builtin unset -v "$2" 2>/dev/null; then
+				__wtenv_vars="$__wtenv_vars $2"
+			else
+				__wtenv_refused="$__wtenv_refused $2"
+			fi
+		fi
+		\builtin shift 3
+	done
+	\builtin export WTENV_ROOT="$__wtenv_at" WTENV_ID="$__wtenv_id" WTENV_VARS="${__wtenv_vars# }"
+	if [[ -n $__wtenv_refused ]]; then
+		\builtin printf 'wtenv: left as they are, read-only or of a special type in this shell:%s\n' "$__wtenv_refused" >&2 || :
+	fi
+	\builtin return 0
+}
+
+# The prompt: conda's "(base) " in PS1 becomes ours ($1 to $2), or ours is put before it if $3 says so.
+__wtenv_show() {
+	__wtenv_ps1=
+	if [[ -z ${PS1+x} ]]; then
+		\builtin return 0
+	elif \builtin test -n "$1" && \builtin test "${PS1#*"$1"}" != "$PS1"; then
+		__wtenv_ps1_old=$PS1
+		PS1=${PS1%%"$1"*}$2${PS1#*"$1"}
+	elif [[ -n $3 ]]; then
+		__wtenv_ps1_old=$PS1
+		PS1=$3$PS1
+	else
+		\builtin return 0
+	fi
+	__wtenv_ps1=$PS1
+}
+
+# Leave: take our changes back by value, keep the user's.
+__wtenv_leave() {
+	\builtin local __wtenv_rest="${WTENV_VARS-} " __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_now
+	\builtin local __wtenv_moved= __wtenv_keep=' ' __wtenv_level __wtenv_next
+	if [[ -z ${WTENV_VARS+x}${WTENV_ROOT+x} ]]; then
+		\builtin return 0
+	fi
+	if [[ -n ${__wtenv_ps1-} ]] && \builtin test "${PS1-}" = "$__wtenv_ps1"; then
+		PS1=$__wtenv_ps1_old
+	fi
+	__wtenv_ps1=
+	if [[ -n ${WTENV_NEW_CONDA_PREFIX_-} ]] && \builtin test "${CONDA_PREFIX-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
+		__wtenv_moved=1 # the user has activated or deactivated a conda environment inside
+		__wtenv_unstack
+	fi
+	while [[ -n $__wtenv_rest ]]; do
+		__wtenv_item=${__wtenv_rest%% *}
+		__wtenv_rest=${__wtenv_rest#* }
+		__wtenv_name=${__wtenv_item%:}
+		if [[ -z $__wtenv_name || -n ${__wtenv_name//[A-Za-z0-9_]/} ]] ||
+			\builtin test "${__wtenv_name#[0-9]}${__wtenv_keep#* "$__wtenv_name" }" != "$__wtenv_name$__wtenv_keep"; then
+			\builtin continue
+		fi
+		__wtenv_old=WTENV_OLD_${__wtenv_name}_
+		__wtenv_new=WTENV_NEW_${__wtenv_name}_
+		__wtenv_now=${!__wtenv_name-}
+		if \builtin test "${!__wtenv_name+x}$__wtenv_now" = "${!__wtenv_new+x}${!__wtenv_new-}"; then
+			if [[ -n ${!__wtenv_old+x} ]]; then
+				__wtenv_restore "$__wtenv_name" "${!__wtenv_old}"
+			else
+				\builtin unset -v "$__wtenv_name" 2>/dev/null || :
+			fi
+		elif [[ -n ${!__wtenv_name+x} ]] && \builtin test "$__wtenv_item" != "$__wtenv_name"; then
+			if [[ -z $__wtenv_moved ]] || \builtin test "$__wtenv_name" != PATH; then
+				__wtenv_merge "$__wtenv_now" "${!__wtenv_new-}" "${!__wtenv_old-}" 1
+			else # conda itself has put its entry back, or another one in its place
+				__wtenv_merge "$__wtenv_now" "${!__wtenv_new-}" "${!__wtenv_old-}" ''
+			fi
+			if [[ -n $__wtenv_merged${!__wtenv_old+x} ]]; then
+				__wtenv_restore "$__wtenv_name" "$__wtenv_merged"
+			else
+				\builtin unset -v "$__wtenv_name" 2>/dev/null || :
+			fi
+		fi
+	done
+	for __wtenv_name in "${!WTENV_OLD_@}" "${!WTENV_NEW_@}"; do
+		\builtin unset -v "$__wtenv_name" || :
+	done
+	\builtin unset -v WTENV_ROOT WTENV_ID WTENV_VARS || :
+}
+
+__wtenv_restore() {
+	\builtin export "$1=$2" 2>/dev/null || \builtin return 0
+	if \builtin test "${__wtenv_plain-}" != "${__wtenv_plain#* "$1" }"; then
+		\builtin export -n "$1" # it was a shell variable, not in the environment
+	fi
+}
+
+# Take our level out of conda's stack where the user has activated another environment on top of it.
+__wtenv_unstack() {
+	__wtenv_level=${WTENV_NEW_CONDA_SHLVL_-}
+	if [[ -z $__wtenv_level || -n ${__wtenv_level//[0123456789]/} || ${#__wtenv_level} -gt 3 ]] ||
+		[[ -z ${CONDA_SHLVL-} || -n ${CONDA_SHLVL//[0123456789]/} || ${#CONDA_SHLVL} -gt 3 ]]; then
+		\builtin return 0
+	fi
+	__wtenv_name=CONDA_PREFIX_$__wtenv_level
+	if [[ $CONDA_SHLVL -le $__wtenv_level ]] || \builtin test "${!__wtenv_name-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
+		\builtin return 0
+	fi
+	__wtenv_keep=" CONDA_SHLVL CONDA_PREFIX_$((__wtenv_level - 1)) "
+	while [[ $__wtenv_level -lt $((CONDA_SHLVL - 1)) ]]; do
+		__wtenv_next=CONDA_PREFIX_$((__wtenv_level + 1))
+		\builtin export "CONDA_PREFIX_$__wtenv_level=${!__wtenv_next-}"
+		__wtenv_level=$((__wtenv_level + 1))
+	done
+	\builtin unset -v "CONDA_PREFIX_$__wtenv_level"
+	\builtin export CONDA_SHLVL="$__wtenv_level"
+}
+
+# __wtenv_merged: the list $1 with the changes from $3 to $2 taken back; $4: put back what we took out.
+__wtenv_merge() {
+	\builtin local __wtenv_now=:${1:+$1:} __wtenv_left=:${3:+$3:} __wtenv_todo=${2:+$2:} __wtenv_e __wtenv_after
+	while [[ -n $__wtenv_todo ]]; do # what we added goes
+		__wtenv_e=:${__wtenv_todo%%:*}:
+		__wtenv_todo=${__wtenv_todo#*:}
+		if \builtin test "${__wtenv_left#*"$__wtenv_e"}" != "$__wtenv_left"; then
+			__wtenv_left=${__wtenv_left%%"$__wtenv_e"*}:${__wtenv_left#*"$__wtenv_e"}
+		elif \builtin test "${__wtenv_now#*"$__wtenv_e"}" != "$__wtenv_now"; then
+			__wtenv_now=${__wtenv_now%%"$__wtenv_e"*}:${__wtenv_now#*"$__wtenv_e"}
+		fi
+	done
+	__wtenv_todo=${__wtenv_left#:}
+	while [[ -n $__wtenv_todo && -n $4 ]]; do # what we took out comes back, before its old successor
+		__wtenv_e=:${__wtenv_todo%%:*}:
+		__wtenv_todo=${__wtenv_todo#*:}
+		if \builtin test "${__wtenv_now#*"$__wtenv_e"}" != "$__wtenv_now"; then
+			\builtin continue
+		fi
+		__wtenv_after=:$3:
+		__wtenv_after=${__wtenv_after#*"$__wtenv_e"}
+		while [[ -n $__wtenv_after ]] && \builtin test "${__wtenv_now#*":${__wtenv_after%%:*}:"}" = "$__wtenv_now"; do
+			__wtenv_after=${__wtenv_after#*:}
+		done
+		if [[ -n $__wtenv_after ]]; then
+			__wtenv_after=${__wtenv_after%%:*}:
+			__wtenv_now=${__wtenv_now%%":$__wtenv_after"*}$__wtenv_e$__wtenv_after${__wtenv_now#*":$__wtenv_after"}
+		else
+			__wtenv_now=$__wtenv_now${__wtenv_e#:}
+		fi
+	done
+	__wtenv_now=${__wtenv_now#:}
+	__wtenv_merged=${__wtenv_now%:}
+}
+
+# --- the hook -----------------------------------------------------------------------------------------
+
+@SETTINGS@
+
+__wtenv_pwd= __wtenv_root= __wtenv_said= __wtenv_adopted= __wtenv_settled= __wtenv_from= __wtenv_ps1=
+__wtenv_fresh() { \builtin return 1; }
+
+# Does this bash compare times to the nanosecond? 3.2 to 5.0 see whole seconds, and need fresher entries.
+if [[ $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]]; then __wtenv_coarse=; else __wtenv_coarse=1; fi
+
+# At the prompt and after a cd: nothing if neither the folder nor what it depends on has changed.
+__wtenv_check() {
+	if \builtin test "$PWD" = "$__wtenv_pwd" && __wtenv_fresh; then
+		__wtenv_from=unchanged
+		\builtin return 0
+	fi
+	__wtenv_decide
+}
+
+__wtenv_prompt() {
+	\builtin local __wtenv_status=$?
+	__wtenv_check || :
+	case $- in # with `set -e` a status that is only passed on would end the shell
+	*e*) \builtin return 0 ;;
+	esac
+	\builtin return "$__wtenv_status"
+}
+
+__wtenv_decide() {
+	\builtin local __wtenv_dir=${PWD%/} __wtenv_up='' __wtenv_file __wtenv_text
+	while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
+		__wtenv_dir=${__wtenv_dir%/*}
+		__wtenv_up=$__wtenv_up../
+		# Reached through a symlink, this folder may be in a worktree that $PWD does not show.
+		if [[ -e $__wtenv_up.git && ! -e $__wtenv_dir/.git ]]; then
+			__wtenv_dir=$(\builtin pwd -P) __wtenv_up=/dev/null/ # once
+		fi
+	done
+	if [[ ! -e $__wtenv_dir/.git ]]; then
+		__wtenv_from=outside __wtenv_root= __wtenv_said= __wtenv_pwd=$PWD
+		__wtenv_fresh() { [[ ! -e .git ]]; }
+		__wtenv_leave
+		\builtin return 0
+	fi
+	if \builtin test "${__wtenv_dir:-/}" = "$__wtenv_root" && __wtenv_fresh; then
+		__wtenv_from='same root' __wtenv_pwd=$PWD
+		\builtin return 0
+	fi
+	if \builtin test "${__wtenv_dir:-/}" != "$__wtenv_root"; then
+		__wtenv_said=
+	fi
+	__wtenv_root=${__wtenv_dir:-/} __wtenv_pwd=$PWD __wtenv_settled=
+	__wtenv_file=$__wtenv_cache$__wtenv_dir/%wtenv.bash$__wtenv_coarse
+	if [[ -O $__wtenv_file && -O $__wtenv_cache ]]; then
+		__wtenv_from=cached
+		\builtin source "$__wtenv_file" || :
+	fi
+	if [[ -z $__wtenv_settled ]]; then
+		if \builtin test "${WTENV_ROOT-}" != "$__wtenv_root"; then
+			__wtenv_leave
+		fi
+		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
+		__wtenv_from=computed
+		__wtenv_fresh() { \builtin return 0; }
+		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse") || :
+		if \builtin test "${__wtenv_text%'# end'}" != "$__wtenv_text"; then
+			\builtin eval "$__wtenv_text"
+		fi
+	fi
+	if [[ -z $__wtenv_settled ]]; then
+		__wtenv_from=failed
+		__wtenv_leave
+		__wtenv_say failed "nothing is active here: ${__wtenv_command[0]} gave no answer; install wtenv again, then restart this shell"
+	fi
+}
+
+# Called by the text of an entry, which has defined __wtenv_fresh, __wtenv_guard and __wtenv_enter:
+# KIND ID MESSAGE LEVEL.
+__wtenv_settle() {
+	if \builtin test "$__wtenv_from" = cached && ! __wtenv_fresh; then
+		\builtin return 0
+	fi
+	if \builtin test "$1" != active; then
+		__wtenv_leave
+		__wtenv_from=$1
+	elif \builtin test "${WTENV_ID-}" = "$2" && __wtenv_is_whole; then
+		__wtenv_said=$2
+	else
+		if \builtin test "${WTENV_ROOT-}" = "$__wtenv_root"; then
+			__wtenv_said=$2
+		fi
+		__wtenv_leave
+		if \builtin test "$__wtenv_from" = cached && ! __wtenv_guard; then
+			\builtin return 0
+		fi
+		__wtenv_enter
+	fi
+	__wtenv_adopted=1 __wtenv_settled=1
+	__wtenv_say "$2" "$3" "$4"
+}
+
+# What another shell entered may have been rearranged by this shell's rc files (a conda that activates
+# its base, pyenv's shims put first): then enter anew. Later changes are the user's own.
+__wtenv_is_whole() {
+	[[ -n $__wtenv_adopted ]] ||
+		\builtin test "${PATH-}${CONDA_PREFIX-}" = "${WTENV_NEW_PATH_-}${WTENV_NEW_CONDA_PREFIX_-${CONDA_PREFIX-}}"
+}
+
+# Say $2 once for each id $1; "enter" messages only where someone is looking.
+__wtenv_say() {
+	if [[ -z $2 ]] || \builtin test "$__wtenv_said" = "$1"; then
+		\builtin return 0
+	fi
+	__wtenv_said=$1
+	if \builtin test "${3-}" != enter || [[ $- == *i* && $BASH_SUBSHELL -eq 0 ]]; then
+		\builtin printf 'wtenv: %s\n' "$2" >&2 || :
+	fi
+}
+
+# bash has no chpwd: cd, pushd and popd are wrapped around whatever the user has there.
+__wtenv_wrap() {
+	\builtin local __wtenv_text
+	__wtenv_text=$(\builtin declare -f "$1") || :
+	if \builtin test "${__wtenv_text#*__wtenv_check}" != "$__wtenv_text"; then
+		\builtin return 0
+	elif [[ -n $__wtenv_text ]]; then
+		\builtin eval "function __wtenv_user_$1 ${__wtenv_text#"$1 "}"
+	else
+		\builtin eval "function __wtenv_user_$1 { \\builtin $1 \"\$@\"; }"
+	fi
+	\builtin eval "function $1 {
+		__wtenv_user_$1 \"\$@\" || \\builtin return
+		__wtenv_check
+		: \"\$@\"
+	}"
+}
+
+__wtenv_install() {
+	\builtin local __wtenv_flags=
+	__wtenv_wrap cd
+	__wtenv_wrap pushd
+	__wtenv_wrap popd
+	# The command word vanishes in a child shell that inherits PROMPT_COMMAND but not the function.
+	# First in line, so that what comes after sees the environment and an unchanged $?.
+	if [[ -n ${PROMPT_COMMAND+x} ]]; then
+		__wtenv_attributes PROMPT_COMMAND
+	fi
+	if [[ "${PROMPT_COMMAND[*]-}" == *__wtenv_prompt* ]]; then
+		\builtin return 0
+	elif [[ $__wtenv_flags == *r* ]]; then
+		\builtin printf 'wtenv: PROMPT_COMMAND is read-only; only cd, pushd and popd are followed\n' >&2 || :
+	elif [[ $__wtenv_flags == *a* ]]; then
+		PROMPT_COMMAND=('${__wtenv_abi:+__wtenv_prompt}' "${PROMPT_COMMAND[@]}")
+	else
+		PROMPT_COMMAND='${__wtenv_abi:+__wtenv_prompt}'${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND}
+	fi
+}
+
+__wtenv_install
+\builtin unset -f __wtenv_wrap __wtenv_install
+case $- in
+*i*) [[ -z ${BASH_EXECUTION_STRING-} ]] || __wtenv_check ;; # else before the first prompt
+*) __wtenv_check ;;
+esac

@@ -1,0 +1,383 @@
+# wtenv for fish, from 3.2 on. Sourcing it twice changes nothing.
+#
+# fish keeps lists where other shells have strings: "$$name" in quotes is what a child process would see
+# (a variable called *PATH joins with ":", any other with " "), $$name without quotes keeps the list.
+# Command substitutions split at newlines, so values never pass through one. `builtin` is for functions
+# of the same name (set, test, string and the keywords can't be redefined).
+
+# --- apply and undo: also given out alone, by `wtenv export fish` -------------------------------------
+
+# Remember variable $argv[1] as it is, in the exported state. Fails for one that can't be set.
+function __wtenv_remember
+    if not set -q $argv[1]
+        return 0
+    end
+    set -qx $argv[1]; or set -ga __wtenv_plain $argv[1]
+    # A universal variable is shadowed, not changed: leaving removes the shadow.
+    set -qU $argv[1]; and not set -qg $argv[1]; and set -ga __wtenv_universal $argv[1]
+    if string match -q '*PATH' -- $argv[1]
+        set -gx WTENV_OLD_$argv[1]_ "$$argv[1]"
+    else
+        set -gx WTENV_OLD_$argv[1]_ $$argv[1]
+    end
+end
+
+# Set variable $argv[1] to $argv[2] and note it as ours; $argv[3] is ":" for a list.
+function __wtenv_put
+    __wtenv_remember $argv[1]
+    if set -gx $argv[1] $argv[2] 2>/dev/null
+        set -gx WTENV_NEW_$argv[1]_ "$$argv[1]"
+        set -a __wtenv_vars $argv[1]$argv[3]
+    else
+        set -e WTENV_OLD_$argv[1]_
+        set -a __wtenv_refused $argv[1]
+    end
+end
+
+# Enter: ROOT ID PREFIX NAME MODIFIER PROMPT, then any number of
+#   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
+# where each name comes once (f and b of the same list may follow each other).
+# -S: the functions above and below see these locals.
+function __wtenv_apply
+    set -l __wtenv_cut
+    set -l __wtenv_old
+    set -g __wtenv_vars
+    set -g __wtenv_refused
+    set -g __wtenv_plain
+    set -g __wtenv_universal
+    set -l __wtenv_level 0
+    if test -n "$argv[3]" # conda's own stack, one level up
+        if string match -qr '^\d{1,3}$' -- "$CONDA_SHLVL"; and test -n "$CONDA_PREFIX"
+            set __wtenv_level $CONDA_SHLVL
+        end
+        if test $__wtenv_level -eq 0
+            __wtenv_put CONDA_SHLVL 1
+        else
+            set __wtenv_level (math $__wtenv_level + 0)
+            set __wtenv_cut "$CONDA_PREFIX/bin"
+            if test "$CONDA_PREFIX" != "$argv[3]" # else conda re-activates in place
+                __wtenv_put CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX"
+                __wtenv_put CONDA_SHLVL (math $__wtenv_level + 1)
+            end
+        end
+        __wtenv_put CONDA_PREFIX $argv[3]
+        __wtenv_put CONDA_DEFAULT_ENV $argv[4]
+        __wtenv_put CONDA_PROMPT_MODIFIER $argv[5]
+    end
+    set -l __wtenv_at $argv[1]
+    set -l __wtenv_id $argv[2]
+    set -l __wtenv_op
+    set -l __wtenv_name
+    set -l __wtenv_value
+    set -l __wtenv_index
+    set -e argv[1..6]
+    while set -q argv[3]
+        set __wtenv_op $argv[1]
+        set __wtenv_name $argv[2]
+        set __wtenv_value $argv[3]
+        set -e argv[1..3]
+        set __wtenv_old "$$__wtenv_name"
+        if test $__wtenv_name = PATH; and set -q __wtenv_cut[1]
+            set -l __wtenv_path $PATH
+            if set __wtenv_index (contains -i -- $__wtenv_cut $__wtenv_path)
+                set -e __wtenv_path[$__wtenv_index]
+            end
+            set -l --path __wtenv_joined $__wtenv_path
+            set __wtenv_old "$__wtenv_joined"
+            set -e __wtenv_cut
+        end
+        switch $__wtenv_op
+            case s
+                __wtenv_put $__wtenv_name $__wtenv_value
+            case S
+                __wtenv_put $__wtenv_name $__wtenv_value :
+            case f # an empty list has no entries: no ":" that would mean "here"
+                test -n "$__wtenv_old"; and set __wtenv_value "$__wtenv_value:$__wtenv_old"
+                __wtenv_put $__wtenv_name $__wtenv_value :
+            case b
+                test -n "$__wtenv_old"; and set __wtenv_value "$__wtenv_old:$__wtenv_value"
+                if contains -- $__wtenv_name: $__wtenv_vars
+                    set -gx $__wtenv_name $__wtenv_value
+                    set -gx WTENV_NEW_{$__wtenv_name}_ "$$__wtenv_name"
+                else
+                    __wtenv_put $__wtenv_name $__wtenv_value :
+                end
+            case u
+                __wtenv_remember $__wtenv_name
+                # An exported universal variable can only be hidden by an unexported global one.
+                if contains -- $__wtenv_name $__wtenv_universal
+                    set -gu $__wtenv_name
+                else
+                    set -eg $__wtenv_name
+                end
+                set -a __wtenv_vars $__wtenv_name
+        end
+    end
+    set -gx WTENV_ROOT $__wtenv_at
+    set -gx WTENV_ID $__wtenv_id
+    set -gx WTENV_VARS "$__wtenv_vars"
+    if set -q __wtenv_refused[1]
+        builtin echo "wtenv: left as they are, read-only in this shell: $__wtenv_refused" >&2
+    end
+    set -e __wtenv_vars __wtenv_refused
+end
+
+# Leave: take our changes back by value, keep the user's.
+function __wtenv_leave
+    if not set -q WTENV_VARS; and not set -q WTENV_ROOT
+        return 0
+    end
+    set -l __wtenv_moved
+    set -g __wtenv_keep
+    set -l __wtenv_item
+    if set -q WTENV_NEW_CONDA_PREFIX_; and test "$CONDA_PREFIX" != "$WTENV_NEW_CONDA_PREFIX_"
+        set __wtenv_moved 1 # the user has activated or deactivated a conda environment inside
+        __wtenv_unstack
+    end
+    for __wtenv_item in (string split ' ' -- "$WTENV_VARS")
+        set -l __wtenv_name (string replace -r ':$' '' -- $__wtenv_item)
+        if not string match -qr '^[A-Za-z_][A-Za-z0-9_]*$' -- "$__wtenv_name"; or contains -- $__wtenv_name $__wtenv_keep
+            continue
+        end
+        set -l __wtenv_old WTENV_OLD_{$__wtenv_name}_
+        set -l __wtenv_new WTENV_NEW_{$__wtenv_name}_
+        set -l __wtenv_set 1
+        # Hidden (see "u" above) counts as unset.
+        if not set -q $__wtenv_name; or begin
+                not set -qx $__wtenv_name; and not set -q $__wtenv_new
+            end
+            set __wtenv_set
+        end
+        if test -z "$__wtenv_set"; and not set -q $__wtenv_new; or begin
+                test -n "$__wtenv_set"; and set -q $__wtenv_new; and test "$$__wtenv_name" = "$$__wtenv_new"
+            end
+            if contains -- $__wtenv_name $__wtenv_universal
+                set -eg $__wtenv_name
+            else if set -q $__wtenv_old
+                __wtenv_restore $__wtenv_name $$__wtenv_old
+            else
+                set -eg $__wtenv_name
+            end
+        else if test -n "$__wtenv_set" -a $__wtenv_item != $__wtenv_name
+            if test $__wtenv_name = PATH
+                # Not where conda has changed it: it has put its entry back, or another one in its place.
+                __wtenv_merge "$$__wtenv_name" "$$__wtenv_new" "$$__wtenv_old" $__wtenv_moved
+            else
+                __wtenv_merge "$$__wtenv_name" "$$__wtenv_new" "$$__wtenv_old"
+            end
+            if test -n "$__wtenv_merged"; or set -q $__wtenv_old
+                __wtenv_restore $__wtenv_name "$__wtenv_merged"
+            else
+                set -eg $__wtenv_name
+            end
+        end
+    end
+    for __wtenv_item in (set -n | string match -r '^WTENV_(?:OLD|NEW)_.*_$')
+        set -e $__wtenv_item
+    end
+    set -e WTENV_ROOT WTENV_ID WTENV_VARS __wtenv_merged __wtenv_keep
+end
+
+function __wtenv_restore
+    if contains -- $argv[1] $__wtenv_plain
+        set -gu $argv[1] $argv[2..-1]
+    else
+        set -gx $argv[1] $argv[2..-1]
+    end
+end
+
+# Take our level out of conda's stack where the user has activated another environment on top of it.
+function __wtenv_unstack
+    if not string match -qr '^\d{1,3}$' -- "$CONDA_SHLVL"; or not string match -qr '^\d{1,3}$' -- "$WTENV_NEW_CONDA_SHLVL_"
+        return 0
+    end
+    set -l __wtenv_level $WTENV_NEW_CONDA_SHLVL_
+    set -l __wtenv_name CONDA_PREFIX_$__wtenv_level
+    if test $CONDA_SHLVL -le $__wtenv_level; or test "$$__wtenv_name" != "$WTENV_NEW_CONDA_PREFIX_"
+        return 0
+    end
+    set __wtenv_keep CONDA_SHLVL CONDA_PREFIX_(math $__wtenv_level - 1)
+    while test $__wtenv_level -lt (math $CONDA_SHLVL - 1)
+        set __wtenv_name CONDA_PREFIX_(math $__wtenv_level + 1)
+        set -gx CONDA_PREFIX_$__wtenv_level "$$__wtenv_name"
+        set __wtenv_level (math $__wtenv_level + 1)
+    end
+    set -e CONDA_PREFIX_$__wtenv_level
+    set -gx CONDA_SHLVL $__wtenv_level
+end
+
+# __wtenv_merged: the list $argv[1] with the changes from $argv[3] to $argv[2] taken back; with $argv[4],
+# what we took out stays out.
+function __wtenv_merge
+    # A local path variable splits at ":" without a command substitution.
+    set -l --path __wtenv_now
+    set -l --path __wtenv_new
+    set -l --path __wtenv_old
+    test -n "$argv[1]"; and set __wtenv_now "$argv[1]"
+    test -n "$argv[2]"; and set __wtenv_new "$argv[2]"
+    test -n "$argv[3]"; and set __wtenv_old "$argv[3]"
+    set -l __wtenv_left $__wtenv_old
+    set -l __wtenv_index
+    for __wtenv_e in $__wtenv_new # what we added goes
+        if set __wtenv_index (contains -i -- $__wtenv_e $__wtenv_left)
+            set -e __wtenv_left[$__wtenv_index]
+        else if set __wtenv_index (contains -i -- $__wtenv_e $__wtenv_now)
+            set -e __wtenv_now[$__wtenv_index]
+        end
+    end
+    if not set -q argv[4] # what we took out comes back, before its old successor
+        for __wtenv_e in $__wtenv_left
+            contains -- $__wtenv_e $__wtenv_now; and continue
+            set -l __wtenv_place
+            set -l __wtenv_after $__wtenv_old
+            set -e __wtenv_after[1..(contains -i -- $__wtenv_e $__wtenv_old)]
+            for __wtenv_next in $__wtenv_after
+                if set __wtenv_place (contains -i -- $__wtenv_next $__wtenv_now)
+                    break
+                end
+            end
+            if test -z "$__wtenv_place"
+                set -a __wtenv_now $__wtenv_e
+            else if test $__wtenv_place -eq 1
+                set -p __wtenv_now $__wtenv_e
+            else
+                set __wtenv_now $__wtenv_now[1..(math $__wtenv_place - 1)] $__wtenv_e $__wtenv_now[$__wtenv_place..-1]
+            end
+        end
+    end
+    set -g __wtenv_merged "$__wtenv_now"
+end
+
+# --- the hook -----------------------------------------------------------------------------------------
+
+@SETTINGS@
+
+set -g __wtenv_pwd
+set -g __wtenv_root
+set -g __wtenv_said
+set -g __wtenv_adopted
+set -g __wtenv_settled
+set -g __wtenv_from
+function __wtenv_fresh
+    return 1
+end
+
+# Does this fish compare times to the nanosecond? Old ones see whole seconds, and need fresher entries.
+set -g __wtenv_coarse 1
+if test $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1
+    set __wtenv_coarse ''
+end
+
+# At the prompt and after a cd: nothing if neither the folder nor what it depends on has changed.
+function __wtenv_check --on-event fish_prompt --on-variable PWD
+    if test "$PWD" = "$__wtenv_pwd"; and __wtenv_fresh
+        set __wtenv_from unchanged
+        return 0
+    end
+    __wtenv_decide
+end
+
+function __wtenv_decide
+    set -l __wtenv_dir (string replace -r '/$' '' -- $PWD | string collect)
+    set -l __wtenv_up ''
+    while not test -e "$__wtenv_dir/.git"; and test -n "$__wtenv_dir"
+        set __wtenv_dir (string replace -r '/[^/]*\z' '' -- $__wtenv_dir | string collect)
+        set __wtenv_up $__wtenv_up../
+        # Reached through a symlink, this folder may be in a worktree that $PWD does not show.
+        if test -e $__wtenv_up.git; and not test -e "$__wtenv_dir/.git"
+            set __wtenv_dir (builtin realpath . | string collect)
+            set __wtenv_up /dev/null/ # once
+        end
+    end
+    if not test -e "$__wtenv_dir/.git"
+        set __wtenv_from outside
+        set __wtenv_root
+        set __wtenv_said
+        set __wtenv_pwd $PWD
+        function __wtenv_fresh
+            not test -e .git
+        end
+        __wtenv_leave
+        return 0
+    end
+    test -n "$__wtenv_dir"; or set __wtenv_dir /
+    if test "$__wtenv_dir" = "$__wtenv_root"; and __wtenv_fresh
+        set __wtenv_from 'same root'
+        set __wtenv_pwd $PWD
+        return 0
+    end
+    test "$__wtenv_dir" = "$__wtenv_root"; or set __wtenv_said
+    set __wtenv_root $__wtenv_dir
+    set __wtenv_pwd $PWD
+    set __wtenv_settled
+    set -l __wtenv_file $__wtenv_cache$__wtenv_dir/%wtenv.fish$__wtenv_coarse
+    if test -O "$__wtenv_file"; and test -O $__wtenv_cache
+        set __wtenv_from cached
+        builtin source $__wtenv_file
+    end
+    if test -z "$__wtenv_settled"
+        test "$WTENV_ROOT" = "$__wtenv_root"; or __wtenv_leave
+        # Ctrl-C from here on ends this function: then nothing is retried until something changes.
+        set __wtenv_from computed
+        function __wtenv_fresh
+            return 0
+        end
+        $__wtenv_command $__wtenv_root "$__wtenv_coarse" | builtin source
+    end
+    if test -z "$__wtenv_settled"
+        set __wtenv_from failed
+        __wtenv_leave
+        __wtenv_say failed "nothing is active here: $__wtenv_command[1] gave no answer; install wtenv again, then restart this shell"
+    end
+end
+
+# Called by the text of an entry, which has defined __wtenv_fresh, __wtenv_guard and __wtenv_enter:
+# KIND ID MESSAGE LEVEL.
+function __wtenv_settle
+    if test $__wtenv_from = cached; and not __wtenv_fresh
+        return 0
+    end
+    if test $argv[1] != active
+        __wtenv_leave
+        set __wtenv_from $argv[1]
+    else if test "$WTENV_ID" = $argv[2]; and __wtenv_is_whole
+        set __wtenv_said $argv[2]
+    else
+        test "$WTENV_ROOT" = "$__wtenv_root"; and set __wtenv_said $argv[2]
+        __wtenv_leave
+        if test $__wtenv_from = cached; and not __wtenv_guard
+            return 0
+        end
+        __wtenv_enter
+    end
+    set __wtenv_adopted 1
+    set __wtenv_settled 1
+    __wtenv_say $argv[2] "$argv[3]" "$argv[4]"
+end
+
+# What another shell entered may have been rearranged by this shell's config (a conda that activates
+# its base, pyenv's shims put first): then enter anew. Later changes are the user's own.
+function __wtenv_is_whole
+    if test -n "$__wtenv_adopted"
+        return 0
+    end
+    test "$PATH" = "$WTENV_NEW_PATH_"; and begin
+        not set -q WTENV_NEW_CONDA_PREFIX_; or test "$CONDA_PREFIX" = "$WTENV_NEW_CONDA_PREFIX_"
+    end
+end
+
+# Say $argv[2] once for each id $argv[1]; "enter" messages only where someone is looking.
+function __wtenv_say
+    if test -z "$argv[2]"; or test "$__wtenv_said" = "$argv[1]"
+        return 0
+    end
+    set __wtenv_said $argv[1]
+    if test "$argv[3]" != enter; or begin
+            status is-interactive; and not status is-command-substitution
+        end
+        builtin echo "wtenv: $argv[2]" >&2
+    end
+end
+
+# Not interactive: now. Else before the first prompt.
+status is-interactive; or __wtenv_check

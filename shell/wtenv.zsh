@@ -1,0 +1,322 @@
+# wtenv for zsh, from 5.3 on. Sourcing it twice changes nothing.
+#
+# `wtenv hook zsh` wraps this text in `emulate -R zsh -o no_aliases -c '…'`: it is parsed without the user's
+# aliases and options, and its functions run with zsh's own defaults whatever the user has set (zshbuiltins(1),
+# emulate). \builtin is for functions of the same name. Locals are called __wtenv_ too: a plain local
+# would hide the user's variable of that name.
+
+# --- apply and undo: also given out alone, by `wtenv export zsh` --------------------------------------
+
+# Remember variable $1 as it is, in the exported state. Fails for one that can't be set without
+# surprises: an array, a number (its value would be evaluated), a read-only one.
+__wtenv_remember() {
+	\builtin local __wtenv_type=${(Pt)1}
+	if [[ $__wtenv_type == *(array|association|integer|float|readonly|nameref)* ]]; then
+		__wtenv_refused+=" $1"
+		\builtin return 1
+	fi
+	if (( ${(P)+1} )); then
+		[[ $__wtenv_type == *export* ]] || __wtenv_plain+="$1 "
+		\builtin export "WTENV_OLD_$1_=${(P)1}"
+	fi
+}
+
+# Set variable $1 to $2 and note it as ours; $3 is ":" for a list.
+__wtenv_put() {
+	__wtenv_remember "$1" || \builtin return 0
+	\builtin export "$1=$2"
+	\builtin export "WTENV_NEW_$1_=${(P)1}"
+	__wtenv_vars+=" $1${3-}"
+}
+
+# Enter: ROOT ID PREFIX NAME MODIFIER PROMPT, then any number of
+#   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
+# where each name comes once (f and b of the same list may follow each other).
+__wtenv_apply() {
+	\builtin local __wtenv_vars= __wtenv_refused= __wtenv_cut= __wtenv_level=${CONDA_SHLVL-}
+	\builtin local __wtenv_at=$1 __wtenv_id=$2 __wtenv_old __wtenv_modifier=${CONDA_PROMPT_MODIFIER-}
+	\builtin typeset -g __wtenv_plain=' '
+	if [[ -n $3 ]]; then # conda's own stack, one level up
+		[[ $__wtenv_level == <-> && $#__wtenv_level -le 3 && -n ${CONDA_PREFIX-} ]] || __wtenv_level=0
+		__wtenv_level=$(( 10#$__wtenv_level ))
+		if [[ $__wtenv_level == 0 ]]; then
+			__wtenv_put CONDA_SHLVL 1
+		else
+			__wtenv_cut=$CONDA_PREFIX/bin
+			if [[ $CONDA_PREFIX != "$3" ]]; then # else conda re-activates in place
+				__wtenv_put CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX"
+				__wtenv_put CONDA_SHLVL $(( __wtenv_level + 1 ))
+			fi
+		fi
+		__wtenv_put CONDA_PREFIX "$3"
+		__wtenv_put CONDA_DEFAULT_ENV "$4"
+		__wtenv_put CONDA_PROMPT_MODIFIER "$5"
+	fi
+	__wtenv_show "${3:+$__wtenv_modifier}" "$5" "$6"
+	\builtin shift 6
+	while (( $# >= 3 )); do
+		__wtenv_old=${(P)2-}
+		if [[ $2 == PATH && -n $__wtenv_cut ]]; then
+			__wtenv_old=:$__wtenv_old:
+			__wtenv_old=${__wtenv_old/":$__wtenv_cut:"/:}
+			__wtenv_old=${__wtenv_old#:}
+			__wtenv_old=${__wtenv_old%:}
+			__wtenv_cut=
+		fi
+		case $1 in
+		s) __wtenv_put "$2" "$3" ;;
+		S) __wtenv_put "$2" "$3" : ;;
+		f) __wtenv_put "$2" "$3${__wtenv_old:+:$__wtenv_old}" : ;; # no ":" that would mean "here"
+		b)
+			if [[ $__wtenv_vars == *" $2:" ]]; then
+				\builtin export "$2=$__wtenv_old:$3"
+				\builtin export "WTENV_NEW_$2_=${(P)2}"
+			else
+				__wtenv_put "$2" "${__wtenv_old:+$__wtenv_old:}$3" :
+			fi
+			;;
+		u) __wtenv_remember "$2" && \builtin unset "$2" && __wtenv_vars+=" $2" ;;
+		esac
+		\builtin shift 3
+	done
+	\builtin export WTENV_ROOT="$__wtenv_at" WTENV_ID="$__wtenv_id" WTENV_VARS="${__wtenv_vars# }"
+	if [[ -n $__wtenv_refused ]]; then
+		\builtin print -ru2 -- "wtenv: left as they are, read-only or of a special type in this shell:$__wtenv_refused"
+	fi
+	\builtin return 0
+}
+
+# The prompt: conda's "(base) " in PS1 becomes ours ($1 to $2), or ours is put before it if $3 says so.
+__wtenv_show() {
+	\builtin typeset -g __wtenv_ps1= __wtenv_ps1_old=${PS1-}
+	if [[ -n $1 && ${PS1-} == *"$1"* ]]; then
+		PS1=${PS1/"$1"/$2}
+	elif [[ -n $3 && -n ${PS1+x} ]]; then
+		PS1=$3$PS1
+	else
+		\builtin return 0
+	fi
+	__wtenv_ps1=$PS1
+}
+
+# Leave: take our changes back by value, keep the user's.
+__wtenv_leave() {
+	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_moved= __wtenv_keep=' ' __wtenv_merged
+	(( ${+WTENV_VARS} + ${+WTENV_ROOT} )) || \builtin return 0
+	if [[ -n ${__wtenv_ps1-} && ${PS1-} == "${__wtenv_ps1-}" ]]; then
+		PS1=$__wtenv_ps1_old
+	fi
+	\builtin typeset -g __wtenv_ps1=
+	if [[ -n ${WTENV_NEW_CONDA_PREFIX_-} && ${CONDA_PREFIX-} != "${WTENV_NEW_CONDA_PREFIX_-}" ]]; then
+		__wtenv_moved=1 # the user has activated or deactivated a conda environment inside
+		__wtenv_unstack
+	fi
+	for __wtenv_item in ${(s: :)WTENV_VARS-}; do
+		__wtenv_name=${__wtenv_item%:}
+		[[ $__wtenv_name == [A-Za-z_]* && $__wtenv_name != *[^A-Za-z0-9_]* ]] || \builtin continue
+		[[ $__wtenv_keep != *" $__wtenv_name "* ]] || \builtin continue
+		__wtenv_old=WTENV_OLD_${__wtenv_name}_
+		__wtenv_new=WTENV_NEW_${__wtenv_name}_
+		if [[ ${(P)+__wtenv_name}${(P)__wtenv_name-} == "${(P)+__wtenv_new}${(P)__wtenv_new-}" ]]; then
+			if (( ${(P)+__wtenv_old} )); then
+				__wtenv_restore $__wtenv_name "${(P)__wtenv_old}"
+			else
+				__wtenv_remove $__wtenv_name
+			fi
+		elif [[ $__wtenv_item == *: ]] && (( ${(P)+__wtenv_name} )); then
+			# Not in a PATH that conda has changed: it has put its entry back, or another one in its place.
+			__wtenv_merged=1
+			[[ -z $__wtenv_moved || $__wtenv_name != PATH ]] || __wtenv_merged=
+			__wtenv_merge "${(P)__wtenv_name}" "${(P)__wtenv_new-}" "${(P)__wtenv_old-}" "$__wtenv_merged"
+			if [[ -n $__wtenv_merged ]] || (( ${(P)+__wtenv_old} )); then
+				__wtenv_restore $__wtenv_name "$__wtenv_merged"
+			else
+				__wtenv_remove $__wtenv_name
+			fi
+		fi
+	done
+	\builtin unset -m 'WTENV_OLD_*_' 'WTENV_NEW_*_'
+	\builtin unset WTENV_ROOT WTENV_ID WTENV_VARS
+}
+
+__wtenv_restore() {
+	[[ ${(Pt)1} != *readonly* ]] || \builtin return 0
+	\builtin export "$1=$2"
+	# It was a shell variable, not in the environment.
+	[[ ${__wtenv_plain-} != *" $1 "* ]] || \builtin typeset -g +x "$1"
+}
+
+__wtenv_remove() {
+	[[ ${(Pt)1} == *readonly* ]] || \builtin unset "$1"
+}
+
+# Take our level out of conda's stack where the user has activated another environment on top of it.
+__wtenv_unstack() {
+	\builtin local __wtenv_level=${WTENV_NEW_CONDA_SHLVL_-} __wtenv_now=${CONDA_SHLVL-} __wtenv_next
+	[[ $__wtenv_level == <-> && $#__wtenv_level -le 3 && $__wtenv_now == <-> && $#__wtenv_now -le 3 ]] || \builtin return 0
+	__wtenv_next=CONDA_PREFIX_$__wtenv_level
+	(( __wtenv_now > __wtenv_level )) && [[ ${(P)__wtenv_next-} == "$WTENV_NEW_CONDA_PREFIX_" ]] || \builtin return 0
+	__wtenv_keep=" CONDA_SHLVL CONDA_PREFIX_$(( __wtenv_level - 1 )) "
+	while (( __wtenv_level < __wtenv_now - 1 )); do
+		__wtenv_next=CONDA_PREFIX_$(( __wtenv_level + 1 ))
+		\builtin export "CONDA_PREFIX_$__wtenv_level=${(P)__wtenv_next-}"
+		(( __wtenv_level += 1 ))
+	done
+	\builtin unset CONDA_PREFIX_$__wtenv_level
+	\builtin export CONDA_SHLVL=$__wtenv_level
+}
+
+# __wtenv_merged: the list $1 with the changes from $3 to $2 taken back; $4: put back what we took out.
+__wtenv_merge() {
+	\builtin local __wtenv_now=:${1:+$1:} __wtenv_left=:${3:+$3:} __wtenv_todo=${2:+$2:} __wtenv_e __wtenv_after
+	while [[ -n $__wtenv_todo ]]; do # what we added goes
+		__wtenv_e=:${__wtenv_todo%%:*}:
+		__wtenv_todo=${__wtenv_todo#*:}
+		if [[ $__wtenv_left == *"$__wtenv_e"* ]]; then
+			__wtenv_left=${__wtenv_left/"$__wtenv_e"/:}
+		else
+			__wtenv_now=${__wtenv_now/"$__wtenv_e"/:}
+		fi
+	done
+	__wtenv_todo=${__wtenv_left#:}
+	while [[ -n $__wtenv_todo && -n $4 ]]; do # what we took out comes back, before its old successor
+		__wtenv_e=:${__wtenv_todo%%:*}:
+		__wtenv_todo=${__wtenv_todo#*:}
+		[[ $__wtenv_now != *"$__wtenv_e"* ]] || \builtin continue
+		__wtenv_after=:$3:
+		__wtenv_after=${__wtenv_after#*"$__wtenv_e"}
+		while [[ -n $__wtenv_after && $__wtenv_now != *":${__wtenv_after%%:*}:"* ]]; do
+			__wtenv_after=${__wtenv_after#*:}
+		done
+		if [[ -n $__wtenv_after ]]; then
+			__wtenv_after=${__wtenv_after%%:*}:
+			__wtenv_now=${__wtenv_now/":$__wtenv_after"/$__wtenv_e$__wtenv_after}
+		else
+			__wtenv_now+=${__wtenv_e#:}
+		fi
+	done
+	__wtenv_now=${__wtenv_now#:}
+	__wtenv_merged=${__wtenv_now%:}
+}
+
+# --- the hook -----------------------------------------------------------------------------------------
+
+@SETTINGS@
+
+\builtin typeset -g __wtenv_pwd= __wtenv_root= __wtenv_said= __wtenv_adopted= __wtenv_settled= __wtenv_from= __wtenv_ps1=
+__wtenv_fresh() { \builtin return 1; }
+
+# Does this zsh compare times to the nanosecond? Old ones see whole seconds, and need fresher entries.
+\builtin typeset -g __wtenv_coarse=1
+[[ ! $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]] || __wtenv_coarse=
+
+# At the prompt and after a cd: nothing if neither the folder nor what it depends on has changed.
+__wtenv_check() {
+	if [[ $PWD == "$__wtenv_pwd" ]] && __wtenv_fresh; then
+		__wtenv_from=unchanged
+		\builtin return 0
+	fi
+	__wtenv_decide
+	\builtin return 0
+}
+
+__wtenv_decide() {
+	\builtin local __wtenv_dir=${PWD%/} __wtenv_up= __wtenv_file __wtenv_text
+	while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
+		__wtenv_dir=${__wtenv_dir%/*}
+		__wtenv_up+=../
+		# Reached through a symlink, this folder may be in a worktree that $PWD does not show.
+		if [[ -e ${__wtenv_up}.git && ! -e $__wtenv_dir/.git ]]; then
+			__wtenv_dir=${PWD:A} __wtenv_up=/dev/null/ # once
+		fi
+	done
+	if [[ ! -e $__wtenv_dir/.git ]]; then
+		__wtenv_from=outside __wtenv_root= __wtenv_said= __wtenv_pwd=$PWD
+		__wtenv_fresh() { [[ ! -e .git ]]; }
+		__wtenv_leave
+		\builtin return 0
+	fi
+	if [[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] && __wtenv_fresh; then
+		__wtenv_from='same root' __wtenv_pwd=$PWD
+		\builtin return 0
+	fi
+	[[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] || __wtenv_said=
+	__wtenv_root=${__wtenv_dir:-/} __wtenv_pwd=$PWD __wtenv_settled=
+	__wtenv_file=$__wtenv_cache$__wtenv_dir/%wtenv.zsh$__wtenv_coarse
+	if [[ -O $__wtenv_file && -O $__wtenv_cache ]]; then
+		__wtenv_from=cached
+		\builtin source "$__wtenv_file"
+	fi
+	if [[ -z $__wtenv_settled ]]; then
+		[[ ${WTENV_ROOT-} == "$__wtenv_root" ]] || __wtenv_leave
+		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
+		__wtenv_from=computed
+		__wtenv_fresh() { \builtin return 0; }
+		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse")
+		if [[ $__wtenv_text == *'# end' ]]; then
+			\builtin eval "$__wtenv_text"
+		fi
+	fi
+	if [[ -z $__wtenv_settled ]]; then
+		__wtenv_from=failed
+		__wtenv_leave
+		__wtenv_say failed "nothing is active here: ${__wtenv_command[1]} gave no answer; install wtenv again, then restart this shell"
+	fi
+}
+
+# Called by the text of an entry, which has defined __wtenv_fresh, __wtenv_guard and __wtenv_enter:
+# KIND ID MESSAGE LEVEL.
+__wtenv_settle() {
+	if [[ $__wtenv_from == cached ]] && ! __wtenv_fresh; then
+		\builtin return 0
+	fi
+	if [[ $1 != active ]]; then
+		__wtenv_leave
+		__wtenv_from=$1
+	elif [[ ${WTENV_ID-} == "$2" ]] && __wtenv_is_whole; then
+		__wtenv_said=$2
+	else
+		[[ ${WTENV_ROOT-} != "$__wtenv_root" ]] || __wtenv_said=$2
+		__wtenv_leave
+		if [[ $__wtenv_from == cached ]] && ! __wtenv_guard; then
+			\builtin return 0
+		fi
+		__wtenv_enter
+	fi
+	__wtenv_adopted=1 __wtenv_settled=1
+	__wtenv_say "$2" "$3" "$4"
+}
+
+# What another shell entered may have been rearranged by this shell's rc files (a conda that activates
+# its base, pyenv's shims put first): then enter anew. Later changes are the user's own.
+__wtenv_is_whole() {
+	[[ -n $__wtenv_adopted ]] ||
+		[[ ${PATH-}${CONDA_PREFIX-} == "${WTENV_NEW_PATH_-}${WTENV_NEW_CONDA_PREFIX_-${CONDA_PREFIX-}}" ]]
+}
+
+# Say $2 once for each id $1; "enter" messages only where someone is looking.
+__wtenv_say() {
+	[[ -n $2 && $__wtenv_said != "$1" ]] || \builtin return 0
+	__wtenv_said=$1
+	if [[ ${3-} != enter || ( -o interactive && $ZSH_SUBSHELL -eq 0 ) ]]; then
+		\builtin print -ru2 -- "wtenv: $2"
+	fi
+	\builtin return 0
+}
+
+__wtenv_install() {
+	\builtin typeset -ga precmd_functions chpwd_functions
+	if (( ! ${precmd_functions[(I)__wtenv_check]} )); then
+		precmd_functions=(__wtenv_check "${precmd_functions[@]}")
+	fi
+	if (( ! ${chpwd_functions[(I)__wtenv_check]} )); then
+		chpwd_functions=(__wtenv_check "${chpwd_functions[@]}")
+	fi
+}
+
+__wtenv_install
+\builtin unfunction __wtenv_install
+# Not interactive, or `zsh -ic`: now. Else before the first prompt.
+if [[ ! -o interactive || -n ${ZSH_EXECUTION_STRING-} ]]; then
+	__wtenv_check
+fi

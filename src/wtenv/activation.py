@@ -1,0 +1,121 @@
+"""Activations: config + base + overlay -> data. The only module that knows all three; it is pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from . import environ
+from .conda import Base
+from .config import Config
+from .environ import Activation, Change, CondaLevel
+from .errors import WtenvError
+
+
+def build_base(base: Base, variables: Mapping[str, str | None]) -> Activation:
+    """What `conda activate BASE` does before it runs scripts: the stack, PATH, env_vars.d and state."""
+    level = CondaLevel(base.prefix, base.name, base.modifier) if base.kind == "conda" else None
+    changes = [Change("PATH", "front", f"{base.prefix}/bin"), *_to_changes(variables)]
+    return Activation("", "", level, tuple(changes))
+
+
+def build(
+    config: Config,
+    base: Base,
+    variables: Mapping[str, str | None],
+    scripts: Mapping[str, str | None],
+    before: Mapping[str, str],
+    root: str,
+) -> Activation:
+    """The whole activation.
+
+    variables: the base's own (env_vars.d, state); scripts: what its activate.d scripts changed, starting
+    from the environment `before`; root: the worktree's root as the shell sees it. Later sources win:
+    base, scripts, the overlay's own, dotenv, [env].
+    """
+    changes = {change.name: [change] for change in _to_changes(variables)}
+    path = [f"{base.prefix}/bin"]
+    for name, value in scripts.items():
+        if name == "PATH":
+            old = before.get("PATH", "").split(":")
+            path = [entry for entry in (value or "").split(":") if entry and entry not in old] + path
+        elif name in changes:
+            changes[name] = [_to_change(name, value)]
+        else:
+            changes[name] = _find_extension(name, before.get(name), value)
+    own: dict[str, str | None] = {
+        "VIRTUAL_ENV": str(config.venv),
+        "VIRTUAL_ENV_PROMPT": config.anchor.name,
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONHOME": None,
+    }
+    placeholders = {"root": str(config.anchor), "venv": str(config.venv), "base": base.prefix}
+    for name, value in (*own.items(), *config.dotenv, *fill_placeholders(config.env, placeholders)):
+        changes[name] = [_to_change(name, value)]
+    front = [*config.path, f"{config.venv}/bin", *path]
+    level = CondaLevel(base.prefix, base.name, base.modifier) if base.kind == "conda" else None
+    ordered = [
+        Change("PATH", "front", ":".join(front)),
+        *(change for each in changes.values() for change in each),
+    ]
+    for change in ordered:
+        if "\0" in change.value:
+            raise WtenvError(f"{change.name} can't hold a NUL byte", "correct its value")
+    return Activation(root, _identify(root, level, ordered), level, tuple(ordered))
+
+
+def fill_placeholders(
+    variables: tuple[tuple[str, str | None], ...], placeholders: Mapping[str, str]
+) -> list[tuple[str, str | None]]:
+    """`{root}`, `{venv}` and `{base}` replaced in one pass; any other text, braces too, stays as it is."""
+    import re
+
+    pattern = re.compile("{(" + "|".join(placeholders) + ")}")
+    return [
+        (name, value if value is None else pattern.sub(lambda match: placeholders[match[1]], value))
+        for name, value in variables
+    ]
+
+
+def find_guards(reads: frozenset[str], scripts: Mapping[str, str | None], before: Mapping[str, str]) -> frozenset[str]:
+    """The variables whose other values would have given another activation.
+
+    Those that the scripts mention, less those that they only extend, those that the activation itself
+    sets, and those that the shells own.
+    """
+    extended = {
+        name
+        for name, value in scripts.items()
+        if name == "PATH"
+        or any(change.kind in ("front", "back") for change in _find_extension(name, before.get(name), value))
+    }
+    return frozenset(name for name in reads - extended if environ.explain_refusal(name) is None)
+
+
+def _to_change(name: str, value: str | None) -> Change:
+    return Change(name, "unset") if value is None else Change(name, "set", value)
+
+
+def _to_changes(variables: Mapping[str, str | None]) -> list[Change]:
+    return [_to_change(name, value) for name, value in variables.items()]
+
+
+def _find_extension(name: str, old: str | None, new: str | None) -> list[Change]:
+    """A list that kept its old value whole was extended; anything else was set."""
+    if old and new and environ.is_list(name):
+        front, middle, back = (":" + new + ":").partition(f":{old}:")
+        if middle:
+            changes = []
+            if front:
+                changes.append(Change(name, "front", front[1:]))
+            if back:
+                changes.append(Change(name, "back", back[:-1]))
+            return changes
+    return [_to_change(name, new)]
+
+
+def _identify(root: str, level: CondaLevel | None, changes: list[Change]) -> str:
+    digest = hashlib.sha256()
+    for part in (root, repr(level), repr(changes)):
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()[:16]

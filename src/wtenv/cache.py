@@ -1,0 +1,120 @@
+"""Entries on disk: per root and shell the text that a hook sources, and stamps of what it depends on.
+
+    CACHE/v1/ROOT…/%wtenv.bash          the entry, found by the hook without hashing or encoding anything
+    CACHE/v1/ROOT…/%wtenv.HASH/0, 1, …  a stamp per watched path that exists, with its exact time
+
+A hook compares a path with its stamp by `-nt` and `-ot`; neither means the same time. The folder is the
+user's alone; entries are written whole or not at all, and can always be recomputed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from . import files
+from .errors import WtenvError
+from .shells import ABI, Entry, Shell, Watched
+
+# A file changed this shortly before it was read may change again without its time showing it (the
+# kernel's clock ticks; racy-git in git's documentation). In nanoseconds; coarse: bash before 5.1 or so.
+RACY, RACY_COARSE = 50_000_000, 2_000_000_000
+
+
+def locate(env: Mapping[str, str]) -> Path:
+    """The folder that hooks read entries from."""
+    return files.cache_dir(env) / f"v{ABI}"
+
+
+def prepare(env: Mapping[str, str]) -> None:
+    """Create the folder, with the two files by which a shell sees how finely it compares times."""
+    folder = locate(env)
+    files.make_private_dir(folder.parent)
+    files.make_private_dir(folder)
+    for name, nanoseconds in (("fine.1", 10**18), ("fine.2", 10**18 + 1000)):
+        place = folder / name
+        if not place.exists():
+            files.write_atomic(place, b"")
+            os.utime(place, ns=(nanoseconds, nanoseconds))
+
+
+def list_folders(env: Mapping[str, str]) -> Iterable[Path]:
+    """Where stamps can be kept, best first: beside the entries; else where nothing outlives the session."""
+    yield files.cache_dir(env)
+    for place in (env.get("XDG_RUNTIME_DIR", ""), env.get("TMPDIR", ""), "/tmp"):
+        if os.path.isabs(place):
+            yield Path(f"{place}/wtenv-{os.getuid()}")
+
+
+def stamp(
+    paths: Iterable[Path], root: str, started: int, env: Mapping[str, str], *, coarse: bool = False
+) -> tuple[Watched, ...] | None:
+    """Stamps for `paths` as they are now, or None if what was read can't be relied on any more.
+
+    started: when reading began (ns since the epoch). A path that changed since, or just before, makes
+    the answer racy: it holds for this prompt only.
+    """
+    # As the shells see it: a link is followed, a dangling one counts as absent.
+    times: dict[str, int | None] = {}
+    for path in paths:
+        try:
+            times[str(path)] = os.stat(path).st_mtime_ns
+        except OSError:
+            times[str(path)] = None
+    now, margin = time.time_ns(), RACY_COARSE if coarse else RACY
+    if any(value is not None and started - margin <= value <= now + margin for value in times.values()):
+        return None
+    digest = hashlib.sha256(repr(sorted(times.items())).encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    for folder in list_folders(env):
+        try:
+            files.make_private_dir(folder)
+            return _write_stamps(Path(f"{folder}/v{ABI}{root}/%wtenv.{digest}"), times)
+        except (OSError, WtenvError):
+            continue
+    return None
+
+
+def _write_stamps(folder: Path, times: Mapping[str, int | None]) -> tuple[Watched, ...]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    watched = []
+    for index, (path, nanoseconds) in enumerate(times.items()):
+        place = folder / str(index)
+        if nanoseconds is None:
+            watched.append(Watched(path, None))
+            continue
+        if not place.exists() or place.stat().st_mtime_ns != nanoseconds:
+            place.touch(mode=0o600)
+            os.utime(place, ns=(nanoseconds, nanoseconds))
+            if place.stat().st_mtime_ns != nanoseconds:
+                raise OSError("this file system keeps coarser times")
+        watched.append(Watched(path, str(place)))
+    return tuple(watched)
+
+
+def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, str], *, coarse: bool = False) -> bool:
+    """Keep `text` for the next time that `shell` comes to `root`. False, not an error, if it can't be."""
+    folder = Path(f"{locate(env)}{root}")
+    if entry.watched is None:
+        return False
+    try:
+        prepare(env)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = folder / f"%wtenv.{shell.name}{'1' if coarse else ''}"
+        files.write_atomic(place, text.encode("utf-8", "surrogateescape"))
+        _drop_old_stamps(folder, keep={os.path.dirname(item.stamp) for item in entry.watched if item.stamp})
+    except (OSError, WtenvError):
+        return False
+    return True
+
+
+def _drop_old_stamps(folder: Path, keep: set[str]) -> None:
+    """Stamps that no entry here names any more. A shell that still has them in memory asks once again."""
+    texts = b"".join(place.read_bytes() for place in folder.glob("%wtenv.*") if place.is_file())
+    for place in folder.glob("%wtenv.*"):
+        if place.is_dir() and str(place) not in keep and os.fsencode(place.name) not in texts:
+            for item in place.iterdir():
+                item.unlink(missing_ok=True)
+            place.rmdir()

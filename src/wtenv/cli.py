@@ -1,0 +1,192 @@
+"""The command line: arguments, dispatch, and the one place that catches errors.
+
+`hook` and `export --hook` run at a shell's start and at its prompt; they are answered before argparse
+is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import WtenvError
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. 2: the user's mistake, 130: Ctrl-C, 3: a bug."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if sys.getfilesystemencoding() != "utf-8" and argv is None:
+        # Values and paths are bytes to us; only UTF-8 with surrogates carries them all (PEP 383, 540).
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", "-m", "wtenv", *words])
+    try:
+        return dispatch(words, os.environ)
+    except WtenvError as error:
+        return fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return fail("interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads: no second error at exit
+        return 141
+    except Exception as error:
+        return fail(report_bug(error, words, os.environ), 3)
+
+
+def fail(message: str, code: int) -> int:
+    try:
+        sys.stdout.flush()
+        print(f"wtenv: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        pass
+    return code
+
+
+def report_bug(error: Exception, words: Sequence[str], env: Mapping[str, str]) -> str:
+    """Write the traceback to a log; returns the line that says so."""
+    import platform
+    import traceback
+
+    from . import __version__, files
+
+    log = files.state_dir(env) / "bug.log"
+    head = f"wtenv {__version__}, Python {platform.python_version()}, {platform.platform()}\nwtenv {words}\n\n"
+    text = head + "".join(traceback.format_exception(error))
+    try:
+        files.make_private_dir(log.parent)
+        files.write_atomic(log, text.encode("utf-8", "surrogateescape"))
+    except (OSError, WtenvError):
+        return f"this is a bug ({type(error).__name__}: {error}), and no log could be written to {log}"
+    return f"this is a bug ({type(error).__name__}); please report it with {log}"
+
+
+def dispatch(words: list[str], env: Mapping[str, str]) -> int:
+    """Answer what the shells ask; leave the rest to argparse."""
+    if words[:1] == ["hook"] and len(words) == 2 and not words[1].startswith("-"):
+        from .commands import hook
+
+        return hook.run(words[1], env)
+    if words[:2] == ["export", "--hook"] and len(words) == 6:
+        from .commands import export
+
+        return export.run_hook(words[2], words[3], words[4], bool(words[5]), env)
+    if words[:1] == ["run"] and len(words) > 1 and (words[1] == "--" or not words[1].startswith("-")):
+        from .commands import run
+
+        command = words[2:] if words[1] == "--" else words[1:]
+        if not command:
+            raise WtenvError("run needs a command", "run: wtenv run CMD…")
+        run.run(command, find_directory(None, env), env)
+    arguments = build_parser().parse_args(words)
+    return _run(arguments, env)
+
+
+def find_directory(given: str | None, env: Mapping[str, str]) -> Path:
+    """The folder to act on: as given, else the current one by the name that the shell has for it."""
+    if given is not None:
+        return Path(os.path.abspath(given))
+    logical = env.get("PWD", "")
+    try:
+        if os.path.isabs(logical) and os.path.samefile(logical, "."):
+            return Path(logical)
+        return Path.cwd()
+    except OSError:
+        raise WtenvError("the current folder does not exist any more", "run: cd") from None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser for everything that people type."""
+    import argparse
+
+    from . import __version__
+    from .commands.export import FORMATS
+
+    parser = argparse.ArgumentParser(
+        prog="wtenv",
+        description="Every git worktree gets the shared conda environment plus an overlay of its own.",
+        epilog='Set up a shell: eval "$(wtenv hook bash)" (or zsh) in its rc file; fish: wtenv hook fish | source. '
+        "Set up a repository: wtenv init NAME && wtenv allow && wtenv sync.",
+    )
+    parser.add_argument("--version", action="version", version=f"wtenv {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def add(name: str, summary: str, *aliases: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=summary, description=summary, aliases=aliases)
+
+    add("hook", "print the hook for a shell's rc file").add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
+    export = add("export", "print the activation of the current folder")
+    export.add_argument("form", nargs="?", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
+    export.add_argument("--directory", help="instead of the current folder")
+    init = add("init", "write a config")
+    init.add_argument("source", nargs="?", metavar="SOURCE", help="a conda environment, or a file to start from")
+    init.add_argument("--clone", action="store_true", help="for this clone alone, not committed")
+    add("allow", "let this config take effect in every worktree of this clone")
+    add("deny", "never let a config of this clone take effect")
+    sync = add("sync", "build or mend the overlay", "update-editables")
+    sync.add_argument("--replace", action="store_true", help="replace a .venv that wtenv did not make")
+    sync.add_argument("--inexact", action="store_true", help="keep what is no longer declared")
+    sync.add_argument("-p", "--package", action="append", default=[], metavar="NAME", help="only this package")
+    run = add("run", "become a command, with the activation in effect")
+    run.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="the command and its arguments")
+    status = add("status", "show what is active here and why", "info")
+    status.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
+    clean = add("clean", "remove the overlay")
+    clean.add_argument("--shared", action="store_true", help="also where a stack's repositories share it")
+    return parser
+
+
+def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
+    command = arguments.command
+    if command == "hook":
+        from .commands import hook
+
+        return hook.run(arguments.shell, env)
+    directory = find_directory(getattr(arguments, "directory", None), env)
+    if command == "export":
+        from .commands import export
+
+        return export.run(arguments.form or find_shell_name(env), directory, env)
+    if command == "init":
+        from .commands import init
+
+        return init.run(arguments.source, directory, env, clone=arguments.clone)
+    if command in ("allow", "deny"):
+        from .commands import allow
+
+        return (allow.allow if command == "allow" else allow.deny)(directory, env)
+    if command in ("sync", "update-editables"):
+        from .commands import sync
+
+        return sync.run(
+            directory,
+            env,
+            replace=arguments.replace,
+            inexact=arguments.inexact,
+            only=tuple(arguments.package),
+        )
+    if command in ("status", "info"):
+        from .commands import status
+
+        return status.run(directory, env, as_json=arguments.json)
+    if command == "clean":
+        from .commands import clean
+
+        return clean.run(directory, env, shared=arguments.shared)
+    raise WtenvError("run needs a command", "run: wtenv run CMD…")
+
+
+def find_shell_name(env: Mapping[str, str]) -> str:
+    """The shell that runs us: asked of the process tree, else the login shell."""
+    try:
+        import shellingham
+
+        name: str = shellingham.detect_shell()[0]
+    except Exception:  # shellingham's own error, or it isn't there, or no /proc
+        name = env.get("SHELL", "")
+    from .shells import find_shell
+
+    return find_shell(name).name

@@ -1,0 +1,1 @@
+"""The verbs, a file each: a function with plain arguments that returns an exit code."""

@@ -1,0 +1,130 @@
+"""`wtenv export`: the activation of the current folder, for shells, for programs, and for the hook."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import cache, decision, environ, shells
+from ..decision import Decision
+from ..errors import WtenvError
+from ..overlay import sync as syncing
+from .hook import build_command, write
+
+FORMATS = (*shells.SHELLS, "json", "dotenv", "gha")
+
+
+def run(form: str, directory: Path, env: Mapping[str, str]) -> int:
+    """Print the activation. Raises WtenvError where there is none: a script should not go on without."""
+    plain = environ.undo(env)
+    found = decision.decide(directory, plain)
+    activation = found.require()
+    for warning in found.warnings:
+        print(f"wtenv: {warning}", file=sys.stderr)
+    if form in shells.SHELLS:
+        write(shells.SHELLS[form].render_script(activation))
+        return 0
+    changes = environ.compare(env, environ.apply(plain, activation))
+    if form == "json":
+        import json
+
+        write(json.dumps(changes, indent=2) + "\n")
+    elif form == "dotenv":
+        write(render_dotenv(changes))
+    elif form == "gha":
+        write(render_github(changes))
+    return 0
+
+
+def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, str]) -> int:
+    """Answer a hook: print the entry for `root`, and keep it where the hook looks next time."""
+    started = time.time_ns()
+    language = shells.find_shell(shell)
+    plain = environ.undo(env)
+    found = decision.decide(Path(root), plain)
+    if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
+        found = _build(found, Path(root), env, plain)
+    if found.overlay and found.config and found.overlay.usable:
+        _refresh(found, env)
+    paths = dict.fromkeys(found.watch)
+    watched = cache.stamp(paths, root, started, env, coarse=coarse)
+    entry = build_entry(found, watched)
+    text = language.render_entry(entry)
+    cache.store(entry, text, root, language, env, coarse=coarse)
+    if abi != str(shells.ABI):
+        # The shell runs another version's hook: give it this one, whose functions the entry needs.
+        text = language.render_hook(build_command(language), cache.locate(env)) + text
+        print("wtenv: another version was installed; restart this shell", file=sys.stderr)
+    write(text)
+    return 0
+
+
+def build_entry(found: Decision, watched: tuple[shells.Watched, ...] | None) -> shells.Entry:
+    """What a hook is told about a decision."""
+    import hashlib
+
+    message = decision.describe(found)
+    identity = found.activation.id if found.activation else ""
+    if not identity:
+        identity = hashlib.sha256(f"{found.kind}\0{message}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    prompt = ""
+    if found.settings and found.settings.prompt and found.base and found.worktree:
+        prompt = found.base.modifier or f"({found.worktree.name}) "
+    return shells.Entry(
+        kind=found.kind,
+        id=identity,
+        message=message,
+        level="enter" if found.kind == "active" and not found.warnings else "problem",
+        watched=watched,
+        guards=tuple(sorted(found.guards.items())),
+        activation=found.activation,
+        prompt=prompt,
+    )
+
+
+def render_dotenv(changes: Mapping[str, str | None]) -> str:
+    """KEY=value lines without wtenv's state; values in single quotes, as dotenv parsers read them back.
+
+    What would be unset is left out: the format has no word for it.
+    """
+    lines = []
+    for name, value in changes.items():
+        if value is None or environ.is_state(name):
+            continue
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        lines.append(f"{name}='{escaped}'\n")
+    return "".join(lines)
+
+
+def render_github(changes: Mapping[str, str | None]) -> str:
+    """For `>> "$GITHUB_ENV"`: NAME<<DELIMITER blocks, the delimiter in no value; unset becomes empty
+    (GitHub's workflow commands, "Multiline strings")."""
+    blocks = []
+    for name, value in changes.items():
+        delimiter = f"wtenv_{os.urandom(12).hex()}"
+        blocks.append(f"{name}<<{delimiter}\n{value or ''}\n{delimiter}\n")
+    return "".join(blocks)
+
+
+def _build(found: Decision, root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decision:
+    """sync.auto: build the missing overlay of an allowed worktree, then decide again."""
+    from .sync import build
+
+    try:
+        build(root, env, report=lambda line: print(f"wtenv: {line}", file=sys.stderr, flush=True))
+    except WtenvError as error:
+        found.reason, found.fix = error.what, error.fix
+        return found
+    return decision.decide(root, plain)
+
+
+def _refresh(found: Decision, env: Mapping[str, str]) -> None:
+    """Twin scripts and seal follow the base; what can't be written now is for the next sync."""
+    assert found.config
+    try:
+        syncing.refresh(found.config.venv, env)
+    except (OSError, WtenvError) as error:
+        found.warnings.append(f"{error}")

@@ -1,0 +1,90 @@
+"""`wtenv status`: what is active here, what should be, and what to do if the two differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import decision, environ
+from ..decision import Decision
+from .hook import write
+
+
+def run(directory: Path, env: Mapping[str, str], *, as_json: bool) -> int:
+    """Print the state; 0 whatever it is."""
+    found = decision.decide(directory, environ.undo(env))
+    facts = gather(found, env)
+    if as_json:
+        import json
+
+        write(json.dumps(facts, indent=2) + "\n")
+    else:
+        write(render(facts))
+    return 0
+
+
+def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
+    """The facts behind the screen; the keys are documented in docs/json.md."""
+    place, config, base, overlay = found.worktree, found.config, found.base, found.overlay
+    wanted = found.activation
+    active = env.get(environ.ROOT)
+    return {
+        "state": found.kind,
+        "reason": found.reason,
+        "fix": found.fix,
+        "worktree": str(place.root) if place else None,
+        "clone": str(place.clone) if place else None,
+        "linked": place.linked if place else None,
+        "doubt": place.doubt if place else "",
+        "config": [str(source.path) for source in config.sources if source.data is not None] if config else [],
+        "trust": found.verdict.kind if found.verdict else None,
+        "base": {"prefix": base.prefix, "name": base.name, "kind": base.kind} if base else None,
+        "overlay": {"path": str(config.venv), "state": overlay.kind, "reason": overlay.reason}
+        if config and overlay
+        else None,
+        "editables": [str(package) for package in config.packages] if config else [],
+        "active_root": active,
+        "active": bool(wanted and env.get(environ.ID) and env.get(environ.VARS) and active == wanted.root),
+        "current": bool(wanted and env.get(environ.ID) == wanted.id),
+        "warnings": found.warnings,
+    }
+
+
+def render(facts: Mapping[str, Any]) -> str:
+    """One screen for people."""
+    rows: list[tuple[str, str]] = []
+
+    def add(label: str, value: object) -> None:
+        if value:
+            rows.append((label, str(value)))
+
+    add("worktree", facts["worktree"] and facts["worktree"] + (" (linked)" if facts["linked"] else ""))
+    add("clone", facts["clone"])
+    add("note", facts["doubt"])
+    for path in facts["config"]:
+        add("config", path)
+    add("trust", facts["trust"])
+    if base := facts["base"]:
+        add("base", f"{base['name']} ({base['prefix']})" if base["name"] != base["prefix"] else base["prefix"])
+    if overlay := facts["overlay"]:
+        add("overlay", f"{overlay['path']} ({overlay['state']})")
+    for package in facts["editables"]:
+        add("editable", package)
+    for warning in facts["warnings"]:
+        add("warning", warning)
+    if facts["current"]:
+        rows.append(("this shell", "active"))
+    elif facts["active"]:
+        rows.append(("this shell", "active, but changed since: press Enter, or: exec $SHELL"))
+    elif facts["active_root"]:
+        rows.append(("this shell", f"active for {facts['active_root']}"))
+    elif facts["state"] == "active":
+        rows.append(("this shell", 'not active; is the hook in your rc? eval "$(wtenv hook SHELL)"'))
+    else:
+        rows.append(("this shell", "not active"))
+    if facts["reason"]:
+        rows.append(("why", facts["reason"]))
+    if facts["fix"]:
+        rows.append(("next", facts["fix"]))
+    return "".join(f"{label:<11} {value}\n" for label, value in rows)

@@ -1,0 +1,90 @@
+"""`wtenv sync`: build or mend the overlay."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .. import decision
+from ..conda import find_python
+from ..overlay.sync import Outcome, Plan, sync
+from ..shells import SHELLS
+from .hook import build_command
+
+
+def run(directory: Path, env: Mapping[str, str], *, replace: bool, inexact: bool, only: tuple[str, ...]) -> int:
+    """Sync the overlay of `directory`, saying what happens on stderr."""
+
+    def report(line: str) -> None:
+        print(f"wtenv: {line}", file=sys.stderr, flush=True)
+
+    outcome = build(directory, env, report, replace=replace, inexact=inexact, only=only)
+    if not outcome.changed:
+        report("nothing to do")
+    return 0
+
+
+def build(
+    directory: Path,
+    env: Mapping[str, str],
+    report: Callable[[str], None],
+    *,
+    replace: bool = False,
+    inexact: bool = False,
+    only: tuple[str, ...] = (),
+) -> Outcome:
+    """Sync the overlay of `directory`. Raises WtenvError if it isn't allowed, or with what went wrong."""
+    _, config, _ = decision.load(directory, env)
+    base = decision.locate_base(config, env)
+    plan = Plan(
+        root=config.anchor,
+        venv=config.venv,
+        base_prefix=Path(base.prefix),
+        base_python=find_python(Path(base.prefix)),
+        editables=config.packages,
+        install_deps=config.install_deps,
+        build_isolation=config.build_isolation,
+        replace=replace,
+        inexact=inexact,
+        only=only,
+        activate=render_activate(),
+    )
+    return sync(plan, env, report)
+
+
+def render_activate() -> dict[str, str]:
+    """`bin/activate` (bash, zsh) and `bin/activate.fish`: the hook's activation, for editors and by hand."""
+    posix, fish = SHELLS["bash"], SHELLS["fish"]
+    start = build_command(posix)[:-3]  # without --hook ABI SHELL
+    text = f"""# Source this in bash or zsh: the same activation as wtenv's hook gives.
+if [ -n "${{ZSH_VERSION-}}" ]; then
+    __wtenv_shell=zsh
+    eval '__wtenv_here=${{(%):-%x}}' # zsh's name for this file
+else
+    __wtenv_shell=bash
+    __wtenv_here=${{BASH_SOURCE[0]}}
+fi
+case $__wtenv_here in
+*/*) __wtenv_here=${{__wtenv_here%/*}} ;;
+*) __wtenv_here=. ;;
+esac
+if __wtenv_text=$({posix.words(start)} --directory "$__wtenv_here" "$__wtenv_shell"); then
+    eval "$__wtenv_text"
+    deactivate() {{
+        __wtenv_leave
+        unset -f deactivate
+    }}
+fi
+unset -v __wtenv_shell __wtenv_here __wtenv_text
+"""
+    fish_text = f"""# Source this in fish: the same activation as wtenv's hook gives.
+{fish.words(start)} --directory (status dirname) fish | source
+if functions -q __wtenv_leave
+    function deactivate
+        __wtenv_leave
+        functions -e deactivate
+    end
+end
+"""
+    return {"activate": text, "activate.fish": fish_text}

@@ -1,0 +1,226 @@
+"""Base environments: from what a config calls one to its prefix, found as conda would find it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import Literal
+
+from .. import files
+from ..errors import WtenvError
+from . import condarc
+from .condarc import read_mode
+
+# Where installers put a root prefix by default: below HOME, and elsewhere.
+_HOME_ROOTS = """miniforge3 mambaforge miniconda3 anaconda3 micromamba .local/share/mamba miniconda anaconda
+    opt/miniconda3 opt/anaconda3"""
+_ROOTS = """/opt/conda /opt/miniforge3 /opt/mambaforge /opt/miniconda3 /opt/anaconda3 /opt/micromamba
+    /opt/homebrew/Caskroom/miniforge/base /opt/homebrew/Caskroom/miniconda/base /opt/homebrew/anaconda3
+    /usr/local/Caskroom/miniforge/base /usr/local/Caskroom/miniconda/base /usr/local/miniconda3"""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A Python installation that worktrees share.
+
+    prefix: absolute, no slash at its end. kind: "conda", or "python" for any other installation.
+    name: what conda puts into CONDA_DEFAULT_ENV: "base", a name, or the prefix where it has none.
+    modifier: what conda puts into CONDA_PROMPT_MODIFIER (with its default `env_prompt`); "" for "python".
+    watch: the paths whose change or appearance can change this answer.
+    """
+
+    prefix: str
+    name: str
+    modifier: str
+    kind: Literal["conda", "python"]
+    watch: tuple[Path, ...]
+
+
+class BaseNotFound(WtenvError):
+    """The config's base doesn't exist. `watch`: the paths whose change or appearance may mend that."""
+
+    def __init__(self, what: str, fix: str, watch: Iterable[Path] = ()) -> None:
+        super().__init__(what, fix)
+        self.watch = tuple(watch)
+
+
+def find_base(reference: str, env: Mapping[str, str], directory: Path) -> Base:
+    """The conda environment that `reference` (a name, or a path, relative to `directory`) stands for.
+
+    A path if it contains "/" (`_resolve_prefix` in conda/activate.py) or begins with "~"; else "base"
+    or "root" for the root prefix, else the first folder of that name in the envs_dirs
+    (`locate_prefix_by_name` in conda/base/context.py). Unlike conda, which knows only the root that it
+    runs from, this tries the machine's other roots after that. BaseNotFound if there is none.
+    """
+    if not reference or "\0" in reference:
+        raise WtenvError("base_conda_env is no name", "give a conda environment's name or path")
+    if "/" in reference or reference.startswith("~") or reference in (".", ".."):
+        prefix = _resolve(reference, env, directory)
+        # PATH is left out: it would be a condition of the answer, for the rare case that it names the root.
+        roots = _find_roots(env, search_path=False) if _has(prefix, "condabin", "pkgs", "envs") else iter(())
+        return _open(prefix, next(roots, None))
+    roots = _find_roots(env)
+    root = next(roots, None)
+    watch: list[Path] = []
+    if reference not in ("base", "root"):
+        folders, watch = _find_envs_dirs(env, root, directory)
+        for folder in chain(folders, (other / "envs" for other in roots)):
+            if _has(folder, reference):
+                return _open(folder / reference, root, watch)
+            watch.append(folder / reference)
+    elif root:
+        return _open(root, root)
+    raise BaseNotFound(f"no conda environment is called {reference!r}", _advise(reference, env), watch)
+
+
+def open_prefix(path: str, env: Mapping[str, str], directory: Path) -> Base:
+    """The Python installation at `path` (relative to `directory`); BaseNotFound if there is none."""
+    prefix = _resolve(path, env, directory)
+    _refuse_path(prefix)
+    return Base(str(prefix), str(prefix), "", "python", (find_python(prefix),))
+
+
+def find_python(prefix: Path) -> Path:
+    """The interpreter in `prefix`/bin that `python3`, else `python`, else the newest `python3.N` stands
+    for: links are followed as long as they stay in that folder. BaseNotFound if none can be run."""
+    names = [prefix / "bin/python3", prefix / "bin/python"]
+    if not any(map(os.path.lexists, names)):
+        versions = [path for path in (prefix / "bin").glob("python3.*") if path.name[8:].isdecimal()]
+        names += sorted(versions, key=lambda path: -int(path.name[8:]))
+    for name in names:
+        path = _follow(name)
+        if S_ISREG(read_mode(path)) and os.access(path, os.X_OK) and not path.name.startswith("python2"):
+            return path
+    broken = [name for name in names if os.path.lexists(name)]
+    what = (
+        f"{broken[0]} is no Python 3 that can be run" if broken else f"there is no Python 3 in {prefix}/bin"
+    )
+    raise BaseNotFound(what, "give the folder above its bin, or install it there", names[:1])
+
+
+def list_environments(env: Mapping[str, str]) -> tuple[tuple[str, Path], ...]:
+    """Every environment that `find_base` finds by name: (name, prefix), "base" first."""
+    roots = _find_roots(env)
+    root = next(roots, None)
+    found = {"base": root} if root and _has(root, "conda-meta") else {}
+    folders, _ = _find_envs_dirs(env, root, Path("/"))
+    for folder in chain(folders, (other / "envs" for other in roots)):
+        for meta in sorted(folder.glob("*/conda-meta")):
+            found.setdefault(meta.parent.name, meta.parent)
+    return tuple(found.items())
+
+
+def _open(prefix: Path, root: Path | None, watch: Iterable[Path] = ()) -> Base:
+    _refuse_path(prefix)
+    watch = (*watch, prefix / "conda-meta")
+    if not _has(prefix, "conda-meta"):
+        # Found by name, conda would activate it: what is left of a removed environment, and hides others.
+        what = f"{prefix} is no conda environment (it has no folder conda-meta)"
+        raise BaseNotFound(what, "create it, remove that folder, or name another base", watch)
+    # `_default_env` in conda/activate.py: it goes by the parent's name, not by the envs_dirs.
+    name = "base" if prefix == root else prefix.name if prefix.parent.name == "envs" else str(prefix)
+    return Base(str(prefix), name, f"({name}) ", "conda", watch)
+
+
+def _find_roots(env: Mapping[str, str], *, search_path: bool = True) -> Iterator[Path]:
+    """Root prefixes, the one that `conda` would run from first. Lazy, so that only the variables that
+    decide are consulted; PATH, which changes most often, comes last."""
+    seen = set()
+    for place, marks in _guess_roots(env, search_path):
+        root = Path(os.path.normpath(place))
+        if root.is_absolute() and root not in seen and _has(root, *marks.split()):
+            seen.add(root)
+            yield root
+
+
+def _guess_roots(env: Mapping[str, str], search_path: bool) -> Iterator[tuple[Path, str]]:
+    """Places that may be root prefixes, each with the folders any of which shows that it is."""
+    any_mark = "conda-meta pkgs envs"  # micromamba's root need not hold an environment itself
+    if exe := env.get("CONDA_EXE"):  # ROOT/bin/conda, `conda_exe_vars_dict` in conda/base/context.py
+        yield Path(exe).parent.parent, "conda-meta"
+    if root := env.get("_CONDA_ROOT"):
+        yield Path(root), "conda-meta"
+    if root := env.get("MAMBA_ROOT_PREFIX"):
+        yield Path(root), any_mark
+    if prefix := env.get("CONDA_PREFIX"):
+        active = Path(prefix)
+        yield active.parent.parent if active.parent.name == "envs" else active, "condabin pkgs"
+    yield from ((files.home_dir(env) / place, any_mark) for place in _HOME_ROOTS.split())
+    yield from ((Path(place), any_mark) for place in _ROOTS.split())
+    for folder in env.get("PATH", "").split(":") if search_path else ():
+        for exe in ("conda", "mamba", "micromamba"):
+            if os.access(path := Path(folder, exe), os.X_OK):
+                yield Path(os.path.realpath(path)).parent.parent, "conda-meta"
+
+
+def _find_envs_dirs(
+    env: Mapping[str, str], root: Path | None, directory: Path
+) -> tuple[list[Path], list[Path]]:
+    """The folders that hold named environments, in conda's order, and the condarc files to watch.
+
+    `envs_dirs` and `mockable_context_envs_dirs` in conda/base/context.py; the variable outranks every
+    file (`_set_env_vars` in conda/common/configuration.py).
+    """
+    paths, watch = condarc.find(env, root)
+    sources = [source for path in paths if (source := condarc.read(path))]
+    value = env.get("CONDA_ENVS_DIRS") or env.get("CONDA_ENVS_PATH") or ""
+    sources.append(condarc.EnvsDirs(tuple((line.strip(), "") for line in value.split(":") if line.strip())))
+    lines = [*(_expand(line, env) for line in condarc.merge(sources)), "~/.conda/envs"]
+    if root:
+        history = root / "conda-meta/history"  # the file that `root_writable` tries; micromamba may lack it
+        is_writable = not os.path.lexists(history) or os.access(history, os.W_OK)
+        lines.insert(len(lines) - is_writable, str(root / "envs"))
+    return list(dict.fromkeys(_resolve(line, env, directory) for line in lines)), watch
+
+
+def _expand(text: str, env: Mapping[str, str]) -> str:
+    """`text` with $NAME and ${NAME} filled in; unset ones stay, as with the os.path.expandvars of conda."""
+    if "$" not in text:
+        return text
+    import re
+
+    return re.sub(r"\$(?:(\w+)|\{([^}]*)\})", lambda m: env.get(m[1] or m[2], m[0]), text, flags=re.ASCII)
+
+
+def _resolve(path: str, env: Mapping[str, str], directory: Path) -> Path:
+    """`path` from `directory`, without "~" and ".."; symlinks stay (`expand` in conda/common/path)."""
+    if path == "~" or path.startswith("~/"):
+        path = f"{files.home_dir(env)}{path[1:]}"
+    return Path("/" + os.path.normpath(directory / path).lstrip("/"))
+
+
+def _has(folder: Path, *names: str) -> bool:
+    return any(S_ISDIR(read_mode(folder / name)) for name in names)
+
+
+def _refuse_path(prefix: Path) -> None:
+    if ":" in str(prefix) or "\0" in str(prefix):
+        raise WtenvError(
+            f"PATH can't hold the base's path {str(prefix)!r}", "move the base to one without colons"
+        )
+
+
+def _follow(path: Path) -> Path:
+    for _ in range(8):
+        try:
+            target = Path(os.path.normpath(path.parent / os.readlink(path)))
+        except OSError:
+            break
+        if target.parent != path.parent:
+            break  # outside, the installation's own name for it is the one that lasts
+        path = target
+    return path
+
+
+def _advise(reference: str, env: Mapping[str, str]) -> str:
+    import difflib
+
+    names = [name for name, _ in list_environments(env)]
+    if not names:
+        return "no conda installation was found: give the environment's path, or set base_prefix"
+    close = difflib.get_close_matches(reference, names, 3) or names[:8]
+    return f"there is {', '.join(close)}; or run: conda create -n {reference} python"

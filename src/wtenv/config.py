@@ -1,0 +1,350 @@
+"""The config: which files it consists of, what they may say, and the one effective config they give.
+
+Reading is two steps. `find_sources` collects the bytes of every file that decides the activation (that
+is what trust is given to); `read_config` turns them into a `Config` and checks every key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from . import environ, files
+from .errors import WtenvError
+
+if TYPE_CHECKING:
+    from .worktree import Worktree
+
+NAME = "wtenv.toml"
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of the config. role: repo, clone, stack or dotenv; data: its bytes, None if it is absent."""
+
+    role: Literal["repo", "clone", "stack", "dotenv"]
+    path: Path
+    data: bytes | None
+
+
+@dataclass(frozen=True)
+class Config:
+    """The effective config of a worktree.
+
+    anchor: the folder that owns the overlay: the worktree's root, or the stack config's folder.
+    base: the value of `base_conda_env` or `base_prefix`, and which of the two it is.
+    env: name -> value, None for "unset", placeholders not yet filled in; dotenv: name -> value.
+    sources: every file that decides this, for trust and for the watch list.
+    """
+
+    anchor: Path
+    base: str
+    base_kind: Literal["base_conda_env", "base_prefix"]
+    base_file: Path
+    base_folder: Path
+    venv: Path
+    packages: tuple[Path, ...]
+    install_deps: bool
+    build_isolation: Literal["auto"] | bool
+    env: tuple[tuple[str, str | None], ...]
+    path: tuple[str, ...]
+    dotenv: tuple[tuple[str, str], ...]
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class _File:
+    """A parsed config file: relative paths in it start at `folder`."""
+
+    path: Path
+    folder: Path
+    table: Table
+
+
+def _is_string(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and "\0" not in value
+
+
+def _is_strings(value: object) -> bool:
+    return isinstance(value, list) and all(_is_string(item) for item in value)
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+# table -> key -> (check, what it must be)
+_KEYS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
+    "wtenv": {
+        "extends": (_is_string, "a path to a stack config"),
+        "kind": (lambda value: value == "stack", '"stack"'),
+    },
+    "python": {
+        "base_conda_env": (_is_string, "a conda environment's name or path"),
+        "base_prefix": (_is_string, "the path of a Python installation"),
+        "venv": (_is_string, "a folder inside the root"),
+    },
+    "editables": {
+        "packages": (_is_strings, "a list of paths"),
+        "install_deps": (_is_bool, "true or false"),
+        "build_isolation": (lambda value: value == "auto" or _is_bool(value), '"auto", true or false'),
+    },
+    "activation": {
+        "path": (_is_strings, "a list of folders"),
+        "dotenv": (_is_strings, "a list of files"),
+    },
+}
+
+
+def find_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
+    """Every file that decides the activation, in order of role, absent ones included.
+
+    Empty if the worktree is not configured. Raises WtenvError if a file can't be read or parsed far
+    enough to know what else belongs to it.
+    """
+    repo = _read_source("repo", worktree.root / NAME)
+    clone = _read_source("clone", worktree.common_dir / NAME) if worktree.common_dir else None
+    if repo.data is None and (clone is None or clone.data is None):
+        return ()
+    sources = [source for source in (repo, clone) if source]
+    try:
+        _follow_pointers(sources, worktree.root, home)
+    except WtenvError as error:
+        raise WtenvError(error.what, error.fix, [source.path for source in sources]) from None
+    return tuple(sources)
+
+
+def _follow_pointers(sources: list[Source], root: Path, home: Path) -> None:
+    """Add the stack configs and dotenv files that `sources` name."""
+    parsed = [_parse(source, root) for source in sources if source.data is not None]
+    pointers = [file for file in parsed if "extends" in file.table.get("wtenv", {})]
+    for pointer in pointers:
+        stack = _read_source("stack", _resolve_stack(pointer, home))
+        sources.append(stack)
+        if stack.data is None:
+            _fail(
+                pointer.path,
+                "wtenv",
+                "extends",
+                f"names {stack.path}, which is not there",
+                "correct the path",
+            )
+        parsed.append(_parse(stack, stack.path.parent))
+    for file in parsed:
+        dotenv = file.table.get("activation", {}).get("dotenv", ())
+        sources += [_read_source("dotenv", _join(file.folder, name, home)) for name in dotenv]
+
+
+def list_absent(worktree: Worktree) -> tuple[Path, ...]:
+    """The places where a config would be found, for a worktree that has none."""
+    folders = (worktree.root, worktree.common_dir)
+    return tuple(folder / NAME for folder in folders if folder)
+
+
+def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> Config:
+    """The effective config. Raises WtenvError naming file, key and fix for whatever is wrong with it."""
+    layers = _read_layers(worktree, sources)
+    merged, origin = _merge(layers)
+    anchor = layers[0].folder
+    base_kind, base, base_file = _choose_base(merged, origin, layers)
+    editables = merged.get("editables", {})
+
+    def locate(table: str, key: str) -> list[Path]:
+        values = merged.get(table, {}).get(key, ())
+        return [_join(origin[table, key].folder, value, home) for value in values]
+
+    packages = locate("editables", "packages")
+    for written, package in zip(editables.get("packages", ()), packages, strict=True):
+        if not package.is_dir():
+            place = f"{origin['editables', 'packages'].path}: [editables] packages"
+            raise WtenvError(f'{place}: "{written}" is not a folder ({package})', "correct or remove it", [package])
+    path = [str(folder) for folder in locate("activation", "path")]
+    if bad := next((folder for folder in path if ":" in folder), None):
+        fix = "rename the folder"
+        _fail(origin["activation", "path"].path, "activation", "path", f"{bad} holds a colon", fix)
+    return Config(
+        anchor=anchor,
+        base=base,
+        base_kind=base_kind,
+        base_file=base_file.path,
+        base_folder=base_file.folder,
+        venv=_place_venv(merged, origin, layers),
+        packages=tuple(dict.fromkeys(packages)),
+        install_deps=editables.get("install_deps", False),
+        build_isolation=editables.get("build_isolation", "auto"),
+        env=tuple((name, None if value is False else value) for name, value in merged["env"].items()),
+        path=tuple(path),
+        dotenv=_read_dotenv(locate("activation", "dotenv"), sources),
+        sources=sources,
+    )
+
+
+def locate_venv(worktree: Worktree, sources: tuple[Source, ...]) -> tuple[Path, Path]:
+    """The overlay's folder and the folder that owns it, whatever else is wrong with the config."""
+    layers = _read_layers(worktree, sources)
+    merged, origin = _merge(layers)
+    return _place_venv(merged, origin, layers), layers[0].folder
+
+
+def _read_layers(worktree: Worktree, sources: tuple[Source, ...]) -> list[_File]:
+    parsed: dict[str, _File] = {
+        source.role: _parse(source, source.path.parent if source.role == "stack" else worktree.root)
+        for source in sources
+        if source.data is not None and source.role != "dotenv"
+    }
+    return _order_layers(parsed)
+
+
+def _read_source(role: Literal["repo", "clone", "stack", "dotenv"], path: Path) -> Source:
+    try:
+        return Source(role, path, files.read_bytes(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return Source(role, path, None)
+    except OSError as error:
+        raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
+
+
+def _parse(source: Source, folder: Path) -> _File:
+    """TOML to a checked table: only known tables and keys, each of its type."""
+    table = files.parse_toml(source.path, source.data or b"")
+    for name, content in table.items():
+        if name != "env" and name not in _KEYS:
+            _fail(source.path, name, "", "unknown table", _suggest(name, [*_KEYS, "env"], "remove it"))
+        if not isinstance(content, dict):
+            _fail(source.path, "", name, "is a key outside of any table", f"write [{name}]")
+        for key, value in content.items():
+            _check_key(source.path, name, key, value)
+    wtenv = table.get("wtenv", {})
+    if "extends" in wtenv and (len(table) > 1 or len(wtenv) > 1):
+        fix = "remove the other tables and keys, or remove extends"
+        _fail(source.path, "wtenv", "extends", "a pointer says nothing else", fix)
+    if source.role == "stack" and wtenv.get("kind") != "stack":
+        _fail(source.path, "wtenv", "kind", "is missing in a stack config", 'add: [wtenv] kind = "stack"')
+    return _File(source.path, folder, table)
+
+
+def _check_key(path: Path, table: str, key: str, value: object) -> None:
+    if table == "env":
+        if refusal := environ.explain_refusal(key):
+            _fail(path, table, key, refusal, "choose another name")
+        if value is not False and not (isinstance(value, str) and "\0" not in value):
+            _fail(path, table, key, "must be a string, or false to unset", f'write {key} = "…"')
+        return
+    known = _KEYS[table]
+    if key not in known:
+        _fail(path, table, key, "unknown key", _suggest(key, list(known), "remove it"))
+    check, wanted = known[key]
+    if not check(value):
+        _fail(path, table, key, f"must be {wanted}", "correct the value")
+
+
+def _order_layers(parsed: Mapping[str, _File]) -> list[_File]:
+    """The files in effect, lowest first; the first one owns the overlay."""
+    layers = [parsed[role] for role in ("stack", "repo", "clone") if role in parsed]
+    if "stack" in parsed:
+        layers = [file for file in layers if "extends" not in file.table.get("wtenv", {})]
+        if "repo" in parsed and parsed["repo"] in layers:
+            clone = parsed["clone"].path
+            what = f"extends a stack, but {parsed['repo'].path} is a config of its own"
+            _fail(clone, "wtenv", "extends", what, "remove one of the two")
+    return layers
+
+
+def _merge(layers: list[_File]) -> tuple[Table, dict[tuple[str, str], _File]]:
+    """The layers' keys, later ones winning key by key; and which file each key came from."""
+    merged: Table = {"python": {}, "env": {}}
+    origin: dict[tuple[str, str], _File] = {}
+    for file in layers:
+        python = file.table.get("python", {})
+        if "base_conda_env" in python and "base_prefix" in python:
+            what = "and base_conda_env are both given"
+            _fail(file.path, "python", "base_prefix", what, "keep exactly one of the two")
+        if "base_conda_env" in python or "base_prefix" in python:  # the two are one choice
+            merged["python"].pop("base_conda_env", None)
+            merged["python"].pop("base_prefix", None)
+        for name, content in file.table.items():
+            merged.setdefault(name, {}).update(content)
+            origin.update({(name, key): file for key in content})
+    return merged, origin
+
+
+def _choose_base(
+    merged: Table, origin: Mapping[tuple[str, str], _File], layers: list[_File]
+) -> tuple[Literal["base_conda_env", "base_prefix"], str, _File]:
+    kinds: tuple[Literal["base_conda_env"], Literal["base_prefix"]] = ("base_conda_env", "base_prefix")
+    for kind in kinds:
+        if kind in merged["python"]:
+            return kind, merged["python"][kind], origin["python", kind]
+    what, fix = "is missing", 'add: [python] base_conda_env = "NAME" (or base_prefix = "/path")'
+    _fail(layers[-1].path, "python", "base_conda_env", what, fix)
+
+
+def _place_venv(merged: Table, origin: Mapping[tuple[str, str], _File], layers: list[_File]) -> Path:
+    """The overlay's folder: a relative path that stays below the folder that owns it, also after
+    resolving symlinks."""
+    written: str = merged["python"].get("venv", ".venv")
+    anchor, path = layers[0].folder, origin.get(("python", "venv"), layers[0]).path
+    relative = Path(written)
+    fix = 'use a folder inside the root, such as ".venv"'
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts or written.startswith("~"):
+        _fail(path, "python", "venv", f'"{written}" is not a folder inside the root', fix)
+    if relative.parts[0] in (".git", NAME) or ":" in written:
+        _fail(path, "python", "venv", f'"{written}" can\'t be a virtual environment', fix)
+    venv = anchor / relative
+    if os.path.realpath(venv.parent) != str(venv.parent):
+        _fail(path, "python", "venv", f'"{written}" leads through a symlink', fix)
+    return venv
+
+
+def _read_dotenv(paths: list[Path], sources: tuple[Source, ...]) -> tuple[tuple[str, str], ...]:
+    """KEY=value lines, later files winning, from the bytes that trust was given to. Nothing is expanded."""
+    values: dict[str, str] = {}
+    data = {source.path: source.data for source in sources if source.role == "dotenv"}
+    for path in paths:
+        content = data.get(path)
+        if not content:
+            continue
+        from io import StringIO
+
+        from dotenv.parser import parse_stream
+
+        text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        for binding in parse_stream(StringIO(text)):
+            line = binding.original.line
+            if binding.error or (binding.key is not None and binding.value is None):
+                raise WtenvError(f"{path}: line {line} is not KEY=value", "correct or remove the line")
+            if binding.key is None or binding.value is None:
+                continue
+            if refusal := environ.explain_refusal(binding.key):
+                raise WtenvError(f"{path}: line {line}: {binding.key} {refusal}", "choose another name")
+            if "\0" in binding.value:
+                raise WtenvError(f"{path}: line {line}: a value can't hold a NUL byte", "remove it")
+            values[binding.key] = binding.value
+    return tuple(values.items())
+
+
+def _resolve_stack(pointer: _File, home: Path) -> Path:
+    return Path(os.path.realpath(_join(pointer.folder, pointer.table["wtenv"]["extends"], home)))
+
+
+def _join(folder: Path, written: str, home: Path) -> Path:
+    """A path as written in a config: `~` is the user's home, anything relative starts at `folder`."""
+    if written == "~" or written.startswith("~/"):
+        return Path(os.path.normpath(home / written[2:]))
+    return Path(os.path.normpath(folder / written))
+
+
+def _suggest(word: str, known: list[str], otherwise: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, 1)
+    return f"did you mean {close[0]}?" if close else f"{otherwise} (known: {', '.join(known)})"
+
+
+def _fail(path: Path, table: str, key: str, what: str, fix: str) -> NoReturn:
+    where = f"[{table}] {key}".strip() if table else key
+    raise WtenvError(f"{path}: {where} {what}", fix)

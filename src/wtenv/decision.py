@@ -1,0 +1,190 @@
+"""Decisions: what should be active in a folder, and why. Reads files, runs activate.d scripts, and
+keeps the overlay's twins in step with the base; changes nothing else and prints nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from . import config as configs
+from . import environ, files, trust, worktree
+from .activation import build, build_base, find_guards
+from .conda import Base, capture_scripts, find_base, open_prefix, read_variables
+from .config import Config
+from .environ import Activation
+from .errors import WtenvError
+from .overlay.state import State, inspect
+from .settings import Settings, read_settings
+from .trust import Verdict
+from .worktree import Worktree
+
+Kind = Literal["active", "outside", "unconfigured", "blocked", "failed", "unbuilt"]
+
+
+class RecordingEnvironment(Mapping[str, str]):
+    """An environment that notes which variables were asked for: they decide, so they are guarded."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return self._env[name]
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return name in self._env
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._env)
+
+    def __len__(self) -> int:
+        return len(self._env)
+
+
+@dataclass
+class Decision:
+    """What should be active in a folder, and everything that led to it.
+
+    kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
+    guards: the variables it depends on, with their values. The parts are None as far as it didn't get.
+    """
+
+    kind: Kind = "failed"
+    reason: str = ""
+    fix: str = ""
+    activation: Activation | None = None
+    worktree: Worktree | None = None
+    verdict: Verdict | None = None
+    config: Config | None = None
+    base: Base | None = None
+    overlay: State | None = None
+    settings: Settings | None = None
+    warnings: list[str] = field(default_factory=list)
+    watch: list[Path] = field(default_factory=list)
+    guards: dict[str, str | None] = field(default_factory=dict)
+
+    def require(self) -> Activation:
+        """The activation, or the WtenvError that says why there is none."""
+        if self.activation is None:
+            raise WtenvError(self.reason, self.fix)
+        return self.activation
+
+
+def decide(directory: Path, env: Mapping[str, str]) -> Decision:
+    """What should be active in `directory` for a shell with the environment `env` (nothing of wtenv's
+    active in it, see `environ.undo`). Mistakes of the user come back as kind "failed", never raised."""
+    decision = Decision()
+    recording = RecordingEnvironment(env)
+    try:
+        _decide(decision, directory, recording, env)
+    except WtenvError as error:
+        decision.kind, decision.reason, decision.fix = "failed", error.what, error.fix
+        decision.watch += error.watch
+    for name in sorted(recording.asked):
+        # What the shells own can't be compared in a running shell; HOME is the exception that matters.
+        if name == "HOME" or environ.explain_refusal(name) is None:
+            decision.guards[name] = env.get(name)
+    return decision
+
+
+def load(directory: Path, env: Mapping[str, str]) -> tuple[Worktree, Config, Settings]:
+    """The worktree of `directory` and its config, for commands that act on it. Raises WtenvError if it
+    is not configured, not allowed or wrong."""
+    decision = Decision()
+    _read(decision, directory, env)
+    if decision.kind in ("outside", "unconfigured", "blocked"):
+        raise WtenvError(decision.reason, decision.fix)
+    assert decision.worktree and decision.config and decision.settings
+    return decision.worktree, decision.config, decision.settings
+
+
+def locate_base(config: Config, env: Mapping[str, str]) -> Base:
+    """The base that a config names. Raises WtenvError, with the file, key and fix, if it isn't there."""
+    find = find_base if config.base_kind == "base_conda_env" else open_prefix
+    try:
+        return find(config.base, env, config.base_folder)
+    except WtenvError as error:
+        place = f"{config.base_file}: [python] {config.base_kind}"
+        raise WtenvError(f"{place}: {error.what}", error.fix, error.watch) from None
+
+
+def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
+    """Worktree, settings, trust and config; decision.kind tells how far it got ("active": all the way)."""
+    decision.kind = "failed"
+    place = decision.worktree = worktree.find_worktree(directory)
+    if place is None:
+        decision.kind, decision.reason = "outside", f"{directory} is not in a git worktree"
+        decision.fix = "cd into one"
+        return
+    decision.watch += [*place.watch, *configs.list_absent(place)]
+    decision.settings = read_settings(env)
+    home = files.home_dir(env)
+    sources = configs.find_sources(place, home)
+    if not sources:
+        decision.kind, decision.reason = "unconfigured", f"{place.root} has no {configs.NAME}"
+        decision.fix = "run: wtenv init NAME (a conda environment)"
+        return
+    decision.watch += [source.path for source in sources]
+    decision.watch += [decision.settings.path, trust.locate_record(place, env)]
+    decision.verdict = trust.judge(place, sources, decision.settings, env)
+    if not decision.verdict.ok:
+        present = [source.path for source in sources if source.data is not None]
+        decision.kind, decision.fix = "blocked", decision.verdict.fix
+        decision.reason = f"{present[0]} {decision.verdict.reason}"
+        return
+    decision.config = configs.read_config(place, sources, home)
+    decision.kind = "active"
+
+
+def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> None:
+    _read(decision, directory, env)
+    config = decision.config
+    if decision.kind != "active" or config is None:
+        return
+    decision.kind = "failed"
+    base = decision.base = locate_base(config, env)
+    decision.watch += base.watch
+    prefix = Path(base.prefix)
+    overlay = decision.overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
+    decision.watch += overlay.watch
+    if not overlay.usable:
+        decision.kind, decision.reason, decision.fix = "unbuilt", overlay.reason, overlay.fix
+        return
+    if overlay.reason:
+        decision.warnings.append(f"{overlay.reason}; {overlay.fix}")
+    variables: dict[str, str | None] = {}
+    changes: dict[str, str | None] = {}
+    before: dict[str, str] = {}
+    if base.kind == "conda":
+        found = read_variables(prefix)
+        variables = found.values
+        applied = environ.apply(plain, build_base(base, variables))
+        before = {name: value for name, value in applied.items() if not environ.is_state(name)}
+        captured = capture_scripts(prefix, before)
+        changes = captured.changes
+        decision.watch += [*found.watch, *captured.watch, prefix / "conda-meta" / "history"]
+        decision.warnings += [*found.warnings, *captured.warnings]
+        for name in find_guards(captured.reads, changes, before):
+            decision.guards[name] = plain.get(name)
+    root = worktree.find_root(directory) or worktree.find_root(Path(os.path.realpath(directory)))
+    decision.activation = build(config, base, variables, changes, before, str(root))
+    decision.kind = "active"
+
+
+def describe(decision: Decision) -> str:
+    """The one line that a person sees on entering, or about why nothing is active; "" for nothing."""
+    place, settings = decision.worktree, decision.settings
+    level = settings.level if settings else "normal"
+    if decision.kind in ("outside", "unconfigured") or level == "silent":
+        return ""
+    if decision.kind != "active":
+        return f"{decision.reason}; {decision.fix}" if decision.fix else decision.reason
+    lines = []
+    if place and decision.base and level in ("normal", "verbose"):
+        lines.append(f"{place.name} (base {os.path.basename(decision.base.name)})")
+    return "\nwtenv: ".join([*lines, *decision.warnings])

@@ -1,0 +1,249 @@
+"""Environments as data: the changes an activation makes, how they are applied, and how they are undone.
+
+An environment is a `dict[str, str]`; bytes that are not UTF-8 are carried as lone surrogates (PEP 383).
+The hooks in `shell/` do the same with builtins; this module is the model that they are tested against.
+
+The state is kept in the environment itself, raw, so that every shell reads it without evaluating it:
+
+    WTENV_ROOT        the worktree (or stack) that is active
+    WTENV_ID          which activation it is (a digest)
+    WTENV_VARS        the names that were changed, separated by spaces; a list variable ends in ":"
+    WTENV_OLD_NAME_   the value before; missing if it was unset
+    WTENV_NEW_NAME_   the value that we gave; missing if we unset it
+
+The underscore at the end keeps the names off fish's rule that a variable called *PATH is a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Environment = dict[str, str]
+
+PREFIX = "WTENV_"
+ROOT, ID, VARS = "WTENV_ROOT", "WTENV_ID", "WTENV_VARS"
+
+# What the shells own or would run. A config or a base that sets one of these could change what the
+# shell executes, or break it (bash(1) "Shell Variables", zshparam(1), fish "Special variables").
+_SHELL_OWNED = frozenset(
+    """
+    _ PWD OLDPWD SHLVL PPID UID EUID GID EGID HOME IFS PATH CDPATH FPATH MODULE_PATH HISTFILE PS0 PS1 PS2 PS3
+    PS4 RPS1 RPS2 RPROMPT RPROMPT2 PROMPT PROMPT2 PROMPT3 PROMPT4 SPROMPT PROMPT_COMMAND PROMPT_DIRTRIM ENV BASH
+    BASH_ENV BASHOPTS SHELLOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_COMMAND BASH_LINENO
+    BASH_REMATCH BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASH_VERSION BASH_XTRACEFD BASH_COMPAT
+    BASH_LOADABLES_PATH FUNCNAME FUNCNEST GROUPS RANDOM SRANDOM SECONDS LINENO EPOCHSECONDS EPOCHREALTIME
+    DIRSTACK HISTCMD OPTIND OPTARG OPTERR POSIXLY_CORRECT TIMEFORMAT TMOUT MAILCHECK REPLY ZDOTDIR ZSH_VERSION
+    ZSH_NAME ZSH_SUBSHELL ZSH_ARGZERO ZSH_EVAL_CONTEXT NULLCMD READNULLCMD path cdpath fpath argv status
+    pipestatus signals options functions aliases commands parameters precmd_functions chpwd_functions
+    preexec_functions periodic_functions zshexit_functions histchars module_path psvar TTYIDLE TRY_BLOCK_ERROR
+    USERNAME FIGNORE WATCH fish_pid fish_function_path fish_complete_path fish_user_paths fish_greeting
+    fish_kill_signal fish_killring fish_bind_mode FISH_VERSION history hostname version umask status_generation
+    CONDA_SHLVL CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_PROMPT_MODIFIER VIRTUAL_ENV VIRTUAL_ENV_PROMPT PYTHONHOME
+    """.split()
+)
+_SHELL_OWNED_FOLDED = frozenset({"PATH"})  # refused in any spelling: conda's env_vars.d has been seen with "Path"
+
+Kind = Literal["set", "unset", "front", "back"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change to one variable.
+
+    kind: `set` to `value`; `unset` (value is empty); `front`/`back`: put the ":"-separated entries in
+    `value` at that end of a list variable.
+    """
+
+    name: str
+    kind: Kind
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class CondaLevel:
+    """What `conda activate` does to its own variables: one more level on the stack (conda/activate.py)."""
+
+    prefix: str
+    name: str
+    modifier: str
+
+
+@dataclass(frozen=True)
+class Activation:
+    """All that entering a worktree changes, independent of the environment it is applied to."""
+
+    root: str
+    id: str
+    conda: CondaLevel | None
+    changes: tuple[Change, ...]
+
+
+def is_name(name: str) -> bool:
+    """Whether `name` is a shell variable name: ASCII letters, digits, underscore, no digit first."""
+    return name.isascii() and name.replace("_", "a").isalnum() and not name[:1].isdigit()
+
+
+def explain_refusal(name: str) -> str | None:
+    """Why a config, a dotenv file or a base may not set `name`, or None if it may."""
+    if not is_name(name):
+        return "is not a name that every shell accepts (letters, digits and _)"
+    if name.upper().startswith(PREFIX) or name.startswith("__wtenv"):
+        return "is wtenv's own"
+    if name in _SHELL_OWNED or name.upper() in _SHELL_OWNED_FOLDED or name.startswith("CONDA_PREFIX_"):
+        return "belongs to the shell, to conda or to the activation itself"
+    return None
+
+
+def is_list(name: str) -> bool:
+    """Whether a variable is a ":"-separated list whose entries are undone one by one."""
+    return name.endswith(("PATH", "_DIRS"))
+
+
+def is_state(name: str) -> bool:
+    """Whether `name` is part of wtenv's state in the environment."""
+    return name in (ROOT, ID, VARS) or name.startswith(("WTENV_OLD_", "WTENV_NEW_"))
+
+
+def old_name(name: str) -> str:
+    return f"WTENV_OLD_{name}_"
+
+
+def new_name(name: str) -> str:
+    return f"WTENV_NEW_{name}_"
+
+
+def apply(env: Mapping[str, str], activation: Activation) -> Environment:
+    """`env` with `activation` in effect, its state included. Whatever was active before is left first."""
+    result = undo(env)
+    before = dict(result)
+    touched: dict[str, bool] = {}  # name -> is a list
+
+    def put(name: str, value: str | None, as_list: bool = False) -> None:
+        touched[name] = touched.get(name, False) or as_list or is_list(name)
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = value
+
+    if activation.conda:
+        for name, value in _stack(result, activation.conda).items():
+            put(name, value)
+    for change in activation.changes:
+        if change.kind in ("front", "back"):
+            put(change.name, _extend(result.get(change.name, ""), change), as_list=True)
+        else:
+            put(change.name, change.value if change.kind == "set" else None)
+    for name in touched:
+        if name in before:
+            result[old_name(name)] = before[name]
+        if name in result:
+            result[new_name(name)] = result[name]
+    result[ROOT], result[ID] = activation.root, activation.id
+    result[VARS] = " ".join(name + ":" * is_list_ for name, is_list_ in touched.items())
+    return result
+
+
+def _extend(value: str, change: Change) -> str:
+    # An empty or unset list has no entries; joining it would add an empty one, which means "here".
+    parts = (change.value, value) if change.kind == "front" else (value, change.value)
+    return ":".join(part for part in parts if part)
+
+
+def _stack(env: Mapping[str, str], conda: CondaLevel) -> Environment:
+    """conda's own variables one level up, and PATH without the entry of the environment that is replaced."""
+    changed = {
+        "CONDA_PREFIX": conda.prefix,
+        "CONDA_DEFAULT_ENV": conda.name,
+        "CONDA_PROMPT_MODIFIER": conda.modifier,
+    }
+    level, old = conda_level(env), env.get("CONDA_PREFIX", "")
+    if not level or not old:
+        return {"CONDA_SHLVL": "1", **changed}
+    entries = env["PATH"].split(":") if env.get("PATH") else []
+    if f"{old}/bin" in entries:
+        entries.remove(f"{old}/bin")
+        changed["PATH"] = ":".join(entries)
+    if old == conda.prefix:  # conda re-activates in place: no new level
+        return changed
+    return {"CONDA_SHLVL": str(level + 1), f"CONDA_PREFIX_{level}": old, **changed}
+
+
+def conda_level(env: Mapping[str, str]) -> int:
+    """CONDA_SHLVL as a number; 0 for anything that is not a small plain number."""
+    text = env.get("CONDA_SHLVL", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
+
+
+def undo(env: Mapping[str, str]) -> Environment:
+    """`env` without wtenv's changes and state: ours are taken back, the user's since then are kept.
+
+    A variable that still has our value gets its old one back. A list that the user changed loses our
+    entries and regains those we had taken out. Any other changed variable stays as the user set it.
+    """
+    result = {name: value for name, value in env.items() if not is_state(name)}
+    keep = _unstack(env, result)
+    for item in env.get(VARS, "").split(" "):
+        name = item.removesuffix(":")
+        if not is_name(name) or name in keep:
+            continue
+        now, old, new = env.get(name), env.get(old_name(name)), env.get(new_name(name))
+        if now != new:
+            if now is None or not item.endswith(":"):
+                continue
+            moved = env.get("CONDA_PREFIX") != env.get(new_name("CONDA_PREFIX"), env.get("CONDA_PREFIX"))
+            merged = merge_lists(now, new or "", old or "", restore=not (name == "PATH" and moved))
+            old = merged if merged or old is not None else None
+        if old is None:
+            result.pop(name, None)
+        else:
+            result[name] = old
+    return result
+
+
+def _unstack(env: Mapping[str, str], result: Environment) -> frozenset[str]:
+    """Take our level out of conda's stack where the user has activated another environment on top.
+
+    Changes `result`; returns the names that are settled by that.
+    """
+    ours = conda_level({"CONDA_SHLVL": env.get(new_name("CONDA_SHLVL"), "")})
+    level, prefix = conda_level(env), env.get(new_name("CONDA_PREFIX"))
+    if not ours or level <= ours or env.get(f"CONDA_PREFIX_{ours}") != prefix:
+        return frozenset()
+    for index in range(ours, level - 1):
+        result[f"CONDA_PREFIX_{index}"] = result.get(f"CONDA_PREFIX_{index + 1}", "")
+    result.pop(f"CONDA_PREFIX_{level - 1}", None)
+    result["CONDA_SHLVL"] = str(level - 1)
+    return frozenset({"CONDA_SHLVL", f"CONDA_PREFIX_{ours - 1}"})
+
+
+def merge_lists(now: str, new: str, old: str, *, restore: bool = True) -> str:
+    """The user's `now` with our changes from `old` to `new` taken back, entry by entry.
+
+    Entries that we added are removed once each; those that we took out come back before the entry
+    that followed them (at the end if there is none), unless `restore` is false.
+    """
+    before, entries = _split(old), _split(now)
+    taken = list(before)
+    for entry in _split(new):
+        if entry in taken:
+            taken.remove(entry)
+        elif entry in entries:
+            entries.remove(entry)
+    for entry in taken if restore else ():
+        if entry not in entries:
+            after = before[before.index(entry) + 1 :]
+            place = next((entries.index(e) for e in after if e in entries), len(entries))
+            entries.insert(place, entry)
+    return ":".join(entries)
+
+
+def _split(value: str) -> list[str]:
+    return value.split(":") if value else []
+
+
+def compare(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str | None]:
+    """What turns `before` into `after`: name -> new value, None for unset; sorted by name."""
+    names: Iterable[str] = sorted(before.keys() | after.keys())
+    return {name: after.get(name) for name in names if before.get(name) != after.get(name)}

@@ -1,0 +1,21 @@
+"""The one base error. Everything wtenv refuses is a `WtenvError`; `cli` catches it in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class WtenvError(Exception):
+    """What happened, and what the user can run or change to mend it.
+
+    `str()` gives the one line that a user sees after `wtenv: `. `exit_code` is 2 (the user's
+    mistake) unless a command documents another one. `watch` are paths whose change may mend it.
+    """
+
+    def __init__(self, what: str, fix: str = "", watch: Iterable[Path] = (), *, exit_code: int = 2) -> None:
+        super().__init__(f"{what}; {fix}" if fix else what)
+        self.what = what
+        self.fix = fix
+        self.watch = tuple(watch)
+        self.exit_code = exit_code

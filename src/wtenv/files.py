@@ -1,0 +1,163 @@
+"""Files: where wtenv keeps its own, how they are written whole or not at all, and who may write them.
+
+Everything that touches the disk for wtenv's own records goes through here: one atomic write, one
+way to make a private folder, one judgement of "could another user write to this".
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import WtenvError
+
+MAX_TEXT = 1 << 20  # a config or record larger than 1 MiB is a mistake, not a config
+
+
+def config_dir(env: Mapping[str, str]) -> Path:
+    """The user's settings folder: `$XDG_CONFIG_HOME/wtenv`, else `~/.config/wtenv`."""
+    return _xdg(env, "XDG_CONFIG_HOME", ".config")
+
+
+def data_dir(env: Mapping[str, str]) -> Path:
+    """Trust and overlay records, the hook file: `$XDG_DATA_HOME/wtenv`, else `~/.local/share/wtenv`."""
+    return _xdg(env, "XDG_DATA_HOME", ".local/share")
+
+
+def cache_dir(env: Mapping[str, str]) -> Path:
+    """Rendered activations: `$XDG_CACHE_HOME/wtenv`, else `~/.cache/wtenv`."""
+    return _xdg(env, "XDG_CACHE_HOME", ".cache")
+
+
+def state_dir(env: Mapping[str, str]) -> Path:
+    """Logs: `$XDG_STATE_HOME/wtenv`, else `~/.local/state/wtenv`."""
+    return _xdg(env, "XDG_STATE_HOME", ".local/state")
+
+
+def home_dir(env: Mapping[str, str]) -> Path:
+    """`$HOME` if it is an absolute path, else what the password database says, else `/`."""
+    home = env.get("HOME", "")
+    if os.path.isabs(home):
+        return Path(home)
+    import pwd
+
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return Path("/")
+
+
+def _xdg(env: Mapping[str, str], name: str, fallback: str) -> Path:
+    # XDG Base Directory Specification: a relative path in these variables is invalid and ignored.
+    value = env.get(name, "")
+    return (Path(value) if os.path.isabs(value) else home_dir(env) / fallback) / "wtenv"
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a small regular file. OSError as `open` raises it; WtenvError if it is no
+    regular file (a fifo would block the shell) or larger than `MAX_TEXT`."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise WtenvError(f"{path} is not a regular file", "replace it by one")
+        if info.st_size > MAX_TEXT:
+            raise WtenvError(f"{path} is larger than {MAX_TEXT} bytes", "is it the right file?")
+        return file.read(MAX_TEXT + 1)
+
+
+def parse_toml(path: Path, data: bytes) -> dict[str, Any]:
+    """`data`, the content of `path`, as TOML. WtenvError that says where it is wrong."""
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
+    try:
+        table: dict[str, Any] = tomllib.loads(data.decode("utf-8").removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        raise WtenvError(f"{path}: is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise WtenvError(f"{path}: is not valid TOML: {error}", "correct that line") from None
+    return table
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = False) -> None:
+    """Write `data` to `path` whole or not at all (temp file beside it, then rename).
+
+    `durable` also forces it to the disk first, for records whose loss a user would notice.
+    Raises OSError and leaves no temp file behind.
+    """
+    temp = path.parent / f".{path.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(fd)
+        os.chmod(temp, mode)
+        os.replace(temp, path)
+    except BaseException:
+        try:
+            os.unlink(temp)
+        except OSError:
+            pass
+        raise
+
+
+def make_private_dir(path: Path) -> None:
+    """Create `path` (and missing parents) as 0700, and refuse one that is not the user's alone.
+
+    Raises WtenvError if `path` belongs to someone else, is no folder or can't be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.mkdir(mode=0o700, exist_ok=True)
+        info = path.stat()
+    except OSError as error:
+        raise WtenvError(f"can't use the folder {path} ({error.strerror})", "make it writable") from None
+    if info.st_uid != os.getuid():
+        raise WtenvError(f"{path} belongs to another user", f"run: rm -r {path}, or set another folder")
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        path.chmod(0o700)
+
+
+def find_writable_by_others(path: Path) -> Path | None:
+    """The first of `path` and the folders above it that another user could write to, or None.
+
+    `path` is resolved first, so it is the real folders that are judged. Allowed are owners root and
+    the user; group write only where the group is the user's own (user private groups, as Debian
+    and Fedora make them); a sticky folder such as /tmp (others can't rename what is not theirs).
+    """
+    resolved = Path(os.path.realpath(path))
+    for place in (resolved, *resolved.parents):
+        try:
+            info = place.stat()
+        except OSError:
+            continue
+        if info.st_uid not in (0, os.getuid()):
+            return place
+        mode = info.st_mode
+        if stat.S_ISDIR(mode) and mode & stat.S_ISVTX and place != resolved:
+            continue
+        if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_private_group(info.st_gid)):
+            return place
+    return None
+
+
+def _is_private_group(gid: int) -> bool:
+    import grp
+    import pwd
+
+    if gid == 0:
+        return True  # root may write anywhere
+    try:
+        user = pwd.getpwuid(os.getuid())
+        group = grp.getgrgid(gid)
+    except KeyError:
+        return False
+    others = [name for name in group.gr_mem if name != user.pw_name]
+    return gid == user.pw_gid and not others and group.gr_name == user.pw_name

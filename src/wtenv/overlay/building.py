@@ -1,0 +1,357 @@
+"""Building and installing editables with uv: what a package is, against what it is built, what came out."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import WtenvError
+from .sealing import normalise
+
+Isolation = Literal["auto", True, False]
+ISOLATED = ("isolated",)
+REDIRECTOR = "editables"  # the package that hatchling's exact editables import when Python starts
+
+# uv's variables that say where packages come from; all others could lead the install elsewhere.
+_UV_KEPT = re.compile(
+    r"UV_(INDEX|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|CACHE_DIR|NO_CACHE|OFFLINE|HTTP|NATIVE_TLS"
+    r"|SYSTEM_CERTS|INSECURE|KEYRING|CONCURRENT|LINK_MODE|CONFIG_FILE|REQUEST|TORCH|SSL|GITHUB)"
+)
+_DROPPED = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUSERBASE", "PYTHONEXECUTABLE",
+            "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONPLATLIBDIR", "__PYVENV_LAUNCHER__"}  # fmt: skip
+_MISSING = re.compile(r"ModuleNotFoundError|No module named|ImportError|BackendUnavailable|not found", re.I)
+
+
+class BuildError(WtenvError):
+    """A package could not be built; nothing was installed."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A declared editable, as its own files describe it."""
+
+    path: Path
+    name: str  # normalised; empty if only running setup.py would tell
+    backend: str
+    requires: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A distribution in the overlay's own site folders."""
+
+    name: str
+    version: str
+    folder: Path  # its dist-info
+    source: str  # the real path that an editable was built from, else empty
+
+
+def read_project(path: Path) -> Project:
+    """What the package at `path` says about its build. WtenvError if there is no package."""
+    if not path.is_dir():
+        raise WtenvError(f"the editable {path} is no folder", "correct [editables] packages")
+    data: dict[str, Any] = {}
+    try:
+        import tomllib  # type: ignore[import-not-found,unused-ignore]
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[import-not-found,no-redef,unused-ignore]
+    try:
+        data = tomllib.loads((path / "pyproject.toml").read_text("utf-8"))
+    except FileNotFoundError:
+        if not (path / "setup.py").is_file():
+            raise WtenvError(
+                f"the editable {path} has neither pyproject.toml nor setup.py", "correct [editables] packages"
+            ) from None
+    except (OSError, ValueError) as error:
+        raise WtenvError(f"can't read {path / 'pyproject.toml'} ({error})", "correct it") from None
+    build, project = _table(data, "build-system"), _table(data, "project")
+    if not build and not project and not (path / "setup.py").is_file() and not (path / "setup.cfg").is_file():
+        raise WtenvError(f"the editable {path} is no package", "add [project] to its pyproject.toml")
+    name = project.get("name") or _table(_table(data, "tool"), "poetry").get("name") or _read_setup_cfg(path)
+    requires = build.get("requires", ["setuptools>=40.8"])
+    return Project(
+        path,
+        normalise(name) if isinstance(name, str) else "",
+        str(build.get("build-backend", "setuptools.build_meta")),
+        tuple(item for item in requires if isinstance(item, str)) if isinstance(requires, list) else (),
+    )
+
+
+def _table(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _read_setup_cfg(path: Path) -> str:
+    import configparser
+
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read(path / "setup.cfg", encoding="utf-8")
+        return parser.get("metadata", "name", fallback="")
+    except (configparser.Error, UnicodeDecodeError):
+        return ""
+
+
+def match_base(project: Project, base: Mapping[str, str], python_version: str) -> tuple[str, ...] | None:
+    """The base's packages that satisfy what the build requires, as `name==version`; None if it lacks one.
+
+    `base` maps normalised names to versions. Beyond [build-system] requires, backends ask for more
+    when they run; where that is known without running them it is asked for here.
+    """
+    from packaging.markers import UndefinedEnvironmentName
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.version import InvalidVersion, Version
+
+    wanted = list(project.requires)
+    if project.backend.startswith("setuptools."):
+        wanted.append("setuptools>=64")  # the first that builds editables
+        try:
+            if Version(base.get("setuptools", "0")) < Version("70.1"):
+                wanted.append("wheel")
+        except InvalidVersion:
+            return None
+    elif project.backend.startswith("hatchling."):
+        wanted.append("editables")
+    used = []
+    environment = {
+        "python_version": ".".join(python_version.split(".")[:2]),
+        "python_full_version": python_version,
+    }
+    for text in wanted:
+        try:
+            requirement = Requirement(text)
+            if requirement.marker and not requirement.marker.evaluate(environment):
+                continue
+            name = normalise(requirement.name)
+            if name not in base or not requirement.specifier.contains(base[name], prereleases=True):
+                return None
+        except (InvalidRequirement, InvalidVersion, UndefinedEnvironmentName):
+            return None
+        used.append(f"{name}=={base[name]}")
+    return tuple(sorted(set(used)))
+
+
+def make_env(env: Mapping[str, str], *bins: str) -> dict[str, str]:
+    """The environment for uv, builds and the overlay's Python: `env` less what would redirect them."""
+    kept = {
+        name: value
+        for name, value in env.items()
+        if name not in _DROPPED
+        and not name.startswith(("CONDA_", "PIP_"))
+        and (not name.startswith("UV_") or _UV_KEPT.match(name))
+    }
+    path = [entry for entry in env.get("PATH", os.defpath).split(":") if entry and entry not in bins]
+    return {**kept, "PATH": ":".join([*bins, *path]), "PYTHONNOUSERSITE": "1"}
+
+
+@dataclass(frozen=True)
+class Uv:
+    """How uv is run for one overlay."""
+
+    venv: Path
+    cwd: Path
+    env: Mapping[str, str]
+    report: Callable[[str], None]
+
+    def pip(self, verb: str, *arguments: str) -> None:
+        """`uv pip VERB ARGUMENTS` on the overlay. BuildError with the end of uv's output if it fails."""
+        command = [find_uv(self.env), "pip", verb, "--no-progress", "--color=never"]
+        command += ["--python", os.fspath(self.venv / "bin" / "python"), *arguments]
+        said: list[str] = []
+        with subprocess.Popen(
+            command, cwd=self.cwd, env=dict(self.env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", preexec_fn=_follow_parent,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    said.append(line.rstrip())
+                    if line.strip().startswith(("Building", "Built", "Downloading")):
+                        self.report(line.strip())
+            except BaseException:  # Ctrl-C must not leave uv installing
+                process.kill()
+                raise
+        if process.returncode:
+            raise BuildError(_explain(verb, said), "correct it and run: wtenv sync")
+
+    def build(
+        self, projects: Sequence[Project], isolation: Isolation, native: Mapping[Path, tuple[str, ...] | None]
+    ) -> dict[Path, tuple[str, ...]]:
+        """Install the projects as editables, without dependencies; what each was built with.
+
+        `native` says for each project what of the base it would be built against, None: not possible.
+        """
+        isolated = [item for item in projects if native[item.path] is None or isolation is True]
+        direct = [item for item in projects if item not in isolated]
+        if isolation is False:
+            direct, isolated = list(projects), []
+        built = {}
+        if direct:
+            try:
+                self._install(direct, "--no-build-isolation")
+                built = {item.path: native[item.path] or () for item in direct}
+            except BuildError as error:
+                # Some backends name a requirement only when they run, and uv does not ask then.
+                if isolation is False or not _MISSING.search(str(error)):
+                    raise
+                self.report("the base lacks something that a build needs; building isolated from it")
+                isolated = list(projects)
+        if isolated:
+            self._install(isolated)
+            built.update({item.path: ISOLATED for item in isolated})
+        return built
+
+    def _install(self, projects: Sequence[Project], *options: str) -> None:
+        # As URLs, since uv reads more into a path: extras in brackets, variables. --reinstall:
+        # uv's own cache does not know that the base, against which it was built, has changed.
+        targets = [word for item in projects for word in ("-e", item.path.as_uri())]
+        self.pip("install", "--no-deps", "--reinstall", *options, *targets)
+
+
+def find_uv(env: Mapping[str, str]) -> str:
+    """The uv that was installed with wtenv, else the one on PATH."""
+    try:
+        import uv
+
+        return os.fspath(uv.find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        import shutil
+
+        found = shutil.which("uv", path=env.get("PATH"))
+        if found is None:
+            raise WtenvError("uv is missing", "install it beside wtenv: pip install uv") from None
+        return found
+
+
+def _follow_parent() -> None:
+    # A killed wtenv must not leave a uv behind that installs while the next sync rebuilds. Linux only;
+    # elsewhere that uv ends in its own time.
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
+    except (OSError, AttributeError, ImportError):
+        pass
+
+
+def _explain(verb: str, said: Sequence[str]) -> str:
+    text = "\n".join(said)
+    names = re.findall(r"[Ff]ailed to (?:build|prepare)[^`]*`([^`]+)`", text)
+    what = f"building {names[0]} failed" if names else f"uv pip {verb} failed"
+    return f"{what}:\n" + "\n".join(said[-40:]) + "\n"
+
+
+def list_installed(sites: Sequence[str]) -> dict[str, Installed]:
+    """What is in the overlay's own site folders, by normalised name."""
+    found = {}
+    for site in sites:
+        for folder in sorted(Path(site).glob("*.dist-info")):
+            project, _, version = folder.name.removesuffix(".dist-info").partition("-")
+            name = normalise(project)
+            found[name] = Installed(name, version, folder, _read_source(folder))
+    return found
+
+
+def _read_source(folder: Path) -> str:
+    import json
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        data = json.loads((folder / "direct_url.json").read_bytes())
+        if data["dir_info"]["editable"] is True:
+            return os.path.realpath(unquote(urlsplit(data["url"]).path))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return ""
+
+
+def find_modules(installed: Installed) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The top-level modules that an editable offers, and the folders that it put on the path.
+
+    There is no one place that says so: setuptools writes top_level.txt; else it is what the folders
+    on its path hold, and in a project's own folder (which holds tests, too) what its name or its
+    entry points say.
+    """
+    site, project = installed.folder.parent, Path(installed.source)
+    names = set(_read(installed.folder / "top_level.txt").split())
+    places: list[Path] = []
+    for row in csv.reader(_read(installed.folder / "RECORD").splitlines()):
+        if row and row[0].endswith(".pth") and "/" not in row[0]:
+            for line in _read(site / row[0]).splitlines():
+                if line.startswith("/") and Path(line).is_dir():
+                    places.append(Path(line))
+    if not names:
+        guesses = {installed.name.replace("-", "_")}
+        guesses |= set(re.findall(r"=\s*(\w+)", _read(installed.folder / "entry_points.txt")))
+        for place in {*places, project, project / "src", project / "python"}:
+            own = place in places and os.path.realpath(place) != installed.source
+            for child in place.iterdir() if place.is_dir() else ():
+                package = (child / "__init__.py").is_file()
+                stem = child.name if package else child.name.removesuffix(".py")
+                if stem.isidentifier() and (package or child.suffix == ".py") and (own or stem in guesses):
+                    names.add(stem)
+    return tuple(sorted(name for name in names if name.isidentifier())), tuple(map(os.fspath, places))
+
+
+def read_requires(installed: Installed) -> list[str]:
+    """The Requires-Dist lines of a distribution."""
+    import email.parser
+
+    headers = email.parser.HeaderParser().parsestr(_read(installed.folder / "METADATA"))
+    return [str(value) for value in headers.get_all("Requires-Dist", [])]
+
+
+def walk_requires(
+    roots: Iterable[str], folders: Sequence[str], python_version: str
+) -> tuple[set[str], list[str]]:
+    """The names that `roots` require, directly or not, and those requirements that no distribution in
+    `folders` satisfies."""
+    from importlib import metadata
+
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    have: dict[str, metadata.Distribution] = {}
+    for found in metadata.distributions(path=list(folders)):
+        have.setdefault(normalise(found.metadata["Name"] or ""), found)
+    environment = {
+        "python_version": ".".join(python_version.split(".")[:2]),
+        "python_full_version": python_version,
+    }
+    missing: list[str] = []
+    queue = [(normalise(name), "") for name in roots]
+    seen = set(queue)
+    reached: set[str] = set()
+    while queue:
+        name, extra = queue.pop()
+        for text in have[name].requires or () if name in have else ():
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement:
+                continue
+            if requirement.marker and not requirement.marker.evaluate({**environment, "extra": extra}):
+                continue
+            needed = normalise(requirement.name)
+            reached.add(needed)
+            there = have[needed].version if needed in have else ""
+            if not there or not requirement.specifier.contains(there, prereleases=True):
+                requirement.marker = None
+                missing.append(str(requirement))
+            for wanted in {"", *requirement.extras}:
+                if (needed, wanted) not in seen:
+                    seen.add((needed, wanted))
+                    queue.append((needed, wanted))
+    return reached, sorted(set(missing))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return ""

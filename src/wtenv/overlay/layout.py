@@ -1,0 +1,172 @@
+"""The virtual environment itself: what the base's Python says about itself, and the files that follow.
+
+Written by hand instead of by `python -m venv`: 2 ms instead of 230 ms, and no pip of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import files
+from ..errors import WtenvError
+
+# -S: the base's .pth files may be slow or broken, and nothing here needs them.
+_PROBE = """
+import sys, os, site, sysconfig
+prefix = sys.argv[1]
+sites, config = [], os.path.join(prefix, 'pyvenv.cfg')
+own = None
+if os.path.exists(config):
+    own = [prefix]
+    with open(config, encoding='utf-8', errors='surrogateescape') as file:
+        pairs = [[part.strip() for part in line.split('=', 1)] for line in file if '=' in line]
+    if dict(pairs).get('include-system-site-packages', '').lower() == 'true':
+        own += [sys.base_prefix]
+sites = site.getsitepackages(own)
+scheme = 'venv' if 'venv' in sysconfig.get_scheme_names() else 'posix_prefix'
+at = {'base': '@', 'platbase': '@', 'installed_base': '@', 'installed_platbase': '@'}
+sys.stdout.write(ascii({
+    'version': '.'.join(map(str, sys.version_info[:3])),
+    'abi': getattr(sys, 'abiflags', ''),
+    'executable': getattr(sys, '_base_executable', None) or sys.executable,
+    'sites': [os.path.abspath(folder) for folder in sites],
+    'purelib': sysconfig.get_path('purelib', scheme, at),
+    'platlib': sysconfig.get_path('platlib', scheme, at),
+    'implementation': sys.implementation.name,
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the base's Python says about itself."""
+
+    version: str  # "3.11.7"
+    interpreter: str  # the versioned program, so that another minor version can't slip in
+    home: str  # the folder that pyvenv.cfg names
+    sites: tuple[str, ...]  # the base's site folders, in its own order, without the user's
+    purelib: str  # relative to the overlay
+    platlib: str
+
+    @property
+    def minor(self) -> str:
+        return ".".join(self.version.split(".")[:2])
+
+
+def probe(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Facts:
+    """Ask the base's Python about itself, in one start. WtenvError if it does not answer."""
+    import ast
+
+    command = [os.fspath(base_python), "-I", "-S", "-c", _PROBE, os.fspath(base_prefix)]
+    try:
+        done = subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=60)
+        said = ast.literal_eval(done.stdout)
+        minor = ".".join(said["version"].split(".")[:2])
+        folder = os.path.dirname(said["executable"])
+        names = (f"python{minor}{said['abi']}", f"python{minor}", Path(said["executable"]).name)
+        interpreter = next(os.path.join(folder, name) for name in names if Path(folder, name).exists())
+        return Facts(
+            version=said["version"],
+            interpreter=interpreter,
+            home=folder,
+            sites=tuple(said["sites"]),
+            purelib=os.path.relpath(said["purelib"], "@"),
+            platlib=os.path.relpath(said["platlib"], "@"),
+        )
+    except (OSError, subprocess.SubprocessError, SyntaxError, ValueError, KeyError, StopIteration) as error:
+        detail = error.strerror if isinstance(error, OSError) else ""
+        if isinstance(error, (SyntaxError, ValueError)):
+            detail = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise WtenvError(
+            f"the base's Python {base_python} does not work ({detail or error})",
+            "repair the base, or name another one",
+        ) from None
+
+
+def create(folder: Path, facts: Facts, prompt: str) -> None:
+    """Write the bare environment into the empty `folder`, before it gets its final name."""
+    lines = {
+        "home": facts.home,
+        "include-system-site-packages": "false",
+        "version": facts.version,
+        "executable": facts.interpreter,
+        "prompt": json.dumps(prompt, ensure_ascii=False)[1:-1],
+        "wtenv": "1",
+    }
+    text = "".join(f"{key} = {value}\n" for key, value in lines.items())
+    files.write_atomic(folder / ".gitignore", b"*\n", 0o644)
+    for lib in (facts.platlib, facts.purelib):
+        (folder / lib).mkdir(parents=True, exist_ok=True)
+    (folder / "wtenv").mkdir()
+    bin_dir = folder / "bin"
+    bin_dir.mkdir()
+    (bin_dir / "python").symlink_to(facts.interpreter)
+    (bin_dir / "python3").symlink_to("python")
+    (bin_dir / f"python{facts.minor}").symlink_to("python")
+    files.write_atomic(folder / "pyvenv.cfg", text.encode("utf-8", "surrogateescape"), 0o644)
+
+
+def write_activate(venv: Path, texts: Mapping[str, str]) -> bool:
+    """Write the activation scripts that editors source into `bin`; True if one changed."""
+    changed = False
+    for name, text in texts.items():
+        data = text.encode("utf-8", "surrogateescape")
+        place = venv / "bin" / name
+        try:
+            if not place.is_symlink() and place.read_bytes() == data:
+                continue
+        except OSError:
+            pass
+        files.write_atomic(place, data, 0o644)
+        changed = True
+    return changed
+
+
+_LOCATE = """
+import importlib.util, sys
+found = {}
+for name in sys.argv[1:]:
+    try:
+        spec = importlib.util.find_spec(name)
+    except Exception as error:
+        sys.stderr.write('%s: %s\\n' % (name, error))
+        continue
+    if spec is not None:
+        places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
+        found[name] = (places or [str(spec.origin)])[0]
+sys.stdout.write('\\n' + ascii(found))
+"""
+
+
+def locate(venv: Path, modules: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
+    """Where the overlay's Python finds top-level modules, without importing them."""
+    import ast
+
+    command = [os.fspath(venv / "bin" / "python"), "-I", "-c", _LOCATE, *modules]
+    try:
+        done = subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=600)
+        found = ast.literal_eval(done.stdout.rpartition("\n")[2])
+    except (OSError, subprocess.SubprocessError) as error:
+        raise WtenvError(f"the overlay's Python does not start ({error})", "run: wtenv sync") from None
+    except (SyntaxError, ValueError):
+        tail = "\n".join(done.stderr.strip().splitlines()[-10:])
+        raise WtenvError(f"the overlay's Python fails:\n{tail}\n", "repair the base") from None
+    return {str(name): str(place) for name, place in found.items()}
+
+
+def check_path(venv: Path) -> None:
+    """Refuse a place which no script's first line could name."""
+    text = os.fspath(venv)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise WtenvError(f"the path {text!r} is not UTF-8", "rename the folder") from None
+    if any(char in text for char in "\n\r:"):
+        raise WtenvError(
+            f"the path {text!r} contains a newline or ':', which PATH can't hold", "rename the folder"
+        )

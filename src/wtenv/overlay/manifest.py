@@ -1,0 +1,171 @@
+"""What wtenv remembers about an overlay: a manifest inside it and a record outside it.
+
+The manifest (`.venv/wtenv.json`) describes the overlay. The record (`DATA/overlays/<hash>.json`,
+in the user's private folder) proves that it was wtenv who made that folder at that place: both carry
+the same random token, so a `.venv` that came with a checkout, an archive or a copy can't pass for
+ours. Standard library only: the hook's first `cd` reads both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import files
+
+MANIFEST = "wtenv.json"
+# What decides how an editable is built. Sources are not here: an editable serves them as they are.
+BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "meson.build", "CMakeLists.txt")
+
+
+@dataclass(frozen=True)
+class Editable:
+    """One installed editable: its folder, what it is called, what it was built from."""
+
+    path: str  # absolute, as declared (symlinks kept)
+    name: str  # normalised distribution name
+    version: str
+    fingerprint: str  # of BUILD_FILES' content
+    modules: tuple[str, ...]  # top-level names which sync proved to come from `path`
+    built_with: tuple[str, ...]  # the base's packages it was built against, or ("isolated",)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that a later run needs to judge, repair or refresh an overlay."""
+
+    token: str
+    root: str
+    venv: str
+    base: str
+    interpreter: str  # what bin/python points to
+    interpreter_id: str  # changes when that program is replaced
+    python_version: str
+    site: tuple[str, ...]  # the overlay's own site folders; the last one holds the seal
+    base_bin: str
+    base_site: tuple[str, ...]
+    editables: tuple[Editable, ...] = ()
+    deps: bool = False  # install_deps, as it was when synced
+    stamps: Mapping[str, int] = field(default_factory=dict)  # base folder -> mtime_ns when last read
+
+
+@dataclass(frozen=True)
+class Record:
+    """The proof outside the overlay, and the mark of an unfinished sync."""
+
+    token: str
+    venv: str
+    inode: int
+    building: bool
+    leftovers: tuple[str, ...] = ()  # folders beside the overlay that an interrupted sync may have left
+
+
+def real_place(venv: Path) -> Path:
+    """`venv` with the folders above it resolved, itself not: a symlinked `.venv` stays visible."""
+    return Path(os.path.realpath(venv.parent), venv.name)
+
+
+def record_path(venv: Path, env: Mapping[str, str]) -> Path:
+    """Where the record of the overlay at `venv` is (whether or not there is one)."""
+    digest = hashlib.sha256(os.fsencode(real_place(venv))).hexdigest()
+    return files.data_dir(env) / "overlays" / f"{digest[:32]}.json"
+
+
+def read_manifest(venv: Path) -> Manifest | None:
+    """The manifest in `venv`, or None if it is missing, odd or not a manifest."""
+    data = _read_object(venv / MANIFEST)
+    if data is None:
+        return None
+    try:
+        editables = tuple(
+            Editable(**{**item, "modules": tuple(item["modules"]), "built_with": tuple(item["built_with"])})
+            for item in data.pop("editables")
+        )
+        manifest = Manifest(
+            **{**data, **{key: tuple(data[key]) for key in ("site", "base_site")}},
+            editables=editables,
+        )
+        texts = (manifest.token, manifest.root, manifest.venv, manifest.base, manifest.interpreter,
+                 manifest.interpreter_id, manifest.python_version, manifest.base_bin,
+                 *manifest.site, *manifest.base_site,
+                 *(text for item in editables for text in (item.path, item.name, *item.modules)))  # fmt: skip
+        ok = all(isinstance(text, str) for text in texts) and isinstance(manifest.stamps, dict)
+    except (TypeError, KeyError, AttributeError):
+        return None
+    return manifest if ok else None
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write the manifest into `folder` (the overlay, or what becomes it), whole or not at all."""
+    files.write_atomic(folder / MANIFEST, _dump(asdict(manifest)), 0o644)
+
+
+def read_record(path: Path) -> Record | None:
+    """The record at `path`, or None if it is missing or damaged."""
+    data = _read_object(path)
+    if data is None:
+        return None
+    try:
+        record = Record(**{**data, "leftovers": tuple(data["leftovers"])})
+    except (TypeError, KeyError):
+        return None
+    return record if isinstance(record.token, str) and isinstance(record.venv, str) else None
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write the record, whole or not at all, readable by the user alone."""
+    files.make_private_dir(path.parent.parent)
+    files.make_private_dir(path.parent)
+    files.write_atomic(path, _dump(asdict(record)))
+
+
+def fingerprint(package: Path) -> str:
+    """A digest of the files that decide how the package at `package` is built."""
+    digest = hashlib.sha256()
+    for name in BUILD_FILES:
+        try:
+            content = (package / name).read_bytes()
+        except OSError:
+            continue
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:32]
+
+
+def identify(program: str) -> str:
+    """A text that changes when the program at `program` is replaced; empty if it is missing."""
+    try:
+        info = Path(program).stat()
+    except OSError:
+        return ""
+    return f"{os.path.realpath(program)}:{info.st_size}:{info.st_mtime_ns}"
+
+
+def stamp(folders: Sequence[str]) -> dict[str, int]:
+    """When each folder last changed (0: missing)."""
+    stamps = {}
+    for folder in folders:
+        try:
+            stamps[folder] = Path(folder).stat().st_mtime_ns
+        except OSError:
+            stamps[folder] = 0
+    return stamps
+
+
+def _dump(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, indent=1).encode() + b"\n"
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    from ..errors import WtenvError
+
+    try:
+        data = json.loads(files.read_bytes(path))
+    except (OSError, ValueError, RecursionError, WtenvError):
+        return None
+    return data if isinstance(data, dict) else None

@@ -1,0 +1,43 @@
+"""`wtenv clean`: remove the overlay that wtenv made, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import WtenvError
+from . import manifest as manifests
+from . import state
+from .sync import lock
+
+
+def remove(venv: Path, env: Mapping[str, str]) -> bool:
+    """Remove the overlay at `venv`; False if there is none. WtenvError if it is not wtenv's.
+
+    Renamed first, so that no shell sees half of it. No link is followed: neither a symlinked `.venv`
+    nor a link inside it.
+    """
+    venv = manifests.real_place(venv)
+    try:
+        with lock(venv, env, None):
+            verdict = state.inspect(venv, base_prefix=Path("/"), editables=(), env=env)
+            if verdict.kind == "foreign":
+                raise WtenvError(verdict.reason, f"remove it yourself: rm -r {venv}")
+            record_file = manifests.record_path(venv, env)
+            record = manifests.read_record(record_file)
+            for name in record.leftovers if record else ():
+                place = venv.with_name(name)
+                if name.startswith(f"{venv.name}.") and place.is_dir() and not place.is_symlink():
+                    shutil.rmtree(place)
+            if verdict.kind != "absent":
+                aside = venv.with_name(f"{venv.name}.old-{os.urandom(4).hex()}")
+                venv.rename(aside)
+                shutil.rmtree(aside)
+            record_file.unlink(missing_ok=True)
+            return verdict.kind != "absent"
+    except BlockingIOError:
+        raise WtenvError(f"a sync of {venv} is running", "wait for it, or end it") from None
+    except OSError as error:
+        raise WtenvError(f"can't remove {venv} ({error.strerror or error})", "mend that") from None

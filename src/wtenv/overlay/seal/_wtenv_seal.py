@@ -1,0 +1,130 @@
+# mypy: ignore-errors
+"""Puts the base behind this overlay. Imported by `~wtenv.pth` at every start of the overlay's Python.
+
+That `.pth` has put the base's site-packages at the end of `sys.path`. `seal` runs the base's own `.pth`
+files and then restores the order: whatever the overlay has is found before anything of the base.
+Runs on every Python from 3.8 on; a copy of this file is in each overlay. `wtenv sync` renews it.
+"""
+
+import os
+import sys
+
+_added = None
+
+
+def seal(base_sites, skip):
+    """`base_sites`: the base's site folders. `skip`: `.pth` file of the base -> None (leave it out: it
+    belongs to an editable that this overlay has) or a tuple of the lines to leave out."""
+    global _added
+    if _added is not None:
+        # The folder is being processed again (pip does so to learn what its isolated builds must
+        # not see): add what the first time added, so that it is counted as ours.
+        sys.path.extend(_added)
+        return
+    import site
+
+    mine = list(sys.path)
+    default = {"BuiltinImporter", "FrozenImporter", "PathFinder"}
+    # What the overlay's own .pth files have installed. Setuptools' finders put themselves behind
+    # PathFinder, where a normal install in the base would win.
+    finders = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") not in default]
+    known = set(mine)
+    for sitedir in base_sites:
+        try:
+            names = sorted(os.listdir(sitedir))
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".pth") and not name.startswith("."):
+                without = skip.get(os.path.join(sitedir, name), ())
+                if without:
+                    _run(sitedir, name, known, without)
+                elif without is not None:
+                    site.addpackage(sitedir, name, known)
+    # A base's .pth may have put itself first (easy-install does): never before ours.
+    there, seen = set(sys.path), set(mine)
+    _added = [entry for entry in sys.path if entry not in seen]
+    sys.path[:] = [entry for entry in mine if entry in there] + _added
+    sys.meta_path[:] = finders + [finder for finder in sys.meta_path if finder not in finders]
+    if "install" in getattr(sys, "argv", ()):
+        sys.meta_path.insert(0, _PipGuard())
+
+
+def _run(sitedir, name, known, without):
+    """As `site.addpackage` does, less the lines in `without`."""
+    # `sitedir` keeps its name: namespace .pth files read it from this frame.
+    try:
+        with open(os.path.join(sitedir, name), "rb") as file:
+            text = file.read().decode("utf-8-sig", "surrogateescape")
+    except OSError:
+        return
+    for line in text.splitlines():
+        line = line.rstrip()
+        if not line.strip() or line.startswith("#") or line in without:
+            continue
+        try:
+            if line.startswith(("import ", "import\t")):
+                exec(line)
+                continue
+            entry = os.path.abspath(os.path.join(sitedir, line))
+            if entry not in known and os.path.exists(entry):
+                sys.path.append(entry)
+                known.add(entry)
+        except Exception as error:
+            print("wtenv: %s in %s: %s" % (name, sitedir, error), file=sys.stderr)
+            return
+
+
+class _Refused(BaseException):
+    pass
+
+
+class _PipGuard:
+    """Refuses `pip install -e`, in whatever spelling: what pip itself has understood is what counts."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "pip._internal.commands.install":
+            return None
+        sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                load = spec.loader.exec_module
+
+                def exec_module(module):
+                    load(module)
+                    _guard(module.InstallCommand)
+
+                spec.loader.exec_module = exec_module
+                return spec
+        return None
+
+
+def _guard(command):
+    run, get = command.run, getattr(command, "get_requirements", None)
+
+    def guarded_run(self, options, args):
+        try:
+            if options.editables:
+                raise _Refused(options.editables)
+            return run(self, options, args)
+        except _Refused as refused:
+            paths = [entry for entry in refused.args[0] if entry]
+            lines = ", ".join('"%s"' % path.replace("\\", "\\\\").replace('"', '\\"') for path in paths)
+            sys.stderr.write(
+                "wtenv: pip install -e is refused here: it would not survive the next sync; "
+                "add this to wtenv.toml and run: wtenv sync\n"
+                "[editables]\npackages = [%s]\n" % lines
+            )
+            return 2
+
+    def guarded_get(self, *args, **options):
+        requirements = get(self, *args, **options)
+        found = [item for item in requirements if item.editable]
+        if found:  # from a requirements file
+            raise _Refused([getattr(item.link, "file_path", None) or str(item.link) for item in found])
+        return requirements
+
+    command.run = guarded_run
+    if get is not None:
+        command.get_requirements = guarded_get

@@ -1,0 +1,26 @@
+# mypy: ignore-errors
+# wtenv: every base script's name in bin/ links here; this runs that script on the overlay's Python.
+
+
+def _load(here):
+    import os
+    import sys
+
+    while os.path.islink(here) and os.path.dirname(os.readlink(here)) != "../wtenv":
+        here = os.path.join(os.path.dirname(here), os.readlink(here))  # a link to the twin, from elsewhere
+    base_bin = BASE_BIN  # noqa: F821, filled in by sync
+    script = os.path.join(base_bin, os.path.basename(here))
+    try:
+        with open(script, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        sys.exit("wtenv: can't read %s (%s); the base has changed, run: wtenv sync" % (script, error.strerror))
+    # As if the script had been started where it is.
+    if sys.path and sys.path[0] in (os.path.dirname(here), os.path.dirname(os.path.realpath(here))):
+        sys.path[0] = base_bin
+    return script, compile(source, script, "exec", dont_inherit=True)
+
+
+# multiprocessing's children and debuggers find the script itself, under its own name.
+__file__, _load = _load(__file__)
+exec(_load)

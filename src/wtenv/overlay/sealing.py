@@ -1,0 +1,114 @@
+"""The seal: which of the base's `.pth` files belong to what the overlay has, and the `.pth` that says so."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from .. import files
+from ..errors import WtenvError
+
+PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
+MODULE = "_wtenv_seal.py"
+
+
+def normalise(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def write(site: Path, base_sites: Sequence[str], owned: Collection[str]) -> bool:
+    """Write the seal into the overlay's `site`; True if it changed.
+
+    `owned` are the normalised names of the distributions that the overlay has itself.
+    """
+    skip = find_skipped(base_sites, owned)
+    # Plain lines, not only an argument: editors and type checkers read paths from .pth files, too.
+    text = "".join(f"{folder}\n" for folder in base_sites)
+    text += f"import _wtenv_seal; _wtenv_seal.seal({tuple(base_sites)!a}, {skip!a})\n"
+    module = (Path(__file__).parent / "seal" / MODULE).read_bytes()
+    changed = False
+    for name, data in ((MODULE, module), (PTH, text.encode("utf-8", "surrogateescape"))):
+        try:
+            if (site / name).read_bytes() == data:
+                continue
+        except OSError:
+            pass
+        files.write_atomic(site / name, data, 0o644)
+        changed = True
+    return changed
+
+
+def find_skipped(base_sites: Sequence[str], owned: Collection[str]) -> dict[str, tuple[str, ...] | None]:
+    """The base's `.pth` files that install an editable of an owned distribution.
+
+    Value None: the whole file is that editable's (its RECORD says so). Else the lines to leave out of
+    a shared file (easy-install.pth, whose entries an .egg-link file names).
+    """
+    skip: dict[str, tuple[str, ...] | None] = {}
+    if not owned:
+        return skip
+    for folder in base_sites:
+        lines: set[str] = set()
+        for name in _list(folder):
+            stem, _, kind = name.rpartition(".")
+            if kind == "dist-info" and normalise(stem.partition("-")[0]) in owned:
+                for path in _read(os.path.join(folder, name, "RECORD")).splitlines():
+                    file = path.rpartition(",")[0].rpartition(",")[0].strip('"')
+                    if file.endswith(".pth") and "/" not in file:
+                        skip[os.path.join(folder, file)] = None
+            elif kind == "egg-link" and normalise(stem) in owned:
+                lines.update(_read(os.path.join(folder, name)).splitlines()[:1])
+            elif kind == "egg" and normalise(stem.partition("-")[0]) in owned:
+                lines.add(f"./{name}")
+        if lines:
+            shared = os.path.join(folder, "easy-install.pth")
+            real = {os.path.realpath(line) for line in lines if line.startswith("/")}
+            skip[shared] = tuple(sorted(lines | real))
+    return skip
+
+
+def list_distributions(folder: str) -> dict[str, str]:
+    """Normalised name -> version of what is installed in a site folder, from names of folders alone."""
+    found = {}
+    for name in _list(folder):
+        stem, _, kind = name.rpartition(".")
+        if kind in ("dist-info", "egg-info"):
+            project, _, version = stem.partition("-")
+            if version and project:
+                # egg-info adds the Python version: name-1.0-py3.11
+                found[normalise(project)] = version.partition("-py")[0]
+    return found
+
+
+def list_base(base_sites: Sequence[str]) -> dict[str, str]:
+    """Normalised name -> version of everything in the base; earlier folders win, as on sys.path."""
+    found: dict[str, str] = {}
+    for folder in base_sites:
+        for name, version in list_distributions(folder).items():
+            found.setdefault(name, version)
+    return found
+
+
+def check_base_sites(base_sites: Sequence[str]) -> None:
+    """Refuse a base whose path a `.pth` line can't hold."""
+    for folder in base_sites:
+        if "\n" in folder or "\r" in folder or folder.startswith(("import ", "import\t", "#")):
+            raise WtenvError(f"the base's folder {folder!r} can't be put into a .pth file", "rename it")
+
+
+def _list(folder: str) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder))
+    except OSError:
+        return []
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return ""

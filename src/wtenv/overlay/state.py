@@ -1,0 +1,122 @@
+"""What is at the overlay's place, and whether it may be used: read-only and quick, for the hook."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from . import manifest as manifests
+from .manifest import Manifest, Record
+
+Kind = Literal["absent", "foreign", "incomplete", "unusable", "stale", "current"]
+SYNC = "run: wtenv sync"
+
+
+@dataclass(frozen=True)
+class State:
+    """The verdict on an overlay.
+
+    absent: nothing there. foreign: not made by wtenv for this user, never used or changed without
+    `--replace`. incomplete: a sync was interrupted (or is running). unusable: ours, but for another
+    place, base or Python; the next sync rebuilds it. stale: works, yet the config or a package's build
+    files changed since. current: all as declared. `watch` names what a cached verdict depends on.
+    """
+
+    kind: Kind
+    reason: str
+    fix: str
+    watch: tuple[Path, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """May this overlay's `bin` be put on PATH?"""
+        return self.kind in ("stale", "current")
+
+
+def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Mapping[str, str]) -> State:
+    """Judge the overlay at `venv` against the declared base and editables; writes and starts nothing."""
+    record_file = manifests.record_path(venv, env)
+    watch = [venv / manifests.MANIFEST, record_file, venv / "bin" / "python"]
+    try:
+        info = os.lstat(venv)
+    except OSError:
+        return State("absent", f"there is no overlay at {venv}", SYNC, tuple(watch))
+    replace = "move it away, or run: wtenv sync --replace"
+    if stat.S_ISLNK(info.st_mode):
+        return State("foreign", f"{venv} is a symbolic link", replace, tuple(watch))
+    if not stat.S_ISDIR(info.st_mode):
+        return State("foreign", f"{venv} is no folder", replace, tuple(watch))
+    manifest = manifests.read_manifest(venv)
+    record = manifests.read_record(record_file)
+    verdict = _judge_origin(venv, info.st_ino, manifest, record, env)
+    if verdict is not None:
+        kind, reason = verdict
+        return State(kind, reason, replace if kind == "foreign" else SYNC, tuple(watch))
+    assert manifest is not None
+    watch += [Path(manifest.interpreter), Path(manifest.base_bin), *map(Path, manifest.base_site)]
+    problem = _find_base_problem(venv, manifest, base_prefix)
+    if problem:
+        return State("unusable", problem, SYNC, tuple(watch))
+    watch += [package / name for package in editables for name in manifests.BUILD_FILES[:3]]
+    change = _find_change(manifest, editables)
+    return State("stale" if change else "current", change, SYNC if change else "", tuple(watch))
+
+
+def _judge_origin(
+    venv: Path, inode: int, manifest: Manifest | None, record: Record | None, env: Mapping[str, str]
+) -> tuple[Kind, str] | None:
+    """Did wtenv make this folder, here, and finish it? None if so."""
+    if manifest is None:
+        if record is not None and record.inode == inode:
+            return "incomplete", f"the manifest of {venv} is missing or damaged"
+        return "foreign", f"{venv} was not made by wtenv"
+    if record is None or record.token != manifest.token:
+        origin = manifests.read_record(manifests.record_path(Path(manifest.venv), env))
+        if origin is not None and origin.token == manifest.token:
+            how = "copied" if os.path.lexists(origin.venv) else "moved"
+            return "unusable", f"{venv} was {how} from {origin.venv}"
+        return "foreign", f"{venv} was not made by wtenv here: it came with a checkout, an archive or a copy"
+    if record.inode != inode:
+        return "unusable", f"{venv} is a copy of the folder that wtenv made"
+    if record.building:
+        return "incomplete", f"a sync of {venv} was interrupted or is still running"
+    return None
+
+
+def _find_base_problem(venv: Path, manifest: Manifest, base_prefix: Path) -> str:
+    if os.path.realpath(manifest.base) != os.path.realpath(base_prefix):
+        return f"{venv} was made for the base {manifest.base}, the config says {base_prefix}"
+    if not base_prefix.is_dir():
+        return f"the base {base_prefix} is gone"
+    if not Path(manifest.interpreter).exists():
+        return f"the base's Python {manifest.python_version} ({manifest.interpreter}) is gone"
+    if not (venv / "bin" / "python").exists() or not all(map(os.path.isdir, manifest.site)):
+        return f"{venv} is damaged: its Python or its site-packages is missing"
+    for name in ("python", "python3"):
+        default = Path(os.path.realpath(os.path.join(manifest.base_bin, name)))
+        if default.exists():
+            # A base that now starts another minor version has another site-packages folder, too.
+            minor = ".".join(manifest.python_version.split(".")[:2])
+            tail = default.name.removeprefix("python").rstrip("t")
+            if tail.count(".") == 1 and tail != minor:
+                return f"the base's Python is now {tail}, {venv} was made for {minor}"
+            break
+    return ""
+
+
+def _find_change(manifest: Manifest, editables: Sequence[Path]) -> str:
+    if manifests.identify(manifest.interpreter) != manifest.interpreter_id:
+        return "the base's Python was replaced by another build"
+    have = {item.path: item for item in manifest.editables}
+    want = [os.fspath(path) for path in editables]
+    for path in want:
+        if path not in have:
+            return f"the editable {path} is not installed yet"
+        if have[path].fingerprint != manifests.fingerprint(Path(path)):
+            return f"the build files of {path} changed"
+    gone = [path for path in have if path not in want]
+    return f"{gone[0]} is installed but no longer declared" if gone else ""

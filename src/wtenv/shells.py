@@ -1,0 +1,231 @@
+"""Shell text: one quoting function per shell, and the rendering of hooks and entries.
+
+The hooks themselves are files in their own language (`shell/wtenv.*`); here they are only given their
+settings. An *entry* is the text that a hook evaluates, and keeps in the cache: conditions under which
+it holds, the activation as arguments of `__wtenv_apply`, and a call of `__wtenv_settle`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .environ import Activation, is_list
+from .errors import WtenvError
+
+ABI = 1  # of the functions that entries call; a hook of another ABI is replaced on its first export
+_MARK = "# --- the hook ---"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A path that an entry depends on. stamp: a file with the path's modification time, or None if the
+    path has to be absent."""
+
+    path: str
+    stamp: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a hook is told about one root.
+
+    kind: active, or why not (blocked, unconfigured, failed, unbuilt); id: names this very answer;
+    message and level: what to say once (level "enter": only where someone is looking);
+    watched: None if the answer can't be kept; guards: variables and the values they had, None for unset.
+    """
+
+    kind: str
+    id: str
+    message: str
+    level: str
+    watched: tuple[Watched, ...] | None
+    guards: tuple[tuple[str, str | None], ...]
+    activation: Activation | None
+    prompt: str = ""
+
+
+class Shell:
+    """What one shell's language looks like. Text is `str`, bytes that are not UTF-8 as surrogates."""
+
+    name: str
+    array: str  # how a list of quoted words is assigned: NAME, WORDS
+    assign: str
+    function: str  # NAME, BODY
+
+    def quote(self, value: str) -> str:
+        """`value` as one word that this shell reads back byte for byte, whatever its options."""
+        raise NotImplementedError
+
+    def test_fresh(self, watched: Sequence[Watched]) -> str:
+        """A command that succeeds while every watched path is as it was."""
+        raise NotImplementedError
+
+    def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
+        """A command that succeeds if the variables have these values."""
+        raise NotImplementedError
+
+    def wrap_hook(self, text: str) -> str:
+        """The hook's text as it is given to `eval` or `source`."""
+        return text
+
+    def words(self, values: Sequence[str]) -> str:
+        return " ".join(map(self.quote, values))
+
+    def render_hook(self, command: Sequence[str], cache: Path) -> str:
+        """The whole hook, with `command` as the way to start wtenv."""
+        settings = [
+            self.assign.format("__wtenv_abi", self.quote(str(ABI))),
+            self.assign.format("__wtenv_cache", self.quote(str(cache))),
+            self.array.format("__wtenv_command", self.words(command)),
+        ]
+        return self.wrap_hook(_read_hook(self.name).replace("@SETTINGS@", "\n".join(settings)))
+
+    def render_entry(self, entry: Entry) -> str:
+        """The text that a hook evaluates for one root. Its last line shows that it arrived whole."""
+        fail = "\\builtin return 1" if self.name != "fish" else "return 1"
+        fresh = fail if entry.watched is None else self.test_fresh(entry.watched)
+        apply = self.render_apply(entry.activation, entry.prompt) if entry.activation else "return 1"
+        lines = [
+            f"# wtenv {ABI} {self.name}",
+            self.function.format("__wtenv_fresh", fresh),
+            self.function.format("__wtenv_guard", self.test_guards(entry.guards)),
+            self.function.format("__wtenv_enter", apply),
+            "__wtenv_settle " + self.words((entry.kind, entry.id, entry.message, entry.level)),
+            "# end",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def render_apply(self, activation: Activation, prompt: str = "") -> str:
+        """The call that enters `activation`."""
+        conda = activation.conda
+        words = [activation.root, activation.id]
+        words += [conda.prefix, conda.name, conda.modifier] if conda else ["", "", ""]
+        words.append(prompt)
+        for change in activation.changes:
+            letter = "S" if change.kind == "set" and is_list(change.name) else change.kind[0]
+            words += [letter, change.name, change.value]
+        return "__wtenv_apply " + self.words(words)
+
+    def render_script(self, activation: Activation) -> str:
+        """Text that enters `activation` in a shell without the hook (and leaves what was active)."""
+        functions = self.wrap_hook(_read_hook(self.name).partition(_MARK)[0])
+        return f"{functions}\n__wtenv_leave\n{self.render_apply(activation)}\n"
+
+    def render_leave(self) -> str:
+        """Text that leaves whatever is active in a shell without the hook."""
+        return self.wrap_hook(_read_hook(self.name).partition(_MARK)[0]) + "\n__wtenv_leave\n"
+
+
+class Bash(Shell):
+    name = "bash"
+    assign = "{}={}"
+    array = "{}=({})"
+    function = "{}() {{ {}; }}"
+
+    def quote(self, value: str) -> str:
+        # bash(1), QUOTING: single quotes keep everything but a single quote.
+        return "'" + value.replace("'", "'\\''") + "'"
+
+    def test_fresh(self, watched: Sequence[Watched]) -> str:
+        # In bash -nt and -ot are true as well if only one of the two files exists.
+        terms = []
+        for item in watched:
+            path = self.quote(item.path)
+            if item.stamp is None:
+                terms.append(f"! -e {path}")
+            else:
+                stamp = self.quote(item.stamp)
+                terms.append(f"! {path} -nt {stamp} && ! {path} -ot {stamp}")
+        return f"[[ {' && '.join(terms)} ]]" if terms else "\\builtin return 0"
+
+    def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
+        # Not [[ == ]], which obeys nocasematch. "x" tells an empty value from none.
+        terms = []
+        for name, value in guards:
+            wanted = self.quote("" if value is None else f"x{value}")
+            terms.append(f'\\builtin test "${{{name}+x}}${{{name}-}}" = {wanted}')
+        return " && ".join(terms) or "\\builtin return 0"
+
+
+class Zsh(Bash):
+    name = "zsh"
+
+    def test_fresh(self, watched: Sequence[Watched]) -> str:
+        # In zsh -nt and -ot are false if one of the two files is missing: ask for both.
+        terms = []
+        for item in watched:
+            path = self.quote(item.path)
+            if item.stamp is None:
+                terms.append(f"! -e {path}")
+            else:
+                stamp = self.quote(item.stamp)
+                terms.append(f"-e {path} && -e {stamp} && ! {path} -nt {stamp} && ! {path} -ot {stamp}")
+        return f"[[ {' && '.join(terms)} ]]" if terms else "\\builtin return 0"
+
+    def wrap_hook(self, text: str) -> str:
+        # `emulate -c` parses and later runs the text under zsh's own defaults (zshbuiltins(1), emulate).
+        return f"'builtin' 'emulate' '-R' 'zsh' '-o' 'no_aliases' '-c' {self.quote(text)}"
+
+
+class Fish(Shell):
+    name = "fish"
+    assign = "set -g {} {}"
+    array = "set -g {} {}"
+    function = "function {}\n    {}\nend"
+
+    def quote(self, value: str) -> str:
+        # In single quotes fish knows \\ and \' alone. What is not ASCII is written byte by byte, so that
+        # neither the locale nor fish's private use of U+F600 to U+F6FF matters ("Quotes", "\X").
+        parts, plain = [], ""
+        for char in value:
+            if char.isascii():
+                plain += "\\" + char if char in "\\'" else char
+            else:
+                raw = "".join(f"\\X{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+                parts += [f"'{plain}'" if plain else "", raw]
+                plain = ""
+        parts.append(f"'{plain}'" if plain or not parts else "")
+        return "".join(parts)
+
+    def test_fresh(self, watched: Sequence[Watched]) -> str:
+        terms = []
+        for item in watched:
+            path = self.quote(item.path)
+            if item.stamp is None:
+                terms.append(f"-e {path}")
+            else:
+                stamp = self.quote(item.stamp)
+                terms.append(f"{path} -nt {stamp} -o {path} -ot {stamp}")
+        return f"not test {' -o '.join(terms)}" if terms else "return 0"
+
+    def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
+        terms = []
+        for name, value in guards:
+            if value is None:
+                terms.append(f"not set -q {name}")
+            else:
+                terms.append(f'set -q {name}; and test "${name}" = {self.quote(value)}')
+        return "; and ".join(terms) or "return 0"
+
+
+SHELLS: dict[str, Shell] = {shell.name: shell for shell in (Bash(), Zsh(), Fish())}
+
+
+def find_shell(name: str) -> Shell:
+    """The shell called `name`, also as a path or a login shell's name (`-zsh`, `/bin/bash`)."""
+    short = os.path.basename(name).lstrip("-")
+    if short not in SHELLS:
+        raise WtenvError(f"{name} is not a shell that wtenv knows", f"use one of: {', '.join(SHELLS)}")
+    return SHELLS[short]
+
+
+def _read_hook(name: str) -> str:
+    here = Path(__file__).resolve().parent
+    for folder in (here / "shell", here.parents[1] / "shell"):  # in a wheel; in a checkout
+        path = folder / f"wtenv.{name}"
+        if path.is_file():
+            return path.read_text("utf-8")
+    raise WtenvError(f"the file wtenv.{name} is missing from this installation", "install wtenv again")

@@ -1,0 +1,127 @@
+"""Trust: which content of which clone its user has allowed.
+
+A record per clone, in the user's data folder, holds the digests that were allowed, or that the clone
+is denied. The digest covers every file that decides the activation, by role and content and not by
+place, so that a new worktree with the same content needs no second `allow`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from . import files
+from .config import Source
+from .errors import WtenvError
+from .settings import Settings
+from .worktree import Worktree
+
+MAX_DIGESTS = 200  # of one clone; the oldest go first
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """kind: what was found; reason: one clause for people; fix: the command that changes it."""
+
+    kind: Literal["allowed", "trusted", "unknown", "changed", "denied", "unsafe"]
+    reason: str
+    fix: str
+
+    @property
+    def ok(self) -> bool:
+        return self.kind in ("allowed", "trusted")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One clone's record. clone: its path; allowed: digests, oldest first; denied: whether all is refused."""
+
+    clone: str
+    allowed: tuple[str, ...] = ()
+    denied: bool = False
+
+
+def compute_digest(sources: tuple[Source, ...]) -> str:
+    """SHA-256 over role and content of every source, unambiguous: each part is preceded by its length."""
+    digest = hashlib.sha256(b"wtenv trust 1\0")
+    for source in sources:
+        data = b"-" if source.data is None else b"+" + source.data
+        for part in (source.role.encode(), data):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def locate_record(worktree: Worktree, env: Mapping[str, str]) -> Path:
+    """The clone's record file, whether it exists or not."""
+    name = hashlib.sha256(os.fsencode(worktree.clone)).hexdigest()[:32]
+    return files.data_dir(env) / "trust" / f"{name}.json"
+
+
+def read_record(worktree: Worktree, env: Mapping[str, str]) -> Record:
+    """The clone's record; an empty one if there is none, or if it is damaged or not the user's own."""
+    import json
+
+    path = locate_record(worktree, env)
+    empty = Record(str(worktree.clone))
+    try:
+        if path.stat().st_uid != os.getuid() or files.find_writable_by_others(path):
+            return empty
+        raw: Any = json.loads(files.read_bytes(path))
+        allowed = tuple(item for item in raw["allowed"] if isinstance(item, str))
+        if raw["clone"] != empty.clone or not isinstance(raw["denied"], bool):
+            return empty
+        return Record(empty.clone, allowed, raw["denied"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, WtenvError):
+        return empty
+
+
+def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, env: Mapping[str, str]) -> Verdict:
+    """Whether this content may take effect in this worktree. A deny wins over everything."""
+    record = read_record(worktree, env)
+    if record.denied:
+        return Verdict("denied", "is denied", "to lift that run: wtenv allow")
+    for source in sources:
+        place = files.find_writable_by_others(source.path)
+        if place and source.data is not None:
+            reason = f"is refused: {place} can be written by other users"
+            return Verdict("unsafe", reason, f"run: chmod go-w {place} (or take ownership of it)")
+    if compute_digest(sources) in record.allowed:
+        return Verdict("allowed", "is allowed", "")
+    if any(_is_below(worktree.root, prefix) for prefix in settings.trusted):
+        return Verdict("trusted", f"is trusted by {settings.path}", "")
+    if record.allowed:
+        return Verdict("changed", "has changed since it was allowed", "look at it, then run: wtenv allow")
+    return Verdict("unknown", "is not allowed", "look at it, then run: wtenv allow")
+
+
+def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]) -> None:
+    """Record this content as allowed for this clone, and lift a deny."""
+    record, digest = read_record(worktree, env), compute_digest(sources)
+    digests = (*(item for item in record.allowed if item != digest), digest)
+    _write(worktree, Record(record.clone, digests[-MAX_DIGESTS:]), env)
+
+
+def deny(worktree: Worktree, env: Mapping[str, str]) -> None:
+    """Refuse this clone, whatever its content, and forget what was allowed."""
+    _write(worktree, Record(str(worktree.clone), denied=True), env)
+
+
+def _write(worktree: Worktree, record: Record, env: Mapping[str, str]) -> None:
+    import json
+
+    path = locate_record(worktree, env)
+    files.make_private_dir(files.data_dir(env))
+    files.make_private_dir(path.parent)
+    data = {"clone": record.clone, "allowed": list(record.allowed), "denied": record.denied}
+    try:
+        files.write_atomic(path, json.dumps(data, indent=1).encode() + b"\n", durable=True)
+    except OSError as error:
+        raise WtenvError(f"can't write {path} ({error.strerror})", "make it writable") from None
+
+
+def _is_below(path: Path, prefix: Path) -> bool:
+    return path == prefix or prefix in path.parents

@@ -1,0 +1,371 @@
+"""Names to prefixes: tables over a tree of fake roots; the order was compared with conda 26.7's own source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wtenv.conda import BaseNotFound, condarc, find_base, find_python, list_environments, names, open_prefix
+from wtenv.errors import WtenvError
+
+
+class Recording(Mapping[str, str]):
+    """An environment that notes which variables were asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self.values_, self.asked = values, set[str]()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return self.values_[name]
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("the whole environment was consulted")
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+
+def make_env(prefix: Path) -> Path:
+    (prefix / "conda-meta").mkdir(parents=True)
+    (prefix / "conda-meta/history").touch()
+    return prefix
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """HOME, and a machine without the roots that the one running the tests may have."""
+    monkeypatch.setattr(names, "_ROOTS", str(tmp_path / "opt/conda"))
+    home = tmp_path / "home"
+    home.mkdir()
+    return home
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = make_env(tmp_path / "root")
+    (root / "condabin").mkdir()
+    return root
+
+
+@pytest.fixture
+def env(home: Path, root: Path) -> dict[str, str]:
+    return {"HOME": str(home), "PATH": "/usr/bin:/bin", "CONDA_EXE": f"{root}/bin/conda"}
+
+
+def find(reference: str, env: Mapping[str, str], directory: Path = Path("/nowhere")) -> str:
+    return find_base(reference, env, directory).prefix
+
+
+@pytest.mark.parametrize("reference", ["base", "root"])
+def test_base_is_the_root(reference: str, env: dict[str, str], root: Path) -> None:
+    base = find_base(reference, env, Path("/"))
+    assert (base.prefix, base.name, base.modifier, base.kind) == (str(root), "base", "(base) ", "conda")
+    assert base.watch == (root / "conda-meta",)
+
+
+def test_name(env: dict[str, str], root: Path, home: Path) -> None:
+    prefix = make_env(root / "envs/shared")
+    base = find_base("shared", env, Path("/"))
+    assert (base.prefix, base.name, base.modifier) == (str(prefix), "shared", "(shared) ")
+    assert set(base.watch) == {home / ".condarc", prefix / "conda-meta"}
+
+
+def test_a_name_found_later_watches_where_it_could_appear(env: dict[str, str], root: Path, home: Path) -> None:
+    prefix = make_env(home / ".conda/envs/shared")
+    base = find_base("shared", env, Path("/"))
+    assert base.prefix == str(prefix)
+    assert root / "envs/shared" in base.watch
+
+
+def test_name_outside_a_folder_called_envs_is_the_prefix(env: dict[str, str], tmp_path: Path) -> None:
+    prefix = make_env(tmp_path / "big/shared")
+    base = find_base("shared", env | {"CONDA_ENVS_DIRS": str(tmp_path / "big")}, Path("/"))
+    assert (base.name, base.modifier) == (str(prefix), f"({prefix}) ")
+
+
+@pytest.mark.parametrize("reference", ["~/e", "./e", "../home/e/", "{home}/e", "{home}//./e"])
+def test_path(reference: str, env: dict[str, str], home: Path) -> None:
+    prefix = make_env(home / "e")
+    base = find_base(reference.format(home=home), env, home)
+    assert (base.prefix, base.name, base.watch) == (str(prefix), str(prefix), (prefix / "conda-meta",))
+
+
+def test_path_of_the_root_is_called_base(env: dict[str, str], root: Path) -> None:
+    assert find_base(f"{root}/", env, Path("/")).name == "base"
+    assert find_base(f"{root}/", env | {"CONDA_EXE": ""}, Path("/")).name == str(root)
+
+
+def test_symlinks_stay(env: dict[str, str], root: Path, tmp_path: Path) -> None:
+    make_env(tmp_path / "real")
+    (root / "envs").mkdir()
+    (root / "envs/link").symlink_to(tmp_path / "real")
+    assert find("link", env) == f"{root}/envs/link"
+
+
+def test_first_folder_decides_even_if_empty(env: dict[str, str], root: Path, home: Path) -> None:
+    make_env(home / ".conda/envs/shared")
+    (root / "envs/shared").mkdir(parents=True)
+    with pytest.raises(BaseNotFound, match="conda-meta") as caught:
+        find("shared", env)
+    assert root / "envs/shared/conda-meta" in caught.value.watch
+
+
+def test_root_that_is_not_writable_comes_second(
+    env: dict[str, str], root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_env(root / "envs/shared")
+    mine = make_env(home / ".conda/envs/shared")
+    assert find("shared", env) == f"{root}/envs/shared"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert find("shared", env) == str(mine)
+
+
+SOURCES = {  # lowest priority first
+    "root": "{root}/.condarc",
+    "root condarc.d": "{root}/condarc.d/x.yml",
+    "xdg": "{home}/xdg/conda/condarc",
+    "config": "{home}/.config/conda/.condarc",
+    "conda": "{home}/.conda/condarc",
+    "conda condarc.d 1": "{home}/.conda/condarc.d/1.yaml",
+    "conda condarc.d 2": "{home}/.conda/condarc.d/2.yml",
+    "home": "{home}/.condarc",
+    "prefix": "{home}/active/condarc",
+    "CONDARC": "{home}/named.yml",
+}
+
+
+def test_order_of_sources(env: dict[str, str], root: Path, home: Path) -> None:
+    (home / "active").mkdir()
+    env |= {
+        "XDG_CONFIG_HOME": f"{home}/xdg",
+        "CONDA_PREFIX": f"{home}/active",
+        "CONDARC": f"{home}/named.yml",
+    }
+    make_env(root / "envs/shared")
+    for number, place in enumerate(SOURCES.values()):
+        path = Path(place.format(root=root, home=home))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"channels: [x]\nenvs_dirs:\n  - ~/{number}\n")
+        prefix = make_env(home / str(number) / "shared")
+        base = find_base("shared", env, Path("/"))
+        assert base.prefix == str(prefix), place
+        assert path in base.watch
+    make_env(home / "variable/shared")
+    assert find("shared", env | {"CONDA_ENVS_DIRS": f"{home}/none:~/variable"}) == f"{home}/variable/shared"
+    assert find("shared", env | {"CONDA_ENVS_PATH": "$HOME/variable"}) == f"{home}/variable/shared"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("envs_dirs:\n  - /a\n  - /b\n", ["/a", "/b"]),
+        ("envs_dirs:\n- /a\n- /b\nchannels:\n- /c\n", ["/a", "/b"]),
+        ("envs_dirs:\r\n  - /a\r\n", ["/a"]),
+        ("envs_path:\n  - /a\n", ["/a"]),
+        ("envs_path: [/a]\nenvs_dirs: [/b]\n", ["/b"]),
+        ("'envs_dirs' : ['/a''s', \"/b\\tc\"]\n", ["/a's", "/b\tc"]),
+        ("envs_dirs: [/a, /b]  # no\n", ["/a", "/b"]),
+        ("envs_dirs: [\n  /a,  # one\n  # two\n  /b c,\n]\n", ["/a", "/b c"]),
+        ("envs_dirs: []\n", []),
+        ('envs_dirs:\n  # note\n\n  - "/a # b"   # c\n  - /d#e # f\n', ["/a # b", "/d#e"]),
+        ("---\nenvs_dirs:\n  - ~/a\n...\n", ["~/a"]),
+        ("envs_dirs:\n  - ~\n  - /a\n", ["/a"]),
+        ("x: |\n  envs_dirs:\n    - /a\n", None),
+        ("x:\n  envs_dirs: [/a]\n", None),
+        ("my_envs_dirs: [/a]\n", None),
+        ("envs_dirs: /a\n", None),
+        ("envs_dirs: *a\n", None),
+        ("envs_dirs:\n  - - /a\n", None),
+        ("envs_dirs:\n  - a: /a\n", None),
+        ("envs_dirs:\n  - /a\n    /b\n", None),
+        ("envs_dirs:\n  - /a\n    - /b\n", None),
+        ("envs_dirs:\n  - !tag /a\n", None),
+        ("envs_dirs: [/a\n", None),
+        ("envs_dirs: [[/a]]\n", None),
+        ('envs_dirs: ["\\x41"]\n', None),
+        ('envs_dirs: ["\\u0000", "\\ud800"]\n', None),
+        ("envs_dirs:\nchannels: []\n", None),
+        ("", None),
+    ],
+)
+def test_condarc(text: str, expected: list[str] | None) -> None:
+    parsed = condarc.parse(text)
+    assert (parsed and [value for value, _ in parsed.lines]) == expected
+
+
+def test_condarc_flags() -> None:
+    low = condarc.parse("envs_dirs:  #!final\n  - /low\n  - /first #!top\n")
+    high = condarc.parse("envs_dirs:\n  - /last #!bottom\n  - /high\n")
+    assert low and high
+    assert condarc.merge([high, low]) == ("/first", "/low", "/high", "/last")
+    assert condarc.merge([low, high]) == ("/first", "/low")
+
+
+@settings(max_examples=400)
+@given(st.text(alphabet=" \n-[]{},:#'\"\\!&*|>~/ab\0\tu\x85\u2028", max_size=60))
+def test_condarc_fuzz(text: str) -> None:
+    parsed = condarc.parse("envs_dirs:" + text)
+    assert parsed is None or all(value and "\0" not in value for value, _ in parsed.lines)
+    condarc.parse(text + "\nenvs_dirs: [" + text)
+
+
+@pytest.mark.parametrize("content", [b"envs_dirs: [/\xff]\n", b"\0", b"envs_dirs: [/x" + b"x" * (1 << 20)])
+def test_condarc_that_cant_be_read(content: bytes, env: dict[str, str], home: Path, root: Path) -> None:
+    (home / ".condarc").write_bytes(content)
+    make_env(root / "envs/shared")
+    assert find("shared", env) == f"{root}/envs/shared"
+
+
+def test_condarc_that_is_a_fifo_does_not_block(env: dict[str, str], home: Path, root: Path) -> None:
+    os.mkfifo(home / ".condarc")
+    make_env(root / "envs/shared")
+    assert find("shared", env) == f"{root}/envs/shared"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: {"CONDA_EXE": f"{p}/bin/conda"},
+        lambda p: {"_CONDA_ROOT": str(p)},
+        lambda p: {"MAMBA_ROOT_PREFIX": str(p)},
+        lambda p: {"CONDA_PREFIX": f"{p}/envs/other"},
+        lambda p: {"CONDA_PREFIX": str(p)},
+        lambda p: {"PATH": f"/usr/bin::{p}/condabin"},
+        lambda p: {"PATH": f"{p.parent}/links"},
+    ],
+)
+def test_root_from_variable(make: object, home: Path, root: Path) -> None:
+    (root / "condabin/conda").write_text("")
+    (root / "condabin/conda").chmod(0o755)
+    (root.parent / "links").mkdir()
+    (root.parent / "links/conda").symlink_to(root / "condabin/conda")
+    make_env(root / "envs/shared")
+    env = {"HOME": str(home), **make(root)}  # type: ignore[operator]
+    assert find("shared", env) == f"{root}/envs/shared"
+    assert find("base", env) == str(root)
+
+
+@pytest.mark.parametrize("place", ["home/miniforge3", "home/micromamba", "home/.local/share/mamba", "opt/conda"])
+def test_root_in_a_usual_place(place: str, home: Path, tmp_path: Path) -> None:
+    prefix = make_env(tmp_path / place / "envs/shared")
+    assert find("shared", {"HOME": str(home)}) == str(prefix)
+
+
+def test_project_folder_is_no_root(home: Path, tmp_path: Path) -> None:
+    active = make_env(tmp_path / "project/envs/shared")
+    with pytest.raises(BaseNotFound):
+        find("shared", {"HOME": str(home), "CONDA_PREFIX": str(active)})
+
+
+def test_other_roots_come_after_the_first(env: dict[str, str], home: Path, root: Path) -> None:
+    make_env(home / "micromamba/envs/mine")
+    make_env(home / "micromamba/envs/both")
+    make_env(root / "envs/both")
+    assert find("mine", env) == f"{home}/micromamba/envs/mine"
+    assert find("both", env) == f"{root}/envs/both"
+    listed = dict(list_environments(env))
+    assert listed == {
+        "base": root,
+        "both": root / "envs/both",
+        "mine": home / "micromamba/envs/mine",
+    }
+    assert all(find(name, env) == str(prefix) for name, prefix in listed.items())
+
+
+def test_consults_few_variables(env: dict[str, str], root: Path) -> None:
+    make_env(root / "envs/shared")
+    condarcs = {"HOME", "XDG_CONFIG_HOME", "CONDA_ROOT", "CONDA_PREFIX", "CONDARC"}
+    for reference, expected in {
+        "shared": {"CONDA_EXE", "CONDA_ENVS_DIRS", "CONDA_ENVS_PATH", *condarcs},
+        "base": {"CONDA_EXE"},
+        f"{root}/envs/shared": set(),
+        str(root): {"CONDA_EXE"},
+        "~/../root": {"CONDA_EXE", "HOME"},
+    }.items():
+        recording = Recording(env)
+        find_base(reference, recording, Path("/"))
+        assert recording.asked == expected, reference
+
+
+def test_not_found(env: dict[str, str], root: Path, home: Path) -> None:
+    for name in ("shared-3.11", "other"):
+        make_env(root / "envs" / name)
+    with pytest.raises(
+        BaseNotFound, match=r"called 'shared-3\.1'; there is shared-3\.11; or run: conda create"
+    ) as caught:
+        find("shared-3.1", env)
+    assert {root / "envs/shared-3.1", home / ".condarc"} <= set(caught.value.watch)
+    with pytest.raises(BaseNotFound, match="there is base, other"):
+        find("zzz", env)
+    with pytest.raises(BaseNotFound, match="no conda installation"):
+        find("zzz", {"HOME": str(home)})
+    with pytest.raises(BaseNotFound, match="conda-meta"):
+        find("~/zzz", env)
+
+
+@pytest.mark.parametrize("reference", ["", "\0", "a\0b", "x" * 300, "x/" * 3000, "..", ".", "\n", "~nobody", "\udcff"])
+def test_strange_references(reference: str, env: dict[str, str]) -> None:
+    with pytest.raises(WtenvError):
+        find(reference, env)
+
+
+def test_characters_of_a_prefix(env: dict[str, str], tmp_path: Path) -> None:
+    for name in ("a b", "a\nb", "ü'\"$x", "\udcff"):
+        prefix = make_env(tmp_path / "odd" / name)
+        assert find(str(prefix), env) == str(prefix)
+    with pytest.raises(WtenvError, match="PATH can't hold"):
+        find(str(make_env(tmp_path / "a:b")), env)
+    with pytest.raises(WtenvError, match="PATH can't hold"):
+        open_prefix("/usr:", env, Path("/"))
+
+
+def make_python(prefix: Path, name: str = "python3.11", **links: str) -> Path:
+    path = prefix / "bin" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    for link, target in links.items():
+        (prefix / "bin" / link).symlink_to(target)
+    return path
+
+
+def test_find_python(tmp_path: Path) -> None:
+    python = make_python(tmp_path / "conda", python3="python3.11", python="python3.11")
+    assert find_python(tmp_path / "conda") == python
+    make_python(tmp_path / "conda", "python3.12")  # another one beside it, as in /usr/bin
+    assert find_python(tmp_path / "conda") == python
+    assert find_python(make_python(tmp_path / "plain", "python").parent.parent).name == "python"
+    make_python(tmp_path / "versions", "python3.9")
+    make_python(tmp_path / "versions", "python3.10")
+    assert find_python(tmp_path / "versions").name == "python3.10"
+    make_python(tmp_path / "outside", "x", python3=str(python))
+    assert find_python(tmp_path / "outside") == tmp_path / "outside/bin/python3"
+    make_python(tmp_path / "half", "python3.1", python3="gone", python="python3.1")
+    assert find_python(tmp_path / "half").name == "python3.1"
+    make_python(tmp_path / "two", "python2.7", python="python2.7")
+    make_python(tmp_path / "loop", "x", python="python3", python3="python")
+    make_python(tmp_path / "dangling", "x", python3="gone")
+    make_python(tmp_path / "file", "python3").chmod(0o644)
+    (tmp_path / "folder/bin/python3").mkdir(parents=True)
+    for name in ("two", "loop", "dangling", "file", "folder"):
+        with pytest.raises(BaseNotFound, match="is no Python 3 that can be run"):
+            find_python(tmp_path / name)
+    with pytest.raises(BaseNotFound, match="there is no Python 3 in"):
+        find_python(tmp_path / "nothing")
+
+
+def test_open_prefix(tmp_path: Path) -> None:
+    python = make_python(tmp_path / "home/py", python3="python3.11")
+    base = open_prefix("../home/py/", {}, tmp_path / "x")
+    assert (base.prefix, base.name, base.modifier) == (f"{tmp_path}/home/py", f"{tmp_path}/home/py", "")
+    assert (base.kind, base.watch) == ("python", (python,))
+    assert open_prefix("~/py", {"HOME": str(tmp_path / "home")}, tmp_path).prefix == base.prefix
+    for path in (str(python), "/nowhere", "a\0b", "x" * 300):
+        with pytest.raises(WtenvError):
+            open_prefix(path, {}, tmp_path)
