@@ -4,6 +4,7 @@
 #   \builtin NAME     the user may have aliases or functions of any name
 #   test, # and %     not [[ == ]], case or ${x/y}: those obey nocasematch
 #   __wtenv_ names    locals too: a plain local would hide the user's variable of that name
+#   "quoted" arguments after \builtin local and export: \builtin makes them split like any command's
 #   "${x-}", || and if everywhere: the user may have set -eu
 #   no IFS, no glob, no trap, no subshell on the way of an unchanged prompt
 
@@ -51,8 +52,8 @@ __wtenv_put() {
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
 # where each name comes once (f and b of the same list may follow each other).
 __wtenv_apply() {
-	\builtin local __wtenv_vars= __wtenv_refused= __wtenv_flags= __wtenv_cut= __wtenv_level=${CONDA_SHLVL-}
-	\builtin local __wtenv_id=$2 __wtenv_at=$1 __wtenv_old __wtenv_modifier=${CONDA_PROMPT_MODIFIER-}
+	\builtin local __wtenv_vars='' __wtenv_refused='' __wtenv_flags='' __wtenv_cut='' __wtenv_level="${CONDA_SHLVL-}"
+	\builtin local __wtenv_id="$2" __wtenv_at="$1" __wtenv_old='' __wtenv_modifier="${CONDA_PROMPT_MODIFIER-}"
 	__wtenv_plain=' '
 	if [[ -n $3 ]]; then # conda's own stack, one level up
 		if [[ -z $__wtenv_level || -n ${__wtenv_level//[0123456789]/} || ${#__wtenv_level} -gt 3 || -z ${CONDA_PREFIX-} ]]; then
@@ -83,7 +84,7 @@ __wtenv_apply() {
 			fi
 			__wtenv_old=${__wtenv_old#:}
 			__wtenv_old=${__wtenv_old%:}
-			__wtenv_cut=
+			__wtenv_cut=''
 		fi
 		if \builtin test "$1" = s; then
 			__wtenv_put "$2" "$3"
@@ -114,7 +115,7 @@ __wtenv_apply() {
 
 # The prompt: conda's "(base) " in PS1 becomes ours ($1 to $2), or ours is put before it if $3 says so.
 __wtenv_show() {
-	__wtenv_ps1=
+	__wtenv_ps1=''
 	if [[ -z ${PS1+x} ]]; then
 		\builtin return 0
 	elif \builtin test -n "$1" && \builtin test "${PS1#*"$1"}" != "$PS1"; then
@@ -132,14 +133,14 @@ __wtenv_show() {
 # Leave: take our changes back by value, keep the user's.
 __wtenv_leave() {
 	\builtin local __wtenv_rest="${WTENV_VARS-} " __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_now
-	\builtin local __wtenv_moved= __wtenv_keep=' ' __wtenv_level __wtenv_next
+	\builtin local __wtenv_moved='' __wtenv_keep=' ' __wtenv_level __wtenv_next
 	if [[ -z ${WTENV_VARS+x}${WTENV_ROOT+x} ]]; then
 		\builtin return 0
 	fi
 	if [[ -n ${__wtenv_ps1-} ]] && \builtin test "${PS1-}" = "$__wtenv_ps1"; then
 		PS1=$__wtenv_ps1_old
 	fi
-	__wtenv_ps1=
+	__wtenv_ps1=''
 	if [[ -n ${WTENV_NEW_CONDA_PREFIX_-} ]] && \builtin test "${CONDA_PREFIX-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
 		__wtenv_moved=1 # the user has activated or deactivated a conda environment inside
 		__wtenv_unstack
@@ -210,7 +211,7 @@ __wtenv_unstack() {
 
 # __wtenv_merged: the list $1 with the changes from $3 to $2 taken back; $4: put back what we took out.
 __wtenv_merge() {
-	\builtin local __wtenv_now=:${1:+$1:} __wtenv_left=:${3:+$3:} __wtenv_todo=${2:+$2:} __wtenv_e __wtenv_after
+	\builtin local __wtenv_now=":${1:+$1:}" __wtenv_left=":${3:+$3:}" __wtenv_todo="${2:+$2:}" __wtenv_e __wtenv_after
 	while [[ -n $__wtenv_todo ]]; do # what we added goes
 		__wtenv_e=:${__wtenv_todo%%:*}:
 		__wtenv_todo=${__wtenv_todo#*:}
@@ -247,11 +248,11 @@ __wtenv_merge() {
 
 @SETTINGS@
 
-__wtenv_pwd= __wtenv_root= __wtenv_said= __wtenv_adopted= __wtenv_settled= __wtenv_from= __wtenv_ps1=
+__wtenv_pwd='' __wtenv_root='' __wtenv_said='' __wtenv_adopted='' __wtenv_settled='' __wtenv_from='' __wtenv_ps1=''
 __wtenv_fresh() { \builtin return 1; }
 
 # Does this bash compare times to the nanosecond? 3.2 to 5.0 see whole seconds, and need fresher entries.
-if [[ $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]]; then __wtenv_coarse=; else __wtenv_coarse=1; fi
+if [[ $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]]; then __wtenv_coarse=''; else __wtenv_coarse=1; fi
 
 # At the prompt and after a cd: nothing if neither the folder nor what it depends on has changed.
 __wtenv_check() {
@@ -263,7 +264,7 @@ __wtenv_check() {
 }
 
 __wtenv_prompt() {
-	\builtin local __wtenv_status=$?
+	\builtin local __wtenv_status="$?"
 	__wtenv_check || :
 	case $- in # with `set -e` a status that is only passed on would end the shell
 	*e*) \builtin return 0 ;;
@@ -272,7 +273,7 @@ __wtenv_prompt() {
 }
 
 __wtenv_decide() {
-	\builtin local __wtenv_dir=${PWD%/} __wtenv_up='' __wtenv_file __wtenv_text
+	\builtin local __wtenv_dir="${PWD%/}" __wtenv_up='' __wtenv_file __wtenv_text
 	while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
 		__wtenv_dir=${__wtenv_dir%/*}
 		__wtenv_up=$__wtenv_up../
@@ -282,7 +283,7 @@ __wtenv_decide() {
 		fi
 	done
 	if [[ ! -e $__wtenv_dir/.git ]]; then
-		__wtenv_from=outside __wtenv_root= __wtenv_said= __wtenv_pwd=$PWD
+		__wtenv_from=outside __wtenv_root='' __wtenv_said='' __wtenv_pwd=$PWD
 		__wtenv_fresh() { [[ ! -e .git ]]; }
 		__wtenv_leave
 		\builtin return 0
@@ -292,9 +293,9 @@ __wtenv_decide() {
 		\builtin return 0
 	fi
 	if \builtin test "${__wtenv_dir:-/}" != "$__wtenv_root"; then
-		__wtenv_said=
+		__wtenv_said=''
 	fi
-	__wtenv_root=${__wtenv_dir:-/} __wtenv_pwd=$PWD __wtenv_settled=
+	__wtenv_root=${__wtenv_dir:-/} __wtenv_pwd=$PWD __wtenv_settled=''
 	__wtenv_file=$__wtenv_cache$__wtenv_dir/%wtenv.bash$__wtenv_coarse
 	if [[ -O $__wtenv_file && -O $__wtenv_cache ]]; then
 		__wtenv_from=cached
@@ -381,7 +382,7 @@ __wtenv_wrap() {
 }
 
 __wtenv_install() {
-	\builtin local __wtenv_flags=
+	\builtin local __wtenv_flags=''
 	__wtenv_wrap cd
 	__wtenv_wrap pushd
 	__wtenv_wrap popd

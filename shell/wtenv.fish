@@ -25,9 +25,10 @@ end
 # Set variable $argv[1] to $argv[2] and note it as ours; $argv[3] is ":" for a list.
 function __wtenv_put
     __wtenv_remember $argv[1]
-    if set -gx $argv[1] $argv[2] 2>/dev/null
+    # `set` leaves $status as it was where it succeeds.
+    if true; and set -gx $argv[1] $argv[2] 2>/dev/null
         set -gx WTENV_NEW_$argv[1]_ "$$argv[1]"
-        set -a __wtenv_vars $argv[1]$argv[3]
+        set -a __wtenv_vars "$argv[1]$argv[3]" # quoted: a missing $argv[3] would leave nothing
     else
         set -e WTENV_OLD_$argv[1]_
         set -a __wtenv_refused $argv[1]

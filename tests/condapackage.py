@@ -76,10 +76,13 @@ class Package:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
             bundle.writestr("metadata.json", '{"conda_pkg_format_version": 2}')
             for kind, entries in (("info", self._info()), ("pkg", self.entries)):
-                with bundle.open(f"{kind}-{stem}.tar.zst", "w", force_zip64=True) as member:
-                    with _Stored(member) as frame, tarfile.open(fileobj=frame, mode="w|") as tar:
-                        for entry in entries:
-                            _add(tar, entry)
+                with (
+                    bundle.open(f"{kind}-{stem}.tar.zst", "w", force_zip64=True) as member,
+                    _Stored(member) as frame,
+                    tarfile.open(fileobj=frame, mode="w|") as tar,
+                ):
+                    for entry in entries:
+                        _add(tar, entry)
         return archive
 
     def _info(self) -> list[Entry]:

@@ -120,7 +120,7 @@ class Root:
         asyncio.run(_install(self.store.archives(packages), base.prefix, self.store.folder / "pkgs"))
         _write_history(base)
         if compiled and base.python.exists():
-            command = [base.python, "-I", "-m", "compileall", "-q", "-j", "0", base.prefix / _LIB]
+            command = [str(base.python), "-I", "-m", "compileall", "-q", "-j", "0", str(base.prefix / _LIB)]
             subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return base
 
@@ -156,18 +156,20 @@ def shared_base(cache: Path) -> Base:
 def copy_base(base: Base, root: Path, name: str) -> Base:
     """A copy of `base` that may be changed in place, with its own prefix in it, below a new conda root.
 
-    The standard library and numpy are hard links, as in conda's own environments: a test may add and
-    remove files there, but not write into them.
+    What is below `lib/` are hard links, as in conda's own environments (except `*.pth`): a test may add,
+    remove and replace files there, but not write into them.
     """
     copy = _empty_root(root, Store(base.root.parent)).env(name)
-    linked = (str(base.prefix / _LIB), str(base.site_packages / "numpy"))
+    library = str(base.prefix / "lib")
 
     def place(source: str, target: str) -> None:
-        shared = source.startswith(linked) and (_SITE not in source or source.startswith(linked[1]))
         try:
-            os.link(source, target) if shared else shutil.copy2(source, target)
+            if source.startswith(library) and not source.endswith(".pth"):
+                os.link(source, target)
+                return
         except OSError:  # another file system
-            shutil.copy2(source, target)
+            pass
+        shutil.copy2(source, target)
 
     shutil.copytree(base.prefix, copy.prefix, symlinks=True, copy_function=place)
     for path in _texts_with_prefix(copy):
@@ -261,6 +263,8 @@ def _python() -> Package:
             entries.append(Entry(inside, source=path, placeholder=placeholder))
         else:
             entries.append(Entry(inside, source=path))
+    if '"dist-packages"' in (stdlib / "site.py").read_text():
+        entries.append(Entry(f"{_LIB}/sitecustomize.py", content=_DEBIAN_SITE.encode()))
     headers = Path(sysconfig.get_path("include", vars={"installed_base": sys.base_prefix}))
     if headers.is_dir():
         entries += [
@@ -385,6 +389,16 @@ case "$ENVTOOLS_PATH" in
     "$CONDA_PREFIX/lib/envtools:"*) export ENVTOOLS_PATH="${ENVTOOLS_PATH#*:}" ;;
     *) unset ENVTOOLS_PATH ;;
 esac
+"""
+
+# Debian's `site` is also frozen into its interpreter, where nothing can be replaced.
+_DEBIAN_SITE = """\
+import site
+import sys
+import sysconfig
+
+if sys.prefix == sys.base_prefix and sysconfig.get_path("purelib") not in sys.path:
+    site.addsitedir(sysconfig.get_path("purelib"))
 """
 
 _WHERE = "import sys\n\nprint(sys.prefix, *sys.argv[1:])\n"

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pexpect
+import pexpect  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
 SHELLS = ("bash", "zsh", "fish")

@@ -31,7 +31,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(scripts, "_SHELLS", (request.param,))
     monkeypatch.setattr(scripts, "_SCRATCH", ("/nowhere", str(place)))
 
-    def run(*texts: str | bytes, env: dict[str, str] = ENV, timeout: float = 10) -> Capture:
+    def run(*texts: str | bytes, env: dict[str, str] = ENV, timeout: float = 20) -> Capture:
         folder = tmp_path / "etc/conda/activate.d"
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in zip("abcdefgh", texts, strict=False):
@@ -58,8 +58,10 @@ def test_nothing_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_changes(run: Run) -> None:
-    capture = run("export A=1 OLD=new; LOCAL=2; PATH=/x:$PATH", 'export B="$A$LOCAL"; unset HOME')
-    assert capture.changes == {"A": "1", "B": "12", "HOME": None, "OLD": "new", "PATH": "/x:/usr/bin:/bin"}
+    capture = run(
+        "export A=1 OLD=new; LOCAL=2; PATH=/x:$PATH", 'export B="$A$LOCAL"; unset GONE', env={**ENV, "GONE": "1"}
+    )
+    assert capture.changes == {"A": "1", "B": "12", "GONE": None, "OLD": "new", "PATH": "/x:/usr/bin:/bin"}
     assert list(capture.changes) == sorted(capture.changes)
     assert capture.warnings == ()
     assert [path.name for path in capture.watch] == ["activate.d", "a.sh", "b.sh"]
@@ -96,7 +98,6 @@ DEADLY = {
     "kill": "kill -9 $$",
     "kill group": "kill -9 0",
     "nounset": "set -u; : $NOPE",
-    "readonly": "readonly R=1; R=2; exit 1",
     "noexec": "set -n",
     "trap": "trap 'exit 5' EXIT; exit 1",
     "hang": "while :; do :; done",
@@ -105,9 +106,17 @@ DEADLY = {
 }
 
 
+SLOW = ("hang", "sleep", "stop")
+
+
 @pytest.mark.parametrize("name", DEADLY)
 def test_deadly_script_costs_only_itself(name: str, run: Run) -> None:
-    capture = run("export A=1", f"echo wrong '\033[31m' >&2; export BAD=1; {DEADLY[name]}", "export C=$A", timeout=0.6)
+    capture = run(
+        "export A=1",
+        f"echo wrong '\033[31m' >&2; export BAD=1; {DEADLY[name]}",
+        "export C=$A",
+        timeout=2 if name in SLOW else 20,
+    )
     assert capture.changes == {"A": "1", "C": "1"}
     assert len(capture.warnings) == 1
     assert "b.sh" in capture.warnings[0]
@@ -122,7 +131,7 @@ HARMLESS = {
     "stdin": ("read -r x; cat; export B=2", ""),
     "terminal": ("(read -r x </dev/tty) 2>/dev/null; export B=2", ""),
     "errexit": ("set -e; export B=2", ""),
-    "errexit and false": ("set -euf; false; export B=2", ""),
+    "errexit and no globbing": ("set -euf; export B=2", ""),
     "xtrace": ("set -xv; export B=2", ""),
     "noclobber": ("set -C; export B=2", ""),
     "cd": ("cd /; export B=2", ""),
@@ -146,13 +155,25 @@ def test_harmless_script(name: str, run: Run) -> None:
     capture = run("export A=1", text, 'export C="$A$B"')
     assert capture.changes == {"A": "1", "B": "2", "C": "12"}
     assert (len(capture.warnings) == 1 and warning in capture.warnings[0]) if warning else not capture.warnings
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
 
 
 def test_syntax_error(run: Run) -> None:
     capture = run("export A=1", "if then", "export C=$A")
     assert capture.changes == {"A": "1", "C": "1"}
     assert "b.sh" in capture.warnings[0]
+
+
+def test_read_only(run: Run) -> None:
+    capture = run("readonly R=1; export A=1", "export B=1; R=2; export C=1", "R=3", "export D=$A")
+    bash = run.shell.endswith("bash")  # type: ignore[attr-defined]  # any other sh exits, and B with it
+    assert capture.changes == {"A": "1", "D": "1"} | ({"B": "1"} if bash else {})
+    assert len(capture.warnings) == 2
+
+
+def test_errexit_has_no_effect_in_bash(run: Run) -> None:
+    if run.shell.endswith("bash"):  # type: ignore[attr-defined]
+        assert run("set -e; false; export A=1", "export B=$A").changes == {"A": "1", "B": "1"}
 
 
 def test_pipefail_in_bash(run: Run) -> None:
@@ -203,10 +224,10 @@ def test_environment_that_changes_the_shell_is_kept_out(run: Run, tmp_path: Path
 
 def test_two_that_hang(run: Run) -> None:
     start = time.monotonic()
-    capture = run("export A=1", "sleep 60", "export C=3", "sleep 60", "export E=5", "sleep 60", timeout=0.4)
+    capture = run("export A=1", "sleep 60", "export C=3", "sleep 60", "export E=5", "sleep 60", timeout=1.5)
     assert capture.changes == {"A": "1", "C": "3"}
     assert [warning.split("/")[-1][:4] for warning in capture.warnings] == ["b.sh", "d.sh", "e.sh", "f.sh"]
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 def test_all_that_fail(run: Run) -> None:
@@ -215,7 +236,7 @@ def test_all_that_fail(run: Run) -> None:
 
 
 def test_hanging_processes_are_killed(run: Run, tmp_path: Path) -> None:
-    run(f"sleep 60 & echo $! >{tmp_path}/pid; sleep 60", timeout=0.5)
+    run(f"sleep 60 & echo $! >{tmp_path}/pid; sleep 60", timeout=1.5)
     pid = int((tmp_path / "pid").read_text())
     for _ in range(50):
         stat = Path(f"/proc/{pid}/stat")

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from realbase import PLACEHOLDER, Base, Root, open_store
+from condapackage import PLACEHOLDER
+from realbase import Base, Root, open_store
 from shells import SHELLS, Result, Shell, and_then, quote, run_script, set_variable, status_word, unset_variable
 from workspace import BACKENDS, Home, Repo, make_repo
 
@@ -32,7 +33,7 @@ def test_base_is_a_conda_environment(base: Base) -> None:
 
 
 def test_base_python_runs_on_its_own_prefix(base: Base, home: Home) -> None:
-    code = "import sys, os, numpy, numpy.testing, ssl, ctypes; print(sys.prefix); print(os.__file__); print(numpy.__file__)"
+    code = "import sys, os, numpy.testing, ssl, ctypes; print(sys.prefix, os.__file__, numpy.__file__)"
     printed = home.run([base.python, "-c", code], home.path, check=True).stdout.split()
     assert printed[0] == str(base.prefix)
     assert all(Path(line).is_relative_to(base.prefix) for line in printed)
@@ -42,7 +43,7 @@ def test_base_python_runs_on_its_own_prefix(base: Base, home: Home) -> None:
 def test_base_scripts_run_on_the_prefix(base: Base, home: Home, script: str) -> None:
     first = (base.bin / script).read_text().splitlines()[0]
     assert first.startswith(f"#!{base.prefix}/bin/python"), first
-    words = [] if script == "envtools-prefix" else ["-v" if script == "f2py" else "--version"]
+    words = [] if script == "envtools-prefix" else [{"f2py": "-v", "hatchling": "-h"}.get(script, "--version")]
     home.run([base.bin / script, *words], home.path, check=True)
 
 
@@ -89,7 +90,8 @@ def test_a_long_prefix_gets_the_trampoline(base: Base, tmp_path: Path, home: Hom
 def test_activation_scripts_work(base: Base) -> None:
     environ = {"PATH": "/usr/bin:/bin", "CONDA_PREFIX": str(base.prefix), "ENVTOOLS_HOME": "mine", "HOME": "/"}
     scripts = [base.prefix / f"etc/conda/{kind}.d/envtools.sh" for kind in ("activate", "deactivate")]
-    text = f'. {scripts[0]}; echo "$ENVTOOLS_HOME $ENVTOOLS_PATH"; . {scripts[1]}; echo "$ENVTOOLS_HOME ${{ENVTOOLS_PATH-unset}}"'
+    show = 'echo "$ENVTOOLS_HOME ${ENVTOOLS_PATH-unset}"'
+    text = f". {scripts[0]}; {show}; . {scripts[1]}; {show}"
     entered, left = run_script("bash", text, environ).stdout.splitlines()
     assert entered == f"{base.prefix}/share/envtools {base.prefix}/lib/envtools"
     assert left == "mine unset"
@@ -117,7 +119,7 @@ def test_repo_configure_reaches_both_worktrees(repo: Repo) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_repo_builds_with_what_the_base_has(fresh_base: Base, home: Home, tmp_path: Path, backend: str) -> None:
     repo = make_repo(tmp_path / "work", home, backend)
-    words = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", repo.feature]
+    words = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(repo.feature)]
     home.run([fresh_base.python, *words], home.path, check=True)
     assert home.run([fresh_base.bin / "pkg-cli"], home.path, check=True).stdout == f"{repo.init_file(repo.feature)}\n"
 

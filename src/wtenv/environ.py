@@ -121,7 +121,7 @@ def apply(env: Mapping[str, str], activation: Activation) -> Environment:
     touched: dict[str, bool] = {}  # name -> is a list
 
     def put(name: str, value: str | None, as_list: bool = False) -> None:
-        touched[name] = touched.get(name, False) or as_list or is_list(name)
+        touched[name] = touched.get(name, False) or as_list or (value is not None and is_list(name))
         if value is None:
             result.pop(name, None)
         else:

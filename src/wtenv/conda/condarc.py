@@ -6,10 +6,11 @@ flow list of plain or quoted strings; whatever it can't read counts as not said.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import NamedTuple
 
 from .. import files
 from ..errors import WtenvError
@@ -19,8 +20,7 @@ _QUOTED = r"""'(?:[^'\n]|'')*'|"(?:[^"\\\n]|\\[^\n])*\""""
 _PLAIN = r"""(?:[^\s\-?:,\[\]{}#&*!|>'"%@`]|[-?:](?=[^\s,\[\]{}]))"""  # how a YAML plain scalar may begin
 
 
-@dataclass(frozen=True)
-class EnvsDirs:
+class EnvsDirs(NamedTuple):
     """What one source says. lines: (folder, flag "top", "bottom" or ""); final: nothing above it counts."""
 
     lines: tuple[tuple[str, str], ...]
@@ -33,6 +33,14 @@ def read_mode(path: Path) -> int:
         return path.stat().st_mode
     except (OSError, ValueError):
         return 0
+
+
+def read_folder(path: Path) -> list[Path]:
+    """What is in the folder `path`, sorted; nothing if it can't be asked."""
+    try:
+        return sorted(path.iterdir(), key=os.fspath)
+    except (OSError, ValueError):
+        return []
 
 
 def find(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], list[Path]]:
@@ -55,7 +63,7 @@ def find(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], list[Pa
             found[path] = None
         elif S_ISDIR(mode):
             watch.append(path)
-            found.update(dict.fromkeys(sorted(entry for entry in path.glob("*") if entry.suffix in _YAML)))
+            found.update(dict.fromkeys(entry for entry in read_folder(path) if entry.suffix in _YAML))
     return list(found), list(dict.fromkeys([*watch, *found]))
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from .. import files
 from ..errors import WtenvError
 from . import condarc
-from .condarc import read_mode
+from .condarc import read_folder, read_mode
 
 # Where installers put a root prefix by default: below HOME, and elsewhere.
 _HOME_ROOTS = """miniforge3 mambaforge miniconda3 anaconda3 micromamba .local/share/mamba miniconda anaconda
@@ -41,11 +41,7 @@ class Base:
 
 
 class BaseNotFound(WtenvError):
-    """The config's base doesn't exist. `watch`: the paths whose change or appearance may mend that."""
-
-    def __init__(self, what: str, fix: str, watch: Iterable[Path] = ()) -> None:
-        super().__init__(what, fix)
-        self.watch = tuple(watch)
+    """The config's base doesn't exist."""
 
 
 def find_base(reference: str, env: Mapping[str, str], directory: Path) -> Base:
@@ -89,16 +85,14 @@ def find_python(prefix: Path) -> Path:
     for: links are followed as long as they stay in that folder. BaseNotFound if none can be run."""
     names = [prefix / "bin/python3", prefix / "bin/python"]
     if not any(map(os.path.lexists, names)):
-        versions = [path for path in (prefix / "bin").glob("python3.*") if path.name[8:].isdecimal()]
-        names += sorted(versions, key=lambda path: -int(path.name[8:]))
+        versions = [p for p in read_folder(prefix / "bin") if p.stem == "python3" and p.suffix[1:].isdecimal()]
+        names += sorted(versions, key=lambda path: -int(path.suffix[1:]))
     for name in names:
         path = _follow(name)
         if S_ISREG(read_mode(path)) and os.access(path, os.X_OK) and not path.name.startswith("python2"):
             return path
     broken = [name for name in names if os.path.lexists(name)]
-    what = (
-        f"{broken[0]} is no Python 3 that can be run" if broken else f"there is no Python 3 in {prefix}/bin"
-    )
+    what = f"{broken[0]} is no Python 3 that can be run" if broken else f"there is no Python 3 in {prefix}/bin"
     raise BaseNotFound(what, "give the folder above its bin, or install it there", names[:1])
 
 
@@ -109,8 +103,9 @@ def list_environments(env: Mapping[str, str]) -> tuple[tuple[str, Path], ...]:
     found = {"base": root} if root and _has(root, "conda-meta") else {}
     folders, _ = _find_envs_dirs(env, root, Path("/"))
     for folder in chain(folders, (other / "envs" for other in roots)):
-        for meta in sorted(folder.glob("*/conda-meta")):
-            found.setdefault(meta.parent.name, meta.parent)
+        for prefix in read_folder(folder):
+            if _has(prefix, "conda-meta"):
+                found.setdefault(prefix.name, prefix)
     return tuple(found.items())
 
 
@@ -157,9 +152,7 @@ def _guess_roots(env: Mapping[str, str], search_path: bool) -> Iterator[tuple[Pa
                 yield Path(os.path.realpath(path)).parent.parent, "conda-meta"
 
 
-def _find_envs_dirs(
-    env: Mapping[str, str], root: Path | None, directory: Path
-) -> tuple[list[Path], list[Path]]:
+def _find_envs_dirs(env: Mapping[str, str], root: Path | None, directory: Path) -> tuple[list[Path], list[Path]]:
     """The folders that hold named environments, in conda's order, and the condarc files to watch.
 
     `envs_dirs` and `mockable_context_envs_dirs` in conda/base/context.py; the variable outranks every
@@ -199,9 +192,7 @@ def _has(folder: Path, *names: str) -> bool:
 
 def _refuse_path(prefix: Path) -> None:
     if ":" in str(prefix) or "\0" in str(prefix):
-        raise WtenvError(
-            f"PATH can't hold the base's path {str(prefix)!r}", "move the base to one without colons"
-        )
+        raise WtenvError(f"PATH can't hold the base's path {str(prefix)!r}", "move the base to one without colons")
 
 
 def _follow(path: Path) -> Path:

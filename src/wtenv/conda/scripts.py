@@ -12,10 +12,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import files
 from ..environ import compare, explain_refusal
 from ..errors import WtenvError
+from .condarc import read_folder
 
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash", "/bin/sh")
 _SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
@@ -41,11 +43,10 @@ class Capture:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(NamedTuple):
     """One shell's run. environ: the environment at its end, None if it didn't get there, and then `end`
     says how it ended; late: the time was up; output: for each script that it began, its exit status
-    ("" for 0) and the first lines that it printed."""
+    ("" if the shell gave it up) and the first lines that it printed."""
 
     environ: dict[str, str] | None
     end: str
@@ -60,10 +61,7 @@ def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20) -
     A shell gets `timeout` seconds; after the second that took longer only the scripts before are used.
     """
     folder = Path(prefix, "etc/conda/activate.d")
-    try:
-        paths = sorted((p for p in folder.iterdir() if p.name.endswith(".sh")), key=os.fspath)
-    except OSError:
-        paths = []
+    paths = [path for path in read_folder(folder) if path.name.endswith(".sh")]
     warnings: list[str] = []
     scripts, reads = _read_scripts(paths, warnings)
     before = {name: value for name, value in env.items() if name not in _STARTUP} if scripts else {}
@@ -107,9 +105,7 @@ def _read_scripts(paths: list[Path], warnings: list[str]) -> tuple[list[Path], f
         else:
             scripts.append(path)
             reads.update((m[1] or m[2]).decode() for m in mention.finditer(text))
-    return scripts, frozenset(
-        n for n in reads.difference(_COMPUTED.split()) if not n.startswith(("BASH", "ZSH"))
-    )
+    return scripts, frozenset(n for n in reads.difference(_COMPUTED.split()) if not n.startswith(("BASH", "ZSH")))
 
 
 def _run_all(scripts: list[Path], env: dict[str, str], timeout: float, warnings: list[str]) -> dict[str, str]:
@@ -119,8 +115,9 @@ def _run_all(scripts: list[Path], env: dict[str, str], timeout: float, warnings:
         run = _run(todo, env, timeout)
         if run.environ is not None:
             # A script whose last test is false returns 1 and is fine; one that also prints has failed.
-            failed = [(path, *out) for path, out in zip(todo, run.output, strict=False) if all(out)]
-            warnings += [f"{path} failed with status {status}: {text}" for path, status, text in failed]
+            for path, (status, text) in zip(todo, run.output, strict=False):
+                if status != "0" and text:
+                    warnings.append(f"{path} failed with status {status or 'unknown'}: {text}")
             return run.environ
         if not run.output:
             raise OSError(run.end)
@@ -146,19 +143,19 @@ def _run(scripts: list[Path], env: dict[str, str], timeout: float) -> _Run:
             # Output goes to a file: a job in the background that holds a pipe would make us wait for it.
             # In a `||` list, `set -e` has no effect inside the script; `set` undoes what it left behind.
             run = f". {_quote(str(path))} </dev/null >|{scratch}/{index} 2>&1"
-            lines.append(f'{run} || printf %s "$?" >|{scratch}/{index}.status\nset +euf')
+            save = f'printf %s "$?" >|{scratch}/{index}.status'
+            lines.append(f"{run} && {save} || {save}\nset +euf")
         text = "\n".join(["set +euf", *lines, f"exec {dump} >|{scratch}/environ"])
         options = ("--noprofile", "--norc") if shell.endswith("bash") else ()
         code = _wait_for([shell, *options, "-c", text], env, timeout)
         data = _read(f"{scratch}/environ", 1 << 24) if code == 0 else b""
         pairs = [os.fsdecode(item).partition("=") for item in data.split(b"\0") if item]
         environ = {name: value for name, _, value in pairs}
-        if not has_zero and "LC_CTYPE" not in env and "utf" in environ.get("LC_CTYPE", "").lower():
-            del environ["LC_CTYPE"]  # Python's own doing in the C locale (PEP 538)
+        if not has_zero and env.get("LC_CTYPE", "C") == "C":
+            environ.pop("LC_CTYPE", None)  # Python's own doing in the C locale (PEP 538)
+            environ.update({"LC_CTYPE": "C"} if "LC_CTYPE" in env else {})
         begun = [f"{scratch}/{i}" for i in range(len(scripts)) if os.path.lexists(f"{scratch}/{i}")]
-        end = (
-            f"ended the shell with status {code}" if code is None or code >= 0 else f"died of signal {-code}"
-        )
+        end = f"ended the shell with status {code}" if code is None or code >= 0 else f"died of signal {-code}"
         return _Run(
             environ if data.endswith(b"\0") else None,
             f"took longer than {timeout:g} s" if code is None else end,
@@ -191,7 +188,10 @@ def _wait_for(command: list[str], env: dict[str, str], timeout: float) -> int | 
             done, status = os.waitpid(pid, os.WNOHANG)
     finally:
         if not done:  # too late, or Ctrl-C
-            os.killpg(pid, signal.SIGKILL)
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except OSError:
+                pass  # it has just ended by itself
             os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status) if done else None
 

@@ -209,10 +209,22 @@ class Uv:
         return built
 
     def _install(self, projects: Sequence[Project], *options: str) -> None:
-        # As URLs, since uv reads more into a path: extras in brackets, variables. --reinstall:
-        # uv's own cache does not know that the base, against which it was built, has changed.
-        targets = [word for item in projects for word in ("-e", item.path.as_uri())]
-        self.pip("install", "--no-deps", "--reinstall", *options, *targets)
+        # As URLs, since uv reads more into a path: extras in brackets, variables. Always reinstalled:
+        # uv's own cache does not know that the base, against which it was built, has changed. By
+        # name where it is known, since uv else asks the index again for all that a build requires.
+        named = all(item.name for item in projects)
+        again = [f"--reinstall-package={item.name}" for item in projects] if named else ["--reinstall"]
+        targets = [word for item in projects for word in ("-e", self._locate(item.path))]
+        try:
+            self.pip("install", "--no-deps", *again, *options, *targets)
+        except BuildError as error:  # uv does not name a package that it could not even begin to build
+            paths = ", ".join(os.fspath(item.path) for item in projects)
+            raise BuildError(f"building {paths}: {error.what}", error.fix) from None
+
+    def _locate(self, path: Path) -> str:
+        # uv takes a # for the start of a fragment, however it is written, but not the one above its own folder.
+        url = path.as_uri()
+        return f"./{os.path.relpath(path, self.cwd)}" if "%23" in url else url
 
 
 def find_uv(env: Mapping[str, str]) -> str:
@@ -308,9 +320,7 @@ def read_requires(installed: Installed) -> list[str]:
     return [str(value) for value in headers.get_all("Requires-Dist", [])]
 
 
-def walk_requires(
-    roots: Iterable[str], folders: Sequence[str], python_version: str
-) -> tuple[set[str], list[str]]:
+def walk_requires(roots: Iterable[str], folders: Sequence[str], python_version: str) -> tuple[set[str], list[str]]:
     """The names that `roots` require, directly or not, and those requirements that no distribution in
     `folders` satisfies."""
     from importlib import metadata

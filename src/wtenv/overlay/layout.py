@@ -167,6 +167,4 @@ def check_path(venv: Path) -> None:
     except UnicodeEncodeError:
         raise WtenvError(f"the path {text!r} is not UTF-8", "rename the folder") from None
     if any(char in text for char in "\n\r:"):
-        raise WtenvError(
-            f"the path {text!r} contains a newline or ':', which PATH can't hold", "rename the folder"
-        )
+        raise WtenvError(f"the path {text!r} contains a newline or ':', which PATH can't hold", "rename the folder")

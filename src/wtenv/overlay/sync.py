@@ -158,9 +158,7 @@ class _Job:
     def run(self, projects: Sequence[Project]) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
         """Whether something changed, and the names of what was installed and removed."""
         plan = self.plan
-        verdict = state.inspect(
-            self.venv, base_prefix=plan.base_prefix, editables=plan.editables, env=self.env
-        )
+        verdict = state.inspect(self.venv, base_prefix=plan.base_prefix, editables=plan.editables, env=self.env)
         old = manifests.read_manifest(self.venv) if verdict.usable else None
         if old is not None and manifests.identify(old.interpreter) != old.interpreter_id:
             old = None  # compiled extensions may not fit another build of Python
@@ -196,8 +194,7 @@ class _Job:
         plan = self.plan
         have = {item.path: item for item in manifest.editables}
         present = building.list_installed(manifest.site)
-        moved = manifests.stamp(manifest.base_site).items() - manifest.stamps.items()
-        base = sealing.list_base(manifest.base_site) if moved else {}
+        base = sealing.list_base(manifest.base_site)
         chosen = []
         for project in self._restrict(projects):
             item = have.get(os.fspath(project.path))
@@ -208,11 +205,7 @@ class _Job:
                 or item.fingerprint != manifests.fingerprint(project.path)
                 or (plan.build_isolation is True and item.built_with != building.ISOLATED)
                 or (plan.build_isolation is False and item.built_with == building.ISOLATED)
-                or (
-                    moved
-                    and item.built_with != building.ISOLATED
-                    and any(base.get(name) != version for name, _, version in _split(item.built_with))
-                )
+                or any(base.get(name) != version for name, equals, version in _split(item.built_with) if equals)
             ):
                 chosen.append(project)
         return chosen

@@ -37,10 +37,13 @@ def seal(base_sites, skip):
         for name in names:
             if name.endswith(".pth") and not name.startswith("."):
                 without = skip.get(os.path.join(sitedir, name), ())
-                if without:
-                    _run(sitedir, name, known, without)
-                elif without is not None:
-                    site.addpackage(sitedir, name, known)
+                try:
+                    if without:
+                        _run(sitedir, name, known, without)
+                    elif without is not None:
+                        site.addpackage(sitedir, name, known)
+                except Exception as error:  # one that is no text, for example
+                    print("wtenv: %s in %s: %s" % (name, sitedir, error), file=sys.stderr)
     # A base's .pth may have put itself first (easy-install does): never before ours.
     there, seen = set(sys.path), set(mine)
     _added = [entry for entry in sys.path if entry not in seen]
@@ -53,26 +56,19 @@ def seal(base_sites, skip):
 def _run(sitedir, name, known, without):
     """As `site.addpackage` does, less the lines in `without`."""
     # `sitedir` keeps its name: namespace .pth files read it from this frame.
-    try:
-        with open(os.path.join(sitedir, name), "rb") as file:
-            text = file.read().decode("utf-8-sig", "surrogateescape")
-    except OSError:
-        return
+    with open(os.path.join(sitedir, name), "rb") as file:
+        text = file.read().decode("utf-8-sig", "surrogateescape")
     for line in text.splitlines():
         line = line.rstrip()
         if not line.strip() or line.startswith("#") or line in without:
             continue
-        try:
-            if line.startswith(("import ", "import\t")):
-                exec(line)
-                continue
-            entry = os.path.abspath(os.path.join(sitedir, line))
-            if entry not in known and os.path.exists(entry):
-                sys.path.append(entry)
-                known.add(entry)
-        except Exception as error:
-            print("wtenv: %s in %s: %s" % (name, sitedir, error), file=sys.stderr)
-            return
+        if line.startswith(("import ", "import\t")):
+            exec(line)
+            continue
+        entry = os.path.abspath(os.path.join(sitedir, line))
+        if entry not in known and os.path.exists(entry):
+            sys.path.append(entry)
+            known.add(entry)
 
 
 class _Refused(BaseException):

@@ -6,8 +6,13 @@ def _load(here):
     import os
     import sys
 
-    while os.path.islink(here) and os.path.dirname(os.readlink(here)) != "../wtenv":
-        here = os.path.join(os.path.dirname(here), os.readlink(here))  # a link to the twin, from elsewhere
+    for place in (here, sys.argv[0]):  # pdb has resolved the links of the first
+        while os.path.islink(place):
+            target = os.readlink(place)
+            if os.path.dirname(target) == "../wtenv":
+                here = place
+                break
+            place = os.path.join(os.path.dirname(place), target)  # a link to the twin, from elsewhere
     base_bin = BASE_BIN  # noqa: F821, filled in by sync
     script = os.path.join(base_bin, os.path.basename(here))
     try:

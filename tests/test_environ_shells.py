@@ -1,0 +1,163 @@
+"""The three shells and the Python model agree: applying, the user's own changes inside, undoing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from shells import require_shell, set_variable, unset_variable
+
+from wtenv import environ
+from wtenv.environ import Activation, Change, CondaLevel
+from wtenv.shells import SHELLS
+
+# What a shell adds for itself.
+OWN = {"_", "SHLVL", "PWD", "OLDPWD", "LS_COLORS"}
+SCALARS = ("ALPHA", "BETA", "level", "name", "FOO_OLD", "WTENVX", "old", "x")
+LISTS = ("PATH", "LD_LIBRARY_PATH", "XDG_DATA_DIRS")
+
+bytes_values = st.binary(min_size=0, max_size=12).map(lambda raw: raw.replace(b"\0", b"0"))
+hard = st.sampled_from(
+    ["", "'", '"', "\\", "$(touch /tmp/pwned)", "`id`", "a\nb", "\n", "-n", "--", "é", "\x01", "\x7f", "~", "*", "{a,b}", "! !"]
+)
+values = st.one_of(
+    bytes_values.map(lambda raw: raw.decode("utf-8", "surrogateescape")),
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8),
+    hard,
+)
+entries = st.lists(st.sampled_from(["/a", "/b", "/c d", "/e*", "/usr/bin", "/bin", "/conda/bin", "/é"]), max_size=4)
+lists = entries.map(":".join)
+full_lists = st.lists(st.sampled_from(["/o", "/p q", "/a", "/usr/bin"]), min_size=1, max_size=3).map(":".join)
+
+
+@st.composite
+def environments(draw: st.DrawFn) -> dict[str, str]:
+    env = {name: draw(values) for name in draw(st.sets(st.sampled_from(SCALARS)))}
+    env |= {name: draw(lists) for name in draw(st.sets(st.sampled_from(LISTS)))}
+    env["PATH"] = draw(lists)
+    if draw(st.booleans()):
+        env |= {"CONDA_SHLVL": draw(st.sampled_from(["0", "1", "2", "x", "", "08"])), "CONDA_PREFIX": "/conda"}
+        env["CONDA_PREFIX_1"] = "/root/conda"
+    return env
+
+
+@st.composite
+def activations(draw: st.DrawFn) -> Activation:
+    changes = [Change("PATH", "front", draw(full_lists))]
+    for name in draw(st.lists(st.sampled_from(SCALARS), unique=True)):
+        changes.append(Change(name, "unset") if draw(st.booleans()) else Change(name, "set", draw(values)))
+    for name in draw(st.sets(st.sampled_from(LISTS[1:]))):
+        kinds = draw(st.sampled_from([["set"], ["unset"], ["front"], ["back"], ["front", "back"]]))
+        for kind in kinds:
+            changes.append(Change(name, kind, "" if kind == "unset" else draw(full_lists)))  # type: ignore[arg-type]
+    conda = draw(st.sampled_from([None, CondaLevel("/conda", "base", "(base) "), CondaLevel("/env", "e", "(e) ")]))
+    return Activation("/root dir", "id", conda, tuple(changes))
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> dict[str, str | None]:
+    """What the user changes inside; None for unset."""
+    changed: dict[str, str | None] = {}
+    for name in draw(st.sets(st.sampled_from(SCALARS), max_size=3)):
+        changed[name] = draw(st.one_of(st.none(), values))
+    return changed
+
+
+@st.composite
+def list_edits(draw: st.DrawFn) -> list[tuple[str, str, str]]:
+    """(list, end, entry): entries that the user adds inside."""
+    one = st.tuples(st.sampled_from(LISTS), st.sampled_from(["front", "back"]), st.sampled_from(["/mine", "/b", "/o"]))
+    return draw(st.lists(one, max_size=3))
+
+
+def run(shell: str, env: dict[str, str], script: str, folder: Path) -> None:
+    path = folder / f"script.{shell}"
+    path.write_bytes(script.encode("utf-8", "surrogateescape"))
+    options = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+    program = require_shell(shell)
+    done = subprocess.run(
+        ["/usr/bin/env", "-i", *(os.fsencode(f"{k}={v}") for k, v in env.items()), _locate(program), *options, str(path)],
+        capture_output=True,
+        cwd=folder,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    assert done.stderr == b"", done.stderr.decode(errors="replace")
+
+
+def _locate(program: str) -> str:
+    import shutil
+
+    return shutil.which(program) or program
+
+
+def read_dump(path: Path) -> dict[str, str]:
+    pairs = (item.partition(b"=") for item in path.read_bytes().split(b"\0") if item)
+    found = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    if environ.VARS in found:  # the order of names has no meaning
+        found[environ.VARS] = " ".join(sorted(found[environ.VARS].split(" ")))
+    return {name: value for name, value in found.items() if name not in OWN}
+
+
+def dump(path: Path) -> str:
+    return f"/usr/bin/env -0 >{path}\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@settings(max_examples=int(os.environ.get("WTENV_EXAMPLES", "60")), deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(env=environments(), activation=activations(), edit=edits(), list_edit=list_edits())
+def test_shell_equals_model(
+    shell: str,
+    env: dict[str, str],
+    activation: Activation,
+    edit: dict[str, str | None],
+    list_edit: list[tuple[str, str, str]],
+    tmp_path: Path,
+) -> None:
+    language = SHELLS[shell]
+    start, entered, left = tmp_path / "start", tmp_path / "entered", tmp_path / "left"
+    model_edits: dict[str, str | None] = dict(edit)
+    functions = language.render_leave()
+    script = dump(start) + functions + language.render_apply(activation) + "\n" + dump(entered)
+    # fish and zsh add what they need to their own environment: the model starts from what they export.
+    for name, value in edit.items():
+        script += (unset_variable(shell, name) if value is None else set_variable(shell, name, os.fsencode(value))) + "\n"
+    for name, end, entry in list_edit:
+        script += _extend(shell, name, end, entry) + "\n"
+    script += dump(tmp_path / "edited") + "__wtenv_leave\n" + dump(left)
+    run(shell, env, script, tmp_path)
+
+    before = read_dump(start)
+    applied = environ.apply(before, activation)
+    applied[environ.VARS] = " ".join(sorted(applied[environ.VARS].split(" ")))
+    assert read_dump(entered) == applied
+    edited = read_dump(tmp_path / "edited")
+    for name, value in model_edits.items():
+        assert edited.get(name) == value
+    assert read_dump(left) == environ.undo(edited)
+    if not model_edits and not list_edit:
+        assert read_dump(left) == before
+
+
+def _extend(shell: str, name: str, end: str, entry: str) -> str:
+    if shell == "fish" and name.endswith("PATH"):
+        return f"set -gx {'-p' if end == 'front' else '-a'} {name} {entry}"
+    if shell == "fish":
+        add = f'"{entry}:${name}"' if end == "front" else f'"${name}:{entry}"'
+        return f"if test -n \"${name}\"; set -gx {name} {add}; else; set -gx {name} {entry}; end"
+    add = f"{entry}${{{name}:+:${name}}}" if end == "front" else f"${{{name}:+${name}:}}{entry}"
+    return f'export {name}="{add}"'
+
+
+@given(env=environments(), activation=activations())
+@example(env={}, activation=Activation("/", "i", None, (Change("PATH", "front", "/x"),)))
+def test_enter_and_leave_is_nothing(env: dict[str, str], activation: Activation) -> None:
+    applied = environ.apply(env, activation)
+    assert environ.undo(applied) == env
+    assert environ.apply(applied, activation) == applied

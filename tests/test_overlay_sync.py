@@ -1,0 +1,464 @@
+"""Sync, state and removal: exactness, failures, kills, moves, foreign folders, size and speed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from overlay_projects import clean_env, install, make_overlay, make_project, run
+from realbase import Base
+from workspace import Home
+
+from wtenv import files
+from wtenv.errors import WtenvError
+from wtenv.overlay import manifest as manifests
+from wtenv.overlay import removal, sealing
+from wtenv.overlay.state import State, inspect
+from wtenv.overlay.sync import refresh
+
+
+def judge(root: Path, base: Base, home: Home, *editables: Path) -> State:
+    return inspect(root / ".venv", base_prefix=base.prefix, editables=editables, env=home.environ)
+
+
+def names_in(root: Path) -> set[str]:
+    return set(sealing.list_distributions(str(next((root / ".venv/lib").glob("python*/site-packages")))))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A worktree with one editable, quick to build."""
+    return make_project(tmp_path / "wt", "flit", "worktree")
+
+
+def test_states_of_a_life(root: Path, base: Base, home: Home) -> None:
+    assert judge(root, base, home, root).kind == "absent"
+    outcome = make_overlay(root, base, home.environ, root)
+    assert (outcome.changed, outcome.installed) == (True, ("pkg",))
+    assert judge(root, base, home, root).kind == "current"
+    assert judge(root, base, home).kind == "stale"
+    (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + "\n# touched\n")
+    stale = judge(root, base, home, root)
+    assert (stale.kind, stale.usable, stale.fix) == ("stale", True, "run: wtenv sync")
+    assert make_overlay(root, base, home.environ, root).changed
+    assert removal.remove(root / ".venv", home.environ)
+    assert not removal.remove(root / ".venv", home.environ)
+    assert judge(root, base, home, root).kind == "absent"
+    assert sorted(path.name for path in root.iterdir() if path.name.startswith(".")) == []
+
+
+def test_no_editables_is_an_overlay_too(tmp_path: Path, base: Base, home: Home) -> None:
+    make_overlay(tmp_path, base, home.environ)
+    env = clean_env(home.environ, tmp_path, base)
+    assert run(tmp_path / ".venv/bin/python", "-c", "import numpy, sys; print(sys.prefix)", env=env) == str(
+        tmp_path / ".venv"
+    )
+
+
+def test_nothing_changed_starts_nothing(root: Path, base: Base, home: Home) -> None:
+    make_overlay(root, base, home.environ, root)
+    before = {path: path.lstat().st_mtime_ns for path in (root / ".venv").rglob("*")}
+    broken = base.__class__(base.name, base.prefix, base.root)
+    started = time.perf_counter()
+    outcome = make_overlay(root, broken, {**home.environ, "PATH": "/nonexistent"}, root)
+    assert not outcome.changed
+    assert time.perf_counter() - started < 0.1
+    assert {path: path.lstat().st_mtime_ns for path in (root / ".venv").rglob("*")} == before
+
+
+def test_exact_inexact_and_only(tmp_path: Path, base: Base, home: Home) -> None:
+    one = make_project(tmp_path / "wt", "flit", "worktree", name="one")
+    two = make_project(tmp_path / "wt/two", "flit", "worktree", name="two")
+    make_overlay(one, base, home.environ, one, two)
+    assert names_in(one) == {"one", "two"}
+    make_overlay(one, base, home.environ, one, inexact=True)
+    assert names_in(one) == {"one", "two"}
+    assert judge(one, base, home, one).kind == "current"
+    outcome = make_overlay(one, base, home.environ, one)
+    assert outcome.removed == ("two",)
+    assert names_in(one) == {"one"}
+    assert not (one / ".venv/bin/two-cli").exists()
+    make_overlay(one, base, home.environ, one, two, only=("two",))
+    assert names_in(one) == {"one", "two"}
+    assert judge(one, base, home, one, two).kind == "current"
+    with pytest.raises(WtenvError, match="no declared editable"):
+        make_overlay(one, base, home.environ, one, two, only=("three",))
+
+
+def test_what_pip_installed_is_removed_by_an_exact_sync(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
+    make_overlay(root, base, home.environ, root)
+    extra = make_project(tmp_path / "extra", "setuptools-flat", "extra", name="extra")
+    env = clean_env(home.environ, root, base)
+    before = base.snapshot()
+    run(root / ".venv/bin/pip", "install", "-q", "--no-build-isolation", "--no-deps", extra, env=env)
+    assert names_in(root) == {"pkg", "extra"}
+    assert run(root / ".venv/bin/extra-cli", env=env).startswith(str(root / ".venv"))
+    run(root / ".venv/bin/pip", "uninstall", "-q", "-y", "numpy", env=env)
+    assert base.snapshot() == before
+    assert make_overlay(root, base, home.environ, root, inexact=True).removed == ()
+    assert make_overlay(root, base, home.environ, root).removed == ("extra",)
+
+
+def test_a_package_from_the_index_replaces_a_twin_and_gives_it_back(
+    root: Path, base: Base, home: Home, tmp_path: Path
+) -> None:
+    make_overlay(root, base, home.environ, root)
+    fake = make_project(tmp_path / "fake", "flit", "fake", name="fake")
+    text = (fake / "pyproject.toml").read_text().replace("fake-cli", "pytest")
+    (fake / "pyproject.toml").write_text(text)
+    make_overlay(root, base, home.environ, root, fake)
+    twin = root / ".venv/bin/pytest"
+    assert not twin.is_symlink()
+    make_overlay(root, base, home.environ, root)
+    assert twin.is_symlink()
+    assert "pytest" in run(twin, "--version", env=clean_env(home.environ, root, base))
+
+
+@pytest.mark.parametrize("folder", ["a b", "ünï", "it's", "a$HOME", "50%", "[x]", "x#y;z", "p" * 110])
+def test_odd_names(folder: str, tmp_path: Path, base: Base, home: Home) -> None:
+    root = make_project(tmp_path / folder / "wt", "setuptools-src", "worktree")
+    env = clean_env(home.environ, root, base)
+    make_overlay(root, base, home.environ, root)
+    assert not make_overlay(root, base, home.environ, root).changed
+    inside = str(root)
+    assert run(root / ".venv/bin/pkg-cli", env=env).startswith(inside)
+    (tmp_path / "test_it.py").write_text("import pkg\n\ndef test_it():\n    print(pkg.__file__)\n")
+    command = ("-q", "-s", "-p", "no:cacheprovider", tmp_path / "test_it.py")
+    assert inside in run(root / ".venv/bin/pytest", *command, env=env)
+    assert inside in run(root / ".venv/bin/python", root / ".venv/bin/pytest", *command, env=env)
+
+
+def test_refused_places(tmp_path: Path, base: Base, home: Home) -> None:
+    for name in ("a\nb", "a:b", os.fsdecode(b"\xff")):
+        root = make_project(tmp_path / name, "flit", "worktree")
+        with pytest.raises(WtenvError, match="rename"):
+            make_overlay(root, base, home.environ, root)
+        assert not (root / ".venv").exists()
+
+
+def test_mistakes_change_nothing(tmp_path: Path, base: Base, home: Home) -> None:
+    root = tmp_path / "wt"
+    (root / "empty").mkdir(parents=True)
+    for path, words in ((root / "nothing", "no folder"), (root / "empty", "neither pyproject.toml nor setup.py")):
+        with pytest.raises(WtenvError, match=words):
+            make_overlay(root, base, home.environ, path)
+    (root / "empty/pyproject.toml").write_text("[tool.black]\n")
+    with pytest.raises(WtenvError, match="no package"):
+        make_overlay(root, base, home.environ, root / "empty")
+    (root / "empty/pyproject.toml").write_text("[[[")
+    with pytest.raises(WtenvError, match=r"pyproject\.toml"):
+        make_overlay(root, base, home.environ, root / "empty")
+    one, two = (make_project(root / name, "flit", "worktree") for name in ("one", "two"))
+    with pytest.raises(WtenvError, match="same package"):
+        make_overlay(root, base, home.environ, one, two)
+    assert not (root / ".venv").exists()
+
+
+def test_a_failing_build_says_why_and_keeps_what_works(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
+    make_overlay(root, base, home.environ, root)
+    bad = make_project(tmp_path / "bad", "setup.py", "worktree", name="bad")
+    (bad / "setup.py").write_text("raise RuntimeError('no such compiler')\n")
+    with pytest.raises(WtenvError, match="no such compiler") as caught:
+        make_overlay(root, base, home.environ, root, bad)
+    assert "bad" in str(caught.value)
+    assert judge(root, base, home, root).kind == "current"
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    with pytest.raises(WtenvError, match="no such compiler"):
+        make_overlay(fresh, base, home.environ, bad)
+    assert judge(fresh, base, home, bad).kind == "incomplete"
+
+
+def test_another_file_that_wins_is_named(root: Path, fresh_base: Base, home: Home) -> None:
+    thief = (
+        "import sys, importlib.util as u\nclass F:\n  @staticmethod\n  def find_spec(name, path=None, target=None):\n"
+    )
+    thief += "    return u.spec_from_file_location(name, __file__) if name == 'pkg' else None\n"
+    (fresh_base.site_packages / "thief.py").write_text(thief + "sys.meta_path.insert(0, F)\n")
+    (fresh_base.site_packages / "sitecustomize.py").write_text("import thief\n")
+    with pytest.raises(WtenvError, match=r"import pkg would give .*thief\.py, not the worktree's copy"):
+        make_overlay(root, fresh_base, home.environ, root)
+    assert judge(root, fresh_base, home, root).kind == "incomplete"
+    (fresh_base.site_packages / "sitecustomize.py").unlink()
+    make_overlay(root, fresh_base, home.environ, root)
+    assert judge(root, fresh_base, home, root).kind == "current"
+
+
+def test_foreign_folders_are_left_alone(root: Path, base: Base, home: Home) -> None:
+    venv = root / ".venv"
+    venv.mkdir()
+    (venv / "precious").write_text("")
+    assert judge(root, base, home, root).kind == "foreign"
+    for attempt in (lambda: make_overlay(root, base, home.environ, root), lambda: removal.remove(venv, home.environ)):
+        with pytest.raises(WtenvError, match="not made by wtenv"):
+            attempt()
+    assert os.listdir(venv) == ["precious"]
+    make_overlay(root, base, home.environ, root, replace=True)
+    assert (root / ".venv.replaced-1/precious").exists()
+    assert judge(root, base, home, root).kind == "current"
+
+
+def test_an_overlay_of_another_user_or_checkout_is_foreign(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
+    make_overlay(root, base, home.environ, root)
+    other = Home.make(tmp_path / "other", Path(home.environ["UV_CACHE_DIR"]).parent)
+    state = judge(root, base, other, root)
+    assert state.kind == "foreign"
+    assert "checkout" in state.reason
+
+
+def test_symlinked_venv(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "precious").write_text("")
+    (root / ".venv").symlink_to(target)
+    assert judge(root, base, home, root).kind == "foreign"
+    for attempt in (
+        lambda: make_overlay(root, base, home.environ, root),
+        lambda: removal.remove(root / ".venv", home.environ),
+    ):
+        with pytest.raises(WtenvError, match="symbolic link"):
+            attempt()
+    make_overlay(root, base, home.environ, root, replace=True)
+    assert os.listdir(target) == ["precious"]
+    assert not (root / ".venv").is_symlink()
+    (root / ".venv/lib/link").symlink_to(target)
+    assert removal.remove(root / ".venv", home.environ)
+    assert os.listdir(target) == ["precious"]
+
+
+def test_moved_and_copied_worktrees(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
+    make_overlay(root, base, home.environ, root)
+    copy, moved = tmp_path / "copy", tmp_path / "moved"
+    shutil.copytree(root, copy, symlinks=True)
+    state = judge(copy, base, home, copy)
+    assert (state.kind, "was copied from" in state.reason) == ("unusable", True)
+    make_overlay(copy, base, home.environ, copy)
+    assert run(copy / ".venv/bin/pkg-cli", env=home.environ).startswith(str(copy))
+    assert judge(root, base, home, root).kind == "current"
+    root.rename(moved)
+    state = judge(moved, base, home, moved)
+    assert (state.kind, "was moved from" in state.reason) == ("unusable", True)
+    make_overlay(moved, base, home.environ, moved)
+    assert run(moved / ".venv/bin/pkg-cli", env=home.environ).startswith(str(moved))
+    assert sorted(path.name for path in moved.iterdir() if path.name.startswith(".")) == [".venv"]
+
+
+def test_a_changed_base(root: Path, base: Base, fresh_base: Base, home: Home) -> None:
+    make_overlay(root, fresh_base, home.environ, root)
+    other = judge(root, base, home, root)
+    assert (other.kind, str(base.prefix) in other.reason) == ("unusable", True)
+    python = fresh_base.bin / "python3.11"
+    data = python.read_bytes()
+    python.unlink()
+    assert judge(root, fresh_base, home, root).kind == "unusable"
+    python.write_bytes(data)
+    python.chmod(0o755)
+    replaced = judge(root, fresh_base, home, root)
+    assert (replaced.kind, "replaced" in replaced.reason) == ("stale", True)
+    make_overlay(root, fresh_base, home.environ, root)
+    assert judge(root, fresh_base, home, root).kind == "current"
+    for name in ("python", "python3"):
+        (fresh_base.bin / name).unlink()
+    (fresh_base.bin / "python3.12").write_bytes(b"")
+    (fresh_base.bin / "python").symlink_to("python3.12")
+    assert "3.12" in judge(root, fresh_base, home, root).reason
+    shutil.rmtree(fresh_base.prefix)
+    gone = judge(root, fresh_base, home, root)
+    assert (gone.kind, "is gone" in gone.reason) == ("unusable", True)
+    with pytest.raises(WtenvError, match="does not work"):
+        make_overlay(root, fresh_base, home.environ, root)
+
+
+def test_refresh_follows_the_base(root: Path, fresh_base: Base, home: Home, tmp_path: Path) -> None:
+    make_overlay(root, fresh_base, home.environ, root)
+    venv = root / ".venv"
+    assert not refresh(venv, home.environ)
+    (fresh_base.bin / "new-tool").write_text(f"#!{fresh_base.prefix}/bin/python\nprint('new')\n")
+    (fresh_base.bin / "new-tool").chmod(0o755)
+    (fresh_base.bin / "wheel").unlink()
+    assert refresh(venv, home.environ)
+    assert not refresh(venv, home.environ)
+    assert run(venv / "bin/new-tool", env=home.environ) == "new"
+    assert not (venv / "bin/wheel").is_symlink()
+    # An editable of our package that someone adds to the base later.
+    install(fresh_base, home.environ, "-e", make_project(tmp_path / "late", "setuptools-flat", "base"))
+    assert refresh(venv, home.environ)
+    assert "__editable__" in next((venv / "lib").glob("*/site-packages/~wtenv.pth")).read_text()
+    assert judge(root, fresh_base, home, root).kind == "current"
+    assert not make_overlay(root, fresh_base, home.environ, root).changed
+
+
+def test_a_build_requirement_that_changes_in_the_base_rebuilds(root: Path, fresh_base: Base, home: Home) -> None:
+    make_overlay(root, fresh_base, home.environ, root)
+    old = next(fresh_base.site_packages.glob("flit_core-*.dist-info"))
+    old.rename(old.with_name("flit_core-3.11.99.dist-info"))
+    refresh(root / ".venv", home.environ)
+    assert make_overlay(root, fresh_base, home.environ, root).installed == ("pkg",)
+
+
+def test_isolation_is_chosen_by_what_the_base_has(tmp_path: Path, base: Base, home: Home) -> None:
+    root = make_project(tmp_path / "wt", "flit", "worktree")
+    for mode, want in (("auto", "flit-core=="), (True, "isolated"), (False, "flit-core==")):
+        make_overlay(root, base, home.environ, root, build_isolation=mode)
+        manifest = manifests.read_manifest(root / ".venv")
+        assert manifest is not None
+        assert manifest.editables[0].built_with[0].startswith(want), mode
+
+
+def test_install_deps_takes_from_the_base_what_it_has(tmp_path: Path, base: Base, home: Home) -> None:
+    root = make_project(tmp_path / "wt", "flit", "worktree")
+    text = (root / "pyproject.toml").read_text()
+    (root / "pyproject.toml").write_text(
+        text.replace("[project.scripts]", 'dependencies = ["numpy", "python-dateutil"]\n[project.scripts]')
+    )
+    make_overlay(root, base, home.environ, root, install_deps=True)
+    assert names_in(root) > {"pkg", "python-dateutil"}
+    assert "numpy" not in names_in(root)
+    assert not make_overlay(root, base, home.environ, root, install_deps=True).changed
+    assert "python-dateutil" in make_overlay(root, base, home.environ, root).removed
+    assert names_in(root) == {"pkg"}
+
+
+def test_the_callers_environment_does_not_lead_astray(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil/pkg.py").write_text("")
+    env = {
+        **home.environ,
+        "PYTHONPATH": str(tmp_path / "evil"),
+        "PYTHONHOME": "/nonexistent",
+        "VIRTUAL_ENV": "/nonexistent",
+        "CONDA_PREFIX": "/nonexistent",
+        "UV_PYTHON": "/nonexistent",
+        "UV_TARGET": str(tmp_path / "target"),
+        "UV_SYSTEM_PYTHON": "1",
+        "UV_PROJECT_ENVIRONMENT": "/nonexistent",
+        "UV_CONSTRAINT": "/nonexistent",
+        "PIP_REQUIRE_VIRTUALENV": "1",
+    }
+    make_overlay(root, base, env, root)
+    assert run(root / ".venv/bin/pkg-cli", env=home.environ).startswith(str(root))
+    assert not (tmp_path / "target").exists()
+
+
+def test_size(root: Path, fresh_base: Base, home: Home) -> None:
+    for number in range(50 - len([path for path in fresh_base.bin.iterdir() if path.is_file()])):
+        (fresh_base.bin / f"tool{number}").write_text(f"#!{fresh_base.prefix}/bin/python\n")
+    for number in range(30):
+        path = fresh_base.bin / f"tool-{number}"
+        path.write_text(f"#!{fresh_base.prefix}/bin/python\n")
+        path.chmod(0o755)
+    make_overlay(root, fresh_base, home.environ, root, activate={"activate": "x" * 3000, "activate.fish": "x" * 3000})
+    paths = [root / ".venv", *(root / ".venv").rglob("*")]
+    assert sum(path.lstat().st_blocks * 512 for path in paths) <= 150_000
+    assert len([path for path in paths if not path.is_dir() or path.is_symlink()]) <= 80
+
+
+@pytest.mark.parametrize("existing", [False, True], ids=["new", "again"])
+def test_a_full_disk_at_any_moment(
+    existing: bool, root: Path, base: Base, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, left = files.write_atomic, 0
+
+    def fill(*arguments: Any, **options: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(*arguments, **options)
+
+    monkeypatch.setattr(files, "write_atomic", fill)
+    for room in range(40):
+        if existing:
+            left = 1000
+            make_overlay(root, base, home.environ, root)
+        left = room
+        try:
+            make_overlay(root, base, home.environ)
+        except WtenvError as error:
+            assert "No space left" in str(error)
+        else:
+            break
+        left = 1000
+        assert judge(root, base, home).kind in ("absent", "incomplete", "current", "stale"), room
+    assert 5 < room < 39
+    assert judge(root, base, home).kind == "current"
+    assert sorted(path.name for path in root.iterdir() if path.name.startswith(".")) == [".venv"]
+
+
+SYNC = """
+import json, sys
+sys.path[:0] = json.loads(sys.argv[1])
+from pathlib import Path
+from overlay_projects import make_overlay
+from realbase import Base
+root, prefix, environ = sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+base = Base('shared', Path(prefix), Path(prefix).parent.parent)
+make_overlay(Path(root), base, environ, Path(root), reinstall=sys.argv[5] == '1')
+"""
+
+
+def start_sync(root: Path, base: Base, home: Home, *, reinstall: bool = False) -> subprocess.Popen[bytes]:
+    words = [json.dumps(sys.path), str(root), str(base.prefix), json.dumps(home.environ), str(int(reinstall))]
+    return subprocess.Popen([sys.executable, "-c", SYNC, *words], stderr=subprocess.PIPE)
+
+
+def test_several_syncs_at_once(root: Path, base: Base, home: Home) -> None:
+    running = [start_sync(root, base, home) for _ in range(4)]
+    for process in running:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said.decode()
+    assert judge(root, base, home, root).kind == "current"
+    assert run(root / ".venv/bin/pkg-cli", env=home.environ).startswith(str(root))
+
+
+@pytest.mark.parametrize("reinstall", [False, True], ids=["new", "again"])
+def test_killed_at_any_moment(reinstall: bool, root: Path, base: Base, home: Home) -> None:
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    kills = int(os.environ.get("WTENV_TEST_KILLS", "6"))
+    if reinstall:
+        make_overlay(root, base, home.environ, root)
+    for _ in range(kills):
+        process = start_sync(root, base, home, reinstall=reinstall)
+        time.sleep(chance.uniform(0.1, 1.2))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        state = judge(root, base, home, root)
+        assert state.kind in ("absent", "incomplete", "current"), (seed, state)
+        if state.usable:
+            assert run(root / ".venv/bin/pkg-cli", env=home.environ).startswith(str(root)), seed
+        if not reinstall and state.usable:
+            removal.remove(root / ".venv", home.environ)
+    make_overlay(root, base, home.environ, root)
+    assert judge(root, base, home, root).kind == "current", seed
+    assert sorted(path.name for path in root.iterdir() if path.name.startswith(".")) == [".venv"], seed
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["{}", "[]", "null", '{"token": 1}', "\xff", "", "x" * 2_000_000],
+    ids=["object", "list", "null", "partial", "bytes", "empty", "huge"],
+)
+def test_odd_manifests_and_records_are_no_traceback(damage: str, root: Path, base: Base, home: Home) -> None:
+    make_overlay(root, base, home.environ, root)
+    manifest, record = root / ".venv/wtenv.json", manifests.record_path(root / ".venv", home.environ)
+    good = manifest.read_bytes()
+    manifest.write_bytes(damage.encode("latin-1"))
+    assert judge(root, base, home, root).kind == "incomplete"
+    assert not refresh(root / ".venv", home.environ)
+    manifest.write_bytes(good)
+    record.write_bytes(damage.encode("latin-1"))
+    assert judge(root, base, home, root).kind == "foreign"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    assert judge(root, base, home, root).kind == "foreign"

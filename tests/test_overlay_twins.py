@@ -1,0 +1,178 @@
+"""Twin scripts: which of the base's scripts get one, and that they run as the original would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from overlay_projects import clean_env, make_overlay, run
+from realbase import Base
+from workspace import Home
+
+from wtenv.overlay import twins
+
+BIN = "/opt/base/bin"
+
+FORMS = [
+    (f"#!{BIN}/python\n", ""),
+    (f"#!{BIN}/python3\n", ""),
+    (f"#!{BIN}/python3.11\n", ""),
+    (f"#! {BIN}/python3.11 \n", ""),
+    (f"#!{BIN}/python3.11 -sE\n", "-sE"),
+    (f"#!{BIN}/python -I\n", "-I"),
+    ("#!/usr/bin/env python\n", ""),
+    ("#!/usr/bin/env python3\n", ""),
+    ("#!/usr/bin/env python3.11\n", ""),
+    ("#!/usr/bin/env -S python3 -I\n", "-I"),
+    (f"#!/bin/sh\n'''exec' {BIN}/python \"$0\" \"$@\"\n' '''\n", ""),
+    (f"#!/bin/sh\n'''exec' \"{BIN}/python3.11\" \"$0\" \"$@\" #'''\n", ""),
+    (f"#!/bin/sh\n'''exec' \"{BIN}/python\" -s \"$0\" \"$@\" #'''\n", "-s"),
+    (f"#!/bin/sh\n'''exec' '{BIN}/python' \"$0\" \"$@\"\n' '''\n", ""),
+    ("#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python' \"$0\" \"$@\"\n' '''\n", ""),
+    (f"#!{BIN}/python\r\n", ""),
+    # Not the base's Python:
+    ("#!/usr/bin/python3\n", None),
+    ("#!/usr/bin/env python2\n", None),
+    ("#!/usr/bin/env python3.8\n", None),
+    ("#!/usr/bin/env bash\n", None),
+    ("#!/usr/bin/env\n", None),
+    (f"#!{BIN}/python2.7\n", None),
+    (f"#!{BIN}/perl\n", None),
+    ("#!/bin/sh\necho hello\n", None),
+    ('#!/bin/sh\nexec python "$@"\n', None),
+    ("#!/bin/sh\n'''exec' /other/bin/python \"$0\" \"$@\"\n' '''\n", None),
+    ("#!/bin/sh\n'''exec' \"unclosed\n", None),
+    ("#!\n", None),
+    ("#!/bin/sh", None),
+]
+
+
+@pytest.mark.parametrize(("head", "arguments"), FORMS)
+def test_shebangs(head: str, arguments: str | None) -> None:
+    assert twins.parse_shebang(head, BIN, "3.11") == arguments
+
+
+def test_what_is_no_script(tmp_path: Path) -> None:
+    real = tmp_path / "real/bin"
+    real.mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+
+    def write(name: str, data: str | bytes, mode: int = 0o755) -> None:
+        (real / name).write_bytes(data.encode() if isinstance(data, str) else data)
+        (real / name).chmod(mode)
+
+    head = f"#!{real}/python\n"
+    for name in ("good", "conda", "conda-env", "mamba", "activate", "deactivate", "python-argcomplete", ".hidden"):
+        write(name, head)
+    write("through-link", f"#!{tmp_path}/link/bin/python3\n")
+    write("no-exec", head, 0o644)
+    write("binary", b"\x7fELF\x00")
+    write("bytes", b"#!\xff\xfe/python\n")
+    write("empty", "")
+    (real / "folder").mkdir()
+    (real / "dangling").symlink_to("nowhere")
+    (real / "alias").symlink_to("good")
+    os.mkfifo(real / "fifo")
+    for place in (real, tmp_path / "link/bin"):
+        assert twins.find_scripts(str(place), "3.11") == {"good": "", "through-link": "", "alias": ""}
+    assert twins.find_scripts(str(tmp_path / "nowhere"), "3.11") == {}
+
+
+@pytest.mark.parametrize("arguments", ["", "-sE", "-I -s"])
+@pytest.mark.parametrize("folder", ["plain", "a b", "it's", "back\\slash", 'd$x`y"z', "l" * 130, "'''", "\\N"])
+def test_first_lines_are_understood_by_kernel_sh_and_python(folder: str, arguments: str, tmp_path: Path) -> None:
+    """The same script, started by its name and given to Python."""
+    place = tmp_path / folder
+    place.mkdir()
+    (place / "python").symlink_to(sys.executable)
+    script = place / "script"
+    head = twins.make_head(str(place / "python"), arguments)
+    if " " in arguments and head.startswith(f"#!{place}"):
+        pytest.skip("Linux passes a first line's arguments as one: the base's script fails, too")
+    script.write_text(head + "import sys; print(sys.argv[1:], sys.flags.isolated)\n")
+    script.chmod(0o755)
+    assert run(script, "a b", env=os.environ) == f"['a b'] {int('-I' in arguments)}"
+    done = subprocess.run([sys.executable, "-W", "error", script, "x"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("['x'] 0\n", "")
+
+
+SCRIPT = '''
+"""The script's own docstring."""
+from __future__ import annotations
+import multiprocessing, sys
+class Local: pass
+def double(number):
+    return number * 2
+if __name__ == "__main__":
+    assert __doc__ == "The script's own docstring."
+    assert "helper_of_the_twin" not in globals()
+    if sys.argv[1:2] == ["spawn"]:
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            print(pool.map(double, [1, 2]))
+    elif sys.argv[1:2] == ["pickle"]:
+        import pickle
+        print(type(pickle.loads(pickle.dumps(Local()))) is Local)
+    elif sys.argv[1:2] == ["fail"]:
+        raise RuntimeError("on purpose")
+    else:
+        print(__file__, sys.argv[0], sys.path[0], sys.prefix, sep="|")
+'''
+
+
+@pytest.fixture
+def tool(tmp_path: Path, fresh_base: Base, home: Home) -> tuple[Path, Base, dict[str, str]]:
+    """An overlay on a base with the script `tool`."""
+    path = fresh_base.bin / "tool"
+    path.write_text(f"#!{fresh_base.prefix}/bin/python\n{SCRIPT}")
+    path.chmod(0o755)
+    root = tmp_path / "wt"
+    root.mkdir()
+    make_overlay(root, fresh_base, home.environ)
+    return root, fresh_base, clean_env(home.environ, root, fresh_base)
+
+
+def test_a_twin_runs_as_the_script_itself(tool: tuple[Path, Base, dict[str, str]], tmp_path: Path) -> None:
+    root, base, env = tool
+    twin = root / ".venv/bin/tool"
+    want = f"{base.bin / 'tool'}|{twin}|{base.bin}|{root / '.venv'}"
+    assert run(twin, env=env) == want
+    assert run(root / ".venv/bin/python", twin, env=env) == want
+    assert run(Path("/usr/bin/env"), "tool", env=env) == want
+    assert run(twin, "spawn", env=env) == "[2, 4]"
+    assert run(twin, "pickle", env=env) == "True"
+    (tmp_path / "elsewhere").symlink_to(twin)
+    assert run(tmp_path / "elsewhere", env=env).startswith(str(base.bin / "tool"))
+    done = subprocess.run([twin, "fail"], env=env, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f'File "{base.bin}/tool"' in done.stderr
+    assert 'raise RuntimeError("on purpose")' in done.stderr
+
+
+def test_debugger_profiler_and_run_path(tool: tuple[Path, Base, dict[str, str]]) -> None:
+    root, base, env = tool
+    twin, python = root / ".venv/bin/tool", root / ".venv/bin/python"
+    done = subprocess.run(
+        [python, "-m", "pdb", "-c", "continue", twin], env=env, input="q\n", capture_output=True, text=True
+    )
+    assert f"{base.bin / 'tool'}|" in done.stdout
+    assert "function calls" in run(python, "-m", "cProfile", twin, env=env)
+    look = f"import runpy; print(runpy.run_path({str(twin)!r}, run_name='__mp_main__')['double'](4))"
+    assert run(python, "-c", look, env=env) == "8"
+
+
+def test_a_changed_script_needs_no_refresh_and_a_gone_one_says_so(tool: tuple[Path, Base, dict[str, str]]) -> None:
+    root, base, env = tool
+    (base.bin / "tool").write_text(f"#!{base.prefix}/bin/python\nprint('changed')\n")
+    assert run(root / ".venv/bin/tool", env=env) == "changed"
+    (base.bin / "tool").unlink()
+    done = subprocess.run([root / ".venv/bin/tool"], env=env, capture_output=True, text=True)
+    assert (done.returncode, "run: wtenv sync" in done.stderr) == (1, True)
+
+
+def test_arguments_of_the_first_line_are_kept(base: Base, home: Home, tmp_path: Path) -> None:
+    make_overlay(tmp_path, base, home.environ)
+    link = os.readlink(tmp_path / ".venv/bin/envtools-isolated")
+    assert (tmp_path / ".venv/bin" / link).read_text().startswith(f"#!{tmp_path}/.venv/bin/python -I\n")
