@@ -16,8 +16,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from . import files
+from .entry import Entry, Watched
 from .errors import WtenvError
-from .shells import ABI, Entry, Shell, Watched
+from .shells import ABI, Shell
 
 # A file changed this shortly before it was read may change again without its time showing it (the
 # kernel's clock ticks; racy-git in git's documentation). In nanoseconds; coarse: bash before 5.1 or so.

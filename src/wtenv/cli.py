@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .errors import WtenvError
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # this module is imported at every start of a shell
     import argparse
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,6 +87,8 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
 
 def find_directory(given: str | None, env: Mapping[str, str]) -> Path:
     """The folder to act on: as given, else the current one by the name that the shell has for it."""
+    from pathlib import Path
+
     if given is not None:
         return Path(os.path.abspath(given))
     logical = env.get("PWD", "")

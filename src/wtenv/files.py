@@ -12,48 +12,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from . import places
 from .errors import WtenvError
 
 MAX_TEXT = 1 << 20  # a config or record larger than 1 MiB is a mistake, not a config
 
 
 def config_dir(env: Mapping[str, str]) -> Path:
-    """The user's settings folder: `$XDG_CONFIG_HOME/wtenv`, else `~/.config/wtenv`."""
-    return _xdg(env, "XDG_CONFIG_HOME", ".config")
+    """See `places.find_config`."""
+    return Path(places.find_config(env))
 
 
 def data_dir(env: Mapping[str, str]) -> Path:
-    """Trust and overlay records, the hook file: `$XDG_DATA_HOME/wtenv`, else `~/.local/share/wtenv`."""
-    return _xdg(env, "XDG_DATA_HOME", ".local/share")
+    """See `places.find_data`."""
+    return Path(places.find_data(env))
 
 
 def cache_dir(env: Mapping[str, str]) -> Path:
-    """Rendered activations: `$XDG_CACHE_HOME/wtenv`, else `~/.cache/wtenv`."""
-    return _xdg(env, "XDG_CACHE_HOME", ".cache")
+    """See `places.find_cache`."""
+    return Path(places.find_cache(env))
 
 
 def state_dir(env: Mapping[str, str]) -> Path:
-    """Logs: `$XDG_STATE_HOME/wtenv`, else `~/.local/state/wtenv`."""
-    return _xdg(env, "XDG_STATE_HOME", ".local/state")
+    """See `places.find_state`."""
+    return Path(places.find_state(env))
 
 
 def home_dir(env: Mapping[str, str]) -> Path:
-    """`$HOME` if it is an absolute path, else what the password database says, else `/`."""
-    home = env.get("HOME", "")
-    if os.path.isabs(home):
-        return Path(home)
-    import pwd
-
-    try:
-        return Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except KeyError:
-        return Path("/")
-
-
-def _xdg(env: Mapping[str, str], name: str, fallback: str) -> Path:
-    # XDG Base Directory Specification: a relative path in these variables is invalid and ignored.
-    value = env.get(name, "")
-    return (Path(value) if os.path.isabs(value) else home_dir(env) / fallback) / "wtenv"
+    """See `places.find_home`."""
+    return Path(places.find_home(env))
 
 
 def read_bytes(path: Path) -> bytes:

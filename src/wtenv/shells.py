@@ -8,43 +8,18 @@ it holds, the activation as arguments of `__wtenv_apply`, and a call of `__wtenv
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from .environ import Activation, is_list
 from .errors import WtenvError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # this module is imported at every start of a shell
+    from collections.abc import Sequence
+
+    from .entry import Entry, Watched
+    from .environ import Activation
 
 ABI = 1  # of the functions that entries call; a hook of another ABI is replaced on its first export
 _MARK = "# --- the hook ---"
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A path that an entry depends on. stamp: a file with the path's modification time, or None if the
-    path has to be absent."""
-
-    path: str
-    stamp: str | None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a hook is told about one root.
-
-    kind: active, or why not (blocked, unconfigured, failed, unbuilt); id: names this very answer;
-    message and level: what to say once (level "enter": only where someone is looking);
-    watched: None if the answer can't be kept; guards: variables and the values they had, None for unset.
-    """
-
-    kind: str
-    id: str
-    message: str
-    level: str
-    watched: tuple[Watched, ...] | None
-    guards: tuple[tuple[str, str | None], ...]
-    activation: Activation | None
-    prompt: str = ""
 
 
 class Shell:
@@ -74,11 +49,11 @@ class Shell:
     def words(self, values: Sequence[str]) -> str:
         return " ".join(map(self.quote, values))
 
-    def render_hook(self, command: Sequence[str], cache: Path) -> str:
+    def render_hook(self, command: Sequence[str], cache: str) -> str:
         """The whole hook, with `command` as the way to start wtenv."""
         settings = [
             self.assign.format("__wtenv_abi", self.quote(str(ABI))),
-            self.assign.format("__wtenv_cache", self.quote(str(cache))),
+            self.assign.format("__wtenv_cache", self.quote(cache)),
             self.array.format("__wtenv_command", self.words(command)),
         ]
         return self.wrap_hook(_read_hook(self.name).replace("@SETTINGS@", "\n".join(settings)))
@@ -100,6 +75,8 @@ class Shell:
 
     def render_apply(self, activation: Activation, prompt: str = "") -> str:
         """The call that enters `activation`."""
+        from .environ import is_list
+
         conda = activation.conda
         words = [activation.root, activation.id]
         words += [conda.prefix, conda.name, conda.modifier] if conda else ["", "", ""]
@@ -223,9 +200,10 @@ def find_shell(name: str) -> Shell:
 
 
 def _read_hook(name: str) -> str:
-    here = Path(__file__).resolve().parent
-    for folder in (here / "shell", here.parents[1] / "shell"):  # in a wheel; in a checkout
-        path = folder / f"wtenv.{name}"
-        if path.is_file():
-            return path.read_text("utf-8")
+    here = os.path.dirname(os.path.realpath(__file__))
+    for folder in (here, os.path.dirname(os.path.dirname(here))):  # in a wheel; in a checkout
+        path = os.path.join(folder, "shell", f"wtenv.{name}")
+        if os.path.isfile(path):
+            with open(path, encoding="utf-8") as file:
+                return file.read()
     raise WtenvError(f"the file wtenv.{name} is missing from this installation", "install wtenv again")

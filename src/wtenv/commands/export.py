@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .. import cache, decision, environ, shells
 from ..decision import Decision
+from ..entry import Entry, Watched
 from ..errors import WtenvError
 from ..overlay import sync as syncing
 from .hook import build_command, write
@@ -56,13 +57,13 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     cache.store(entry, text, root, language, env, coarse=coarse)
     if abi != str(shells.ABI):
         # The shell runs another version's hook: give it this one, whose functions the entry needs.
-        text = language.render_hook(build_command(language), cache.locate(env)) + text
+        text = language.render_hook(build_command(language.name), str(cache.locate(env))) + text
         print("wtenv: another version was installed; restart this shell", file=sys.stderr)
     write(text)
     return 0
 
 
-def build_entry(found: Decision, watched: tuple[shells.Watched, ...] | None) -> shells.Entry:
+def build_entry(found: Decision, watched: tuple[Watched, ...] | None) -> Entry:
     """What a hook is told about a decision."""
     import hashlib
 
@@ -73,7 +74,7 @@ def build_entry(found: Decision, watched: tuple[shells.Watched, ...] | None) -> 
     prompt = ""
     if found.settings and found.settings.prompt and found.base and found.worktree:
         prompt = found.base.modifier or f"({found.worktree.name}) "
-    return shells.Entry(
+    return Entry(
         kind=found.kind,
         id=identity,
         message=message,

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
-from .. import cache, shells
-from ..errors import WtenvError
+from .. import places, shells
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def run(shell: str, env: Mapping[str, str]) -> int:
     """Print the hook. One Python at a shell's start: nothing is imported that it doesn't need."""
     language = shells.find_shell(shell)
-    try:
-        cache.prepare(env)
-    except (OSError, WtenvError):
-        pass  # without a cache the hook works, only slower
-    write(language.render_hook(build_command(language), cache.locate(env)))
+    cache = locate_cache(env)
+    if not os.path.exists(os.path.join(cache, "fine.2")):
+        prepare_cache(env)
+    write(language.render_hook(build_command(language.name), cache))
     return 0
 
 
-def build_command(shell: shells.Shell) -> list[str]:
+def locate_cache(env: Mapping[str, str]) -> str:
+    """The folder that hooks read entries from."""
+    return os.path.join(places.find_cache(env), f"v{shells.ABI}")
+
+
+def prepare_cache(env: Mapping[str, str]) -> None:
+    """Create that folder, once. Without a cache the hook works, only slower."""
+    from .. import cache
+    from ..errors import WtenvError
+
+    try:
+        cache.prepare(env)
+    except (OSError, WtenvError):
+        pass
+
+
+def build_command(shell: str) -> list[str]:
     """How the hook starts wtenv, whatever PATH and PYTHON* are by then."""
-    main = Path(__file__).resolve().parents[1] / "__main__.py"
-    words = [sys.executable, "-I", "-X", "utf8", str(main)]
-    return [*words, "export", "--hook", str(shells.ABI), shell.name]
+    package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    main = os.path.join(package, "__main__.py")
+    return [sys.executable, "-I", "-X", "utf8", main, "export", "--hook", str(shells.ABI), shell]
 
 
 def write(text: str) -> None:

@@ -56,7 +56,7 @@ def build(
 def render_activate() -> dict[str, str]:
     """`bin/activate` (bash, zsh) and `bin/activate.fish`: the hook's activation, for editors and by hand."""
     posix, fish = SHELLS["bash"], SHELLS["fish"]
-    start = build_command(posix)[:-3]  # without --hook ABI SHELL
+    start = build_command("bash")[:-3]  # without --hook ABI SHELL
     text = f"""# Source this in bash or zsh: the same activation as wtenv's hook gives.
 if [ -n "${{ZSH_VERSION-}}" ]; then
     __wtenv_shell=zsh

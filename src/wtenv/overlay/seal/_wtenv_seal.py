@@ -17,9 +17,11 @@ def seal(base_sites, skip):
     belongs to an editable that this overlay has) or a tuple of the lines to leave out."""
     global _added
     if _added is not None:
-        # The folder is being processed again (pip does so to learn what its isolated builds must
-        # not see): add what the first time added, so that it is counted as ours.
-        sys.path.extend(_added)
+        # `site` itself runs the .pth files of a virtual environment twice. pip runs them again to learn
+        # what its isolated builds must not see, and then the base's folders are there twice: the
+        # base's additions must be counted, too.
+        if any(sys.path.count(folder) > 1 for folder in base_sites):
+            sys.path.extend(_added)
         return
     import site
 
