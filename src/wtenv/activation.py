@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 from . import environ
 from .conda import Base
 from .config import Config
+from .digest import sha256
 from .environ import Activation, Change, CondaLevel
 from .errors import WtenvError
 
@@ -34,11 +34,11 @@ def build(
     base, scripts, the overlay's own, dotenv, [env].
     """
     changes = {change.name: [change] for change in _to_changes(variables)}
-    path = [f"{base.prefix}/bin"]
+    front, back = [f"{base.prefix}/bin"], list[str]()
     for name, value in scripts.items():
         if name == "PATH":
-            old = before.get("PATH", "").split(":")
-            path = [entry for entry in (value or "").split(":") if entry and entry not in old] + path
+            added, back = _find_added(before.get("PATH", ""), value or "")
+            front = [*added, *front]
         elif name in changes:
             changes[name] = [_to_change(name, value)]
         else:
@@ -52,10 +52,11 @@ def build(
     placeholders = {"root": str(config.anchor), "venv": str(config.venv), "base": base.prefix}
     for name, value in (*own.items(), *config.dotenv, *fill_placeholders(config.env, placeholders)):
         changes[name] = [_to_change(name, value)]
-    front = [*config.path, f"{config.venv}/bin", *path]
+    front = [*config.path, f"{config.venv}/bin", *front]
     level = CondaLevel(base.prefix, base.name, base.modifier) if base.kind == "conda" else None
     ordered = [
         Change("PATH", "front", ":".join(front)),
+        *([Change("PATH", "back", ":".join(back))] if back else []),
         *(change for each in changes.values() for change in each),
     ]
     for change in ordered:
@@ -100,11 +101,23 @@ def _to_changes(variables: Mapping[str, str | None]) -> list[Change]:
     return [_to_change(name, value) for name, value in variables.items()]
 
 
+def _find_added(old: str, new: str) -> tuple[list[str], list[str]]:
+    """The entries that scripts added to PATH: those behind everything that was there, and all others.
+    What they took away stays, and an empty entry, which means "here", is not taken over."""
+    before, after = old.split(":"), new.split(":")
+    last = max((index for index, entry in enumerate(after) if entry in before), default=len(after))
+    front, back = (
+        [entry for entry in dict.fromkeys(part) if entry and entry not in before]
+        for part in (after[:last], after[last:])
+    )
+    return front, back
+
+
 def _find_extension(name: str, old: str | None, new: str | None) -> list[Change]:
     """A list that kept its old value whole was extended; anything else was set."""
     if old and new and environ.is_list(name):
         front, middle, back = (":" + new + ":").partition(f":{old}:")
-        if middle:
+        if middle and ":" not in (front, back):  # an empty entry can't be put anywhere by itself
             changes = []
             if front:
                 changes.append(Change(name, "front", front[1:]))
@@ -115,7 +128,7 @@ def _find_extension(name: str, old: str | None, new: str | None) -> list[Change]
 
 
 def _identify(root: str, level: CondaLevel | None, changes: list[Change]) -> str:
-    digest = hashlib.sha256()
+    digest = sha256()
     for part in (root, repr(level), repr(changes)):
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Entries on disk: per root and shell the text that a hook sources, and stamps of what it depends on.
 
     CACHE/v1/ROOT…/%wtenv.bash          the entry, found by the hook without hashing or encoding anything
-    CACHE/v1/ROOT…/%wtenv.HASH/0, 1, …  a stamp per watched path that exists, with its exact time
+    CACHE/stamps/HASH/0, 1, …           a stamp per watched path that exists, with its exact time
 
 A hook compares a path with its stamp by `-nt` and `-ot`; neither means the same time. The folder is the
 user's alone; entries are written whole or not at all, and can always be recomputed.
@@ -9,13 +9,14 @@ user's alone; entries are written whole or not at all, and can always be recompu
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from . import files
+from .digest import sha256
 from .entry import Entry, Watched
 from .errors import WtenvError
 from .shells import ABI, Shell
@@ -52,8 +53,8 @@ def list_folders(env: Mapping[str, str]) -> Iterable[Path]:
 
 def stamp(
     paths: Iterable[Path], root: str, started: int, env: Mapping[str, str], *, coarse: bool = False
-) -> tuple[Watched, ...] | None:
-    """Stamps for `paths` as they are now, or None if what was read can't be relied on any more.
+) -> tuple[str, tuple[Watched, ...]] | None:
+    """A folder with stamps for `paths` as they are now, or None if what was read can't be relied on.
 
     started: when reading began (ns since the epoch). A path that changed since, or just before, makes
     the answer racy: it holds for this prompt only.
@@ -68,17 +69,18 @@ def stamp(
     now, margin = time.time_ns(), RACY_COARSE if coarse else RACY
     if any(value is not None and started - margin <= value <= now + margin for value in times.values()):
         return None
-    digest = hashlib.sha256(repr(sorted(times.items())).encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    content = repr((root, sorted(times.items())))
+    name = sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:20]
     for folder in list_folders(env):
         try:
             files.make_private_dir(folder)
-            return _write_stamps(Path(f"{folder}/v{ABI}{root}/%wtenv.{digest}"), times)
+            return _write_stamps(folder / "stamps" / name, times)
         except (OSError, WtenvError):
             continue
     return None
 
 
-def _write_stamps(folder: Path, times: Mapping[str, int | None]) -> tuple[Watched, ...]:
+def _write_stamps(folder: Path, times: Mapping[str, int | None]) -> tuple[str, tuple[Watched, ...]]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     watched = []
     for index, (path, nanoseconds) in enumerate(times.items()):
@@ -91,31 +93,38 @@ def _write_stamps(folder: Path, times: Mapping[str, int | None]) -> tuple[Watche
             os.utime(place, ns=(nanoseconds, nanoseconds))
             if place.stat().st_mtime_ns != nanoseconds:
                 raise OSError("this file system keeps coarser times")
-        watched.append(Watched(path, str(place)))
-    return tuple(watched)
+        watched.append(Watched(path, str(index)))
+    return str(folder), tuple(watched)
 
 
 def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, str], *, coarse: bool = False) -> bool:
     """Keep `text` for the next time that `shell` comes to `root`. False, not an error, if it can't be."""
-    folder = Path(f"{locate(env)}{root}")
     if entry.watched is None:
         return False
+    folder = Path(f"{locate(env)}{root}")
     try:
         prepare(env)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = folder / f"%wtenv.{shell.name}{'1' if coarse else ''}"
+        old = _list_stamps(folder)
         files.write_atomic(place, text.encode("utf-8", "surrogateescape"))
-        _drop_old_stamps(folder, keep={os.path.dirname(item.stamp) for item in entry.watched if item.stamp})
+        _drop_stamps(old - _list_stamps(folder), files.cache_dir(env) / "stamps")
     except (OSError, WtenvError):
         return False
     return True
 
 
-def _drop_old_stamps(folder: Path, keep: set[str]) -> None:
-    """Stamps that no entry here names any more. A shell that still has them in memory asks once again."""
-    texts = b"".join(place.read_bytes() for place in folder.glob("%wtenv.*") if place.is_file())
-    for place in folder.glob("%wtenv.*"):
-        if place.is_dir() and str(place) not in keep and os.fsencode(place.name) not in texts:
-            for item in place.iterdir():
+def _list_stamps(folder: Path) -> set[str]:
+    """The names of the stamp folders that the entries in `folder` use: each has it in its second line."""
+    lines = [place.read_bytes().split(b"\n", 2)[1:2] for place in folder.glob("%wtenv.*")]
+    return {line[0].rstrip(b"'").rpartition(b"/")[2].decode("ascii", "replace") for line in lines if line}
+
+
+def _drop_stamps(names: set[str], folder: Path) -> None:
+    """A shell that still has such an entry in memory asks once again."""
+    for name in names:
+        if len(name) == 20 and name.isalnum():
+            for item in (folder / name).glob("*"):
                 item.unlink(missing_ok=True)
-            place.rmdir()
+            with contextlib.suppress(OSError):
+                (folder / name).rmdir()

@@ -7,23 +7,23 @@ is what trust is given to); `read_config` turns them into a `Config` and checks 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from . import environ, files
 from .errors import WtenvError
 
 if TYPE_CHECKING:
+    from dotenv.parser import Original
+
     from .worktree import Worktree
 
 NAME = "wtenv.toml"
 Table = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One file of the config. role: repo, clone, stack or dotenv; data: its bytes, None if it is absent."""
 
     role: Literal["repo", "clone", "stack", "dotenv"]
@@ -31,8 +31,7 @@ class Source:
     data: bytes | None
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """The effective config of a worktree.
 
     anchor: the folder that owns the overlay: the worktree's root, or the stack config's folder.
@@ -56,8 +55,7 @@ class Config:
     sources: tuple[Source, ...]
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(NamedTuple):
     """A parsed config file: relative paths in it start at `folder`."""
 
     path: Path
@@ -112,31 +110,34 @@ def find_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
         return ()
     sources = [source for source in (repo, clone) if source]
     try:
-        _follow_pointers(sources, worktree.root, home)
+        _follow_pointer(sources, worktree.root, home)
     except WtenvError as error:
-        raise WtenvError(error.what, error.fix, [source.path for source in sources]) from None
+        raise WtenvError(error.what, error.fix, [*(source.path for source in sources), *error.watch]) from None
     return tuple(sources)
 
 
-def _follow_pointers(sources: list[Source], root: Path, home: Path) -> None:
-    """Add the stack configs and dotenv files that `sources` name."""
+def _follow_pointer(sources: list[Source], root: Path, home: Path) -> None:
+    """Add the stack config that `sources` name, the last of them winning, and the dotenv files."""
     parsed = [_parse(source, root) for source in sources if source.data is not None]
     pointers = [file for file in parsed if "extends" in file.table.get("wtenv", {})]
-    for pointer in pointers:
-        stack = _read_source("stack", _resolve_stack(pointer, home))
-        sources.append(stack)
+    for pointer in pointers[-1:]:
+        place = _join(pointer.folder, pointer.table["wtenv"]["extends"], home)
+        try:
+            stack = _read_source("stack", Path(os.path.realpath(place)))
+        except WtenvError as error:
+            _fail(pointer.path, "wtenv", "extends", f"can't be followed: {error.what}", error.fix, [place])
         if stack.data is None:
-            _fail(
-                pointer.path,
-                "wtenv",
-                "extends",
-                f"names {stack.path}, which is not there",
-                "correct the path",
-            )
+            what = f"names {_show(str(stack.path))}, which is not there"
+            _fail(pointer.path, "wtenv", "extends", what, "correct the path", [place])
+        sources.append(stack)
         parsed.append(_parse(stack, stack.path.parent))
     for file in parsed:
-        dotenv = file.table.get("activation", {}).get("dotenv", ())
-        sources += [_read_source("dotenv", _join(file.folder, name, home)) for name in dotenv]
+        for name in file.table.get("activation", {}).get("dotenv", ()):
+            place = _join(file.folder, name, home)
+            try:
+                sources.append(_read_source("dotenv", place))
+            except WtenvError as error:
+                _fail(file.path, "activation", "dotenv", f"can't be followed: {error.what}", error.fix, [place])
 
 
 def list_absent(worktree: Worktree) -> tuple[Path, ...]:
@@ -159,13 +160,14 @@ def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> 
 
     packages = locate("editables", "packages")
     for written, package in zip(editables.get("packages", ()), packages, strict=True):
-        if not package.is_dir():
-            place = f"{origin['editables', 'packages'].path}: [editables] packages"
-            raise WtenvError(f'{place}: "{written}" is not a folder ({package})', "correct or remove it", [package])
+        if not os.path.isdir(package):
+            what = f"names {_show(written)}, but there is no folder {_show(str(package))}"
+            fix = "create it, or correct the path"
+            _fail(origin["editables", "packages"].path, "editables", "packages", what, fix, [package])
     path = [str(folder) for folder in locate("activation", "path")]
     if bad := next((folder for folder in path if ":" in folder), None):
         fix = "rename the folder"
-        _fail(origin["activation", "path"].path, "activation", "path", f"{bad} holds a colon", fix)
+        _fail(origin["activation", "path"].path, "activation", "path", f"{_show(bad)} holds a colon", fix)
     return Config(
         anchor=anchor,
         base=base,
@@ -183,11 +185,11 @@ def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> 
     )
 
 
-def locate_venv(worktree: Worktree, sources: tuple[Source, ...]) -> tuple[Path, Path]:
-    """The overlay's folder and the folder that owns it, whatever else is wrong with the config."""
+def locate_venv(worktree: Worktree, sources: tuple[Source, ...]) -> tuple[Path, bool]:
+    """The overlay's folder, and whether it is a stack's; whatever else is wrong with the config."""
     layers = _read_layers(worktree, sources)
     merged, origin = _merge(layers)
-    return _place_venv(merged, origin, layers), layers[0].folder
+    return _place_venv(merged, origin, layers), merged.get("wtenv", {}).get("kind") == "stack"
 
 
 def _read_layers(worktree: Worktree, sources: tuple[Source, ...]) -> list[_File]:
@@ -205,22 +207,28 @@ def _read_source(role: Literal["repo", "clone", "stack", "dotenv"], path: Path) 
     except (FileNotFoundError, NotADirectoryError):
         return Source(role, path, None)
     except OSError as error:
-        raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
+        fix = f"run: chmod u+r {path}" if isinstance(error, PermissionError) else "correct the path"
+        raise WtenvError(f"{path}: can't be read ({error.strerror})", fix) from None
+    except ValueError:
+        raise WtenvError(f"{path}: can't be read (its name holds a NUL byte)", "rename it") from None
 
 
 def _parse(source: Source, folder: Path) -> _File:
     """TOML to a checked table: only known tables and keys, each of its type."""
     table = files.parse_toml(source.path, source.data or b"")
     for name, content in table.items():
+        home = next((table for table, keys in _KEYS.items() if name in keys), None)
+        if not isinstance(content, dict) and home:
+            _fail(source.path, "", name, "is outside of its table", f"write it below [{home}]")
         if name != "env" and name not in _KEYS:
             _fail(source.path, name, "", "unknown table", _suggest(name, [*_KEYS, "env"], "remove it"))
         if not isinstance(content, dict):
-            _fail(source.path, "", name, "is a key outside of any table", f"write [{name}]")
+            _fail(source.path, "", name, "must be a table", f"write [{name}]")
         for key, value in content.items():
             _check_key(source.path, name, key, value)
     wtenv = table.get("wtenv", {})
     if "extends" in wtenv and (len(table) > 1 or len(wtenv) > 1):
-        fix = "remove the other tables and keys, or remove extends"
+        fix = "remove the other tables and keys, or extends"
         _fail(source.path, "wtenv", "extends", "a pointer says nothing else", fix)
     if source.role == "stack" and wtenv.get("kind") != "stack":
         _fail(source.path, "wtenv", "kind", "is missing in a stack config", 'add: [wtenv] kind = "stack"')
@@ -232,11 +240,14 @@ def _check_key(path: Path, table: str, key: str, value: object) -> None:
         if refusal := environ.explain_refusal(key):
             _fail(path, table, key, refusal, "choose another name")
         if value is not False and not (isinstance(value, str) and "\0" not in value):
-            _fail(path, table, key, "must be a string, or false to unset", f'write {key} = "…"')
+            fix = "write it in quotes" if isinstance(value, (int, float)) else "correct the value"
+            _fail(path, table, key, "must be a string without NUL bytes, or false to unset", fix)
         return
     known = _KEYS[table]
     if key not in known:
-        _fail(path, table, key, "unknown key", _suggest(key, list(known), "remove it"))
+        home = next((other for other, keys in _KEYS.items() if key in keys), None)
+        fix = f"write it below [{home}]" if home else _suggest(key, list(known), "remove it")
+        _fail(path, table, key, "unknown key", fix)
     check, wanted = known[key]
     if not check(value):
         _fail(path, table, key, f"must be {wanted}", "correct the value")
@@ -291,12 +302,12 @@ def _place_venv(merged: Table, origin: Mapping[tuple[str, str], _File], layers: 
     relative = Path(written)
     fix = 'use a folder inside the root, such as ".venv"'
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or written.startswith("~"):
-        _fail(path, "python", "venv", f'"{written}" is not a folder inside the root', fix)
-    if relative.parts[0] in (".git", NAME) or ":" in written:
-        _fail(path, "python", "venv", f'"{written}" can\'t be a virtual environment', fix)
+        _fail(path, "python", "venv", f"{_show(written)} is not a folder inside the root", fix)
+    if {".git", NAME} & {part.lower() for part in relative.parts} or ":" in written or not written.isprintable():
+        _fail(path, "python", "venv", f"{_show(written)} can't be a virtual environment", fix)
     venv = anchor / relative
     if os.path.realpath(venv.parent) != str(venv.parent):
-        _fail(path, "python", "venv", f'"{written}" leads through a symlink', fix)
+        _fail(path, "python", "venv", f"{_show(written)} leads through a symlink", fix)
     return venv
 
 
@@ -314,27 +325,29 @@ def _read_dotenv(paths: list[Path], sources: tuple[Source, ...]) -> tuple[tuple[
 
         text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
         for binding in parse_stream(StringIO(text)):
-            line = binding.original.line
+            line = _count_lines(binding.original)
             if binding.error or (binding.key is not None and binding.value is None):
                 raise WtenvError(f"{path}: line {line} is not KEY=value", "correct or remove the line")
             if binding.key is None or binding.value is None:
                 continue
             if refusal := environ.explain_refusal(binding.key):
-                raise WtenvError(f"{path}: line {line}: {binding.key} {refusal}", "choose another name")
+                raise WtenvError(f"{path}: line {line}: {_show(binding.key)} {refusal}", "choose another name")
             if "\0" in binding.value:
                 raise WtenvError(f"{path}: line {line}: a value can't hold a NUL byte", "remove it")
             values[binding.key] = binding.value
     return tuple(values.items())
 
 
-def _resolve_stack(pointer: _File, home: Path) -> Path:
-    return Path(os.path.realpath(_join(pointer.folder, pointer.table["wtenv"]["extends"], home)))
+def _count_lines(original: Original) -> int:
+    """The line that a binding begins at: the parser counts the empty lines before it as its own."""
+    text = original.string
+    return original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _join(folder: Path, written: str, home: Path) -> Path:
     """A path as written in a config: `~` is the user's home, anything relative starts at `folder`."""
     if written == "~" or written.startswith("~/"):
-        return Path(os.path.normpath(home / written[2:]))
+        return Path(os.path.normpath(f"{home}/{written[2:]}"))
     return Path(os.path.normpath(folder / written))
 
 
@@ -345,6 +358,12 @@ def _suggest(word: str, known: list[str], otherwise: str) -> str:
     return f"did you mean {close[0]}?" if close else f"{otherwise} (known: {', '.join(known)})"
 
 
-def _fail(path: Path, table: str, key: str, what: str, fix: str) -> NoReturn:
-    where = f"[{table}] {key}".strip() if table else key
-    raise WtenvError(f"{path}: {where} {what}", fix)
+def _show(text: str) -> str:
+    """`text` for a message of one line: in quotes, what can't be printed escaped."""
+    return f'"{text}"' if text.isprintable() else ascii(text)
+
+
+def _fail(path: Path, table: str, key: str, what: str, fix: str, watch: Iterable[Path] = ()) -> NoReturn:
+    names = [name if name.isprintable() else ascii(name) for name in (table, key)]
+    where = f"[{names[0]}] {names[1]}".strip() if table else names[1]
+    raise WtenvError(f"{path}: {where} {what}", fix, watch)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +15,7 @@ from .conda import Base, capture_scripts, find_base, open_prefix, read_variables
 from .config import Config
 from .environ import Activation
 from .errors import WtenvError
+from .overlay.manifest import is_behind
 from .overlay.state import State, inspect
 from .settings import Settings, read_settings
 from .trust import Verdict
@@ -46,7 +46,6 @@ class RecordingEnvironment(Mapping[str, str]):
         return len(self._env)
 
 
-@dataclass
 class Decision:
     """What should be active in a folder, and everything that led to it.
 
@@ -54,19 +53,20 @@ class Decision:
     guards: the variables it depends on, with their values. The parts are None as far as it didn't get.
     """
 
-    kind: Kind = "failed"
-    reason: str = ""
-    fix: str = ""
-    activation: Activation | None = None
-    worktree: Worktree | None = None
-    verdict: Verdict | None = None
-    config: Config | None = None
-    base: Base | None = None
-    overlay: State | None = None
-    settings: Settings | None = None
-    warnings: list[str] = field(default_factory=list)
-    watch: list[Path] = field(default_factory=list)
-    guards: dict[str, str | None] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.kind: Kind = "failed"
+        self.reason = ""
+        self.fix = ""
+        self.activation: Activation | None = None
+        self.worktree: Worktree | None = None
+        self.verdict: Verdict | None = None
+        self.config: Config | None = None
+        self.base: Base | None = None
+        self.overlay: State | None = None
+        self.settings: Settings | None = None
+        self.warnings: list[str] = []
+        self.watch: list[Path] = []
+        self.guards: dict[str, str | None] = {}
 
     def require(self) -> Activation:
         """The activation, or the WtenvError that says why there is none."""
@@ -150,6 +150,10 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     base = decision.base = locate_base(config, env)
     decision.watch += base.watch
     prefix = Path(base.prefix)
+    if is_behind(config.venv):
+        from .overlay.sync import refresh  # twin scripts and seal follow the base
+
+        refresh(config.venv, env)
     overlay = decision.overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
     decision.watch += overlay.watch
     if not overlay.usable:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .environ import Activation
 
 
-@dataclass(frozen=True)
-class Watched:
-    """A path that an entry depends on. stamp: a file with the path's modification time, or None if the
-    path has to be absent."""
+class Watched(NamedTuple):
+    """A path that an entry depends on. stamp: the name of a file, in the entry's folder of stamps, that has
+    the path's modification time; None if the path has to be absent."""
 
     path: str
     stamp: str | None
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """What a hook is told about one root.
 
     kind: active, or why not (blocked, unconfigured, failed, unbuilt); id: names this very answer;
     message and level: what to say once (level "enter": only where someone is looking);
-    watched: None if the answer can't be kept; guards: variables and the values they had, None for unset.
+    watched: None if the answer can't be kept; stamps: the folder with their stamps;
+    guards: variables and the values they had, None for unset.
     """
 
     kind: str
@@ -30,6 +29,7 @@ class Entry:
     message: str
     level: str
     watched: tuple[Watched, ...] | None
+    stamps: str
     guards: tuple[tuple[str, str | None], ...]
     activation: Activation | None
     prompt: str = ""

@@ -17,8 +17,7 @@ The underscore at the end keeps the names off fish's rule that a variable called
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Environment = dict[str, str]
 
@@ -48,8 +47,7 @@ _SHELL_OWNED_FOLDED = frozenset({"PATH"})  # refused in any spelling: conda's en
 Kind = Literal["set", "unset", "front", "back"]
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One change to one variable.
 
     kind: `set` to `value`; `unset` (value is empty); `front`/`back`: put the ":"-separated entries in
@@ -61,8 +59,7 @@ class Change:
     value: str = ""
 
 
-@dataclass(frozen=True)
-class CondaLevel:
+class CondaLevel(NamedTuple):
     """What `conda activate` does to its own variables: one more level on the stack (conda/activate.py)."""
 
     prefix: str
@@ -70,8 +67,7 @@ class CondaLevel:
     modifier: str
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """All that entering a worktree changes, independent of the environment it is applied to."""
 
     root: str

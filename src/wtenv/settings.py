@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 from . import files
 from .errors import WtenvError
@@ -14,8 +13,7 @@ from .errors import WtenvError
 Level = Literal["silent", "error", "normal", "verbose"]
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """trusted: folders whose configs need no `wtenv allow`; sync_auto: build a missing overlay on
     entering; level: what the hook says; prompt: show the environment in the shell's prompt."""
 
@@ -45,17 +43,21 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
     table = files.parse_toml(path, data)
     for name, content in table.items():
-        if name not in _KNOWN or not isinstance(content, dict):
-            raise WtenvError(f"{path}: [{name}] unknown table", f"known: {', '.join(_KNOWN)}")
+        if name not in _KNOWN:
+            _fail(path, f"[{name}] is no table that wtenv knows", f"known: {', '.join(_KNOWN)}")
+        if not isinstance(content, dict):
+            _fail(path, f"{name} must be a table", f"write [{name}]")
         for key, value in content.items():
             if key not in _KNOWN[name]:
-                raise WtenvError(f"{path}: [{name}] {key} unknown key", f"known: {', '.join(_KNOWN[name])}")
+                _fail(path, f"[{name}] {key} is no key that wtenv knows", f"known: {', '.join(_KNOWN[name])}")
             if not _fits(name, value):
-                raise WtenvError(f"{path}: [{name}] {key} must be {_KNOWN[name][key]}", "correct the value")
+                _fail(path, f"[{name}] {key} must be {_KNOWN[name][key]}", "correct the value")
     home = files.home_dir(env)
-    written = [Path(p) if not p.startswith("~/") else home / p[2:] for p in table.get("trust", {}).get("prefixes", ())]
+    written = [home / p[2:].lstrip("/") if p.startswith("~/") else Path(p) for p in _list_prefixes(table)]
     if relative := next((p for p in written if not p.is_absolute()), None):
-        raise WtenvError(f"{path}: [trust] prefixes: {relative} is not absolute", "write the whole path, or ~/…")
+        _fail(path, f"[trust] prefixes: {relative} is not absolute", "write the whole path, or ~/…")
+    if written and (other := files.find_writable_by_others(path)):
+        _fail(path, f"can't give trust: {other} can be written by other users", f"run: chmod go-w {other}")
     return Settings(
         path=path,
         trusted=tuple(Path(os.path.realpath(prefix)) for prefix in written),
@@ -65,9 +67,17 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     )
 
 
+def _list_prefixes(table: Mapping[str, Any]) -> list[str]:
+    return ["~/" if prefix == "~" else prefix for prefix in table.get("trust", {}).get("prefixes", ())]
+
+
+def _fail(path: Path, what: str, fix: str) -> NoReturn:
+    raise WtenvError(f"{path}: {what if what.isprintable() else ascii(what)}", fix, [path])
+
+
 def _fits(table: str, value: object) -> bool:
     if table == "trust":
-        return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+        return isinstance(value, list) and all(isinstance(item, str) and item and "\0" not in item for item in value)
     if table == "messages":
         return value in get_args(Level)
     return isinstance(value, bool)

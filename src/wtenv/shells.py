@@ -35,7 +35,7 @@ class Shell:
         raise NotImplementedError
 
     def test_fresh(self, watched: Sequence[Watched]) -> str:
-        """A command that succeeds while every watched path is as it was."""
+        """A command that succeeds while every watched path is as it was; stamps are in $__wtenv_stamps."""
         raise NotImplementedError
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
@@ -65,6 +65,7 @@ class Shell:
         apply = self.render_apply(entry.activation, entry.prompt) if entry.activation else "return 1"
         lines = [
             f"# wtenv {ABI} {self.name}",
+            self.assign.format("__wtenv_stamps", self.quote(entry.stamps)),
             self.function.format("__wtenv_fresh", fresh),
             self.function.format("__wtenv_guard", self.test_guards(entry.guards)),
             self.function.format("__wtenv_enter", apply),
@@ -110,20 +111,17 @@ class Bash(Shell):
         # In bash -nt and -ot are true as well if only one of the two files exists.
         terms = []
         for item in watched:
-            path = self.quote(item.path)
-            if item.stamp is None:
-                terms.append(f"! -e {path}")
-            else:
-                stamp = self.quote(item.stamp)
-                terms.append(f"! {path} -nt {stamp} && ! {path} -ot {stamp}")
+            path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
+            terms.append(f"! -e {path}" if item.stamp is None else f"! {path} -nt {stamp} && ! {path} -ot {stamp}")
         return f"[[ {' && '.join(terms)} ]]" if terms else "\\builtin return 0"
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
-        # Not [[ == ]], which obeys nocasematch. "x" tells an empty value from none.
-        terms = []
+        # Not [[ == ]], which obeys nocasematch.
+        unset = "".join(f"${{{name}+x}}" for name, value in guards if value is None)
+        terms = [f"[[ -z {unset} ]]"] if unset else []
         for name, value in guards:
-            wanted = self.quote("" if value is None else f"x{value}")
-            terms.append(f'\\builtin test "${{{name}+x}}${{{name}-}}" = {wanted}')
+            if value is not None:
+                terms.append(f'\\builtin test "${{{name}+x}}${{{name}-}}" = {self.quote("x" + value)}')
         return " && ".join(terms) or "\\builtin return 0"
 
 
@@ -132,14 +130,13 @@ class Zsh(Bash):
 
     def test_fresh(self, watched: Sequence[Watched]) -> str:
         # In zsh -nt and -ot are false if one of the two files is missing: ask for both.
-        terms = []
+        terms = ["-e $__wtenv_stamps"] if any(item.stamp for item in watched) else []
         for item in watched:
-            path = self.quote(item.path)
+            path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
             if item.stamp is None:
                 terms.append(f"! -e {path}")
             else:
-                stamp = self.quote(item.stamp)
-                terms.append(f"-e {path} && -e {stamp} && ! {path} -nt {stamp} && ! {path} -ot {stamp}")
+                terms.append(f"-e {path} && ! {path} -nt {stamp} && ! {path} -ot {stamp}")
         return f"[[ {' && '.join(terms)} ]]" if terms else "\\builtin return 0"
 
     def wrap_hook(self, text: str) -> str:
@@ -168,22 +165,20 @@ class Fish(Shell):
         return "".join(parts)
 
     def test_fresh(self, watched: Sequence[Watched]) -> str:
+        # As in bash, a missing file is older than any other.
         terms = []
         for item in watched:
-            path = self.quote(item.path)
-            if item.stamp is None:
-                terms.append(f"-e {path}")
-            else:
-                stamp = self.quote(item.stamp)
-                terms.append(f"{path} -nt {stamp} -o {path} -ot {stamp}")
+            path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
+            terms.append(f"-e {path}" if item.stamp is None else f"{path} -nt {stamp} -o {path} -ot {stamp}")
         return f"not test {' -o '.join(terms)}" if terms else "return 0"
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
+        unset = " ".join(name for name, value in guards if value is None)
         terms = []
+        if unset:  # `set -q` with several names gives the number of those that are not set
+            terms.append(f"set -q {unset}; test $status = {len(unset.split())}")
         for name, value in guards:
-            if value is None:
-                terms.append(f"not set -q {name}")
-            else:
+            if value is not None:
                 terms.append(f'set -q {name}; and test "${name}" = {self.quote(value)}')
         return "; and ".join(terms) or "return 0"
 

@@ -7,15 +7,14 @@ place, so that a new worktree with the same content needs no second `allow`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from . import files
 from .config import Source
+from .digest import sha256
 from .errors import WtenvError
 from .settings import Settings
 from .worktree import Worktree
@@ -23,8 +22,7 @@ from .worktree import Worktree
 MAX_DIGESTS = 200  # of one clone; the oldest go first
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """kind: what was found; reason: one clause for people; fix: the command that changes it."""
 
     kind: Literal["allowed", "trusted", "unknown", "changed", "denied", "unsafe"]
@@ -36,18 +34,19 @@ class Verdict:
         return self.kind in ("allowed", "trusted")
 
 
-@dataclass(frozen=True)
-class Record:
-    """One clone's record. clone: its path; allowed: digests, oldest first; denied: whether all is refused."""
+class Record(NamedTuple):
+    """One clone's record. clone: its path; allowed: digests, oldest first; denied: whether all is refused;
+    damaged: there is a record, but none that can be relied on (it may have been a deny)."""
 
     clone: str
     allowed: tuple[str, ...] = ()
     denied: bool = False
+    damaged: bool = False
 
 
 def compute_digest(sources: tuple[Source, ...]) -> str:
     """SHA-256 over role and content of every source, unambiguous: each part is preceded by its length."""
-    digest = hashlib.sha256(b"wtenv trust 1\0")
+    digest = sha256(b"wtenv trust 1\0")
     for source in sources:
         data = b"-" if source.data is None else b"+" + source.data
         for part in (source.role.encode(), data):
@@ -57,7 +56,7 @@ def compute_digest(sources: tuple[Source, ...]) -> str:
 
 def locate_record(worktree: Worktree, env: Mapping[str, str]) -> Path:
     """The clone's record file, whether it exists or not."""
-    name = hashlib.sha256(os.fsencode(worktree.clone)).hexdigest()[:32]
+    name = sha256(os.fsencode(worktree.clone)).hexdigest()[:32]
     return files.data_dir(env) / "trust" / f"{name}.json"
 
 
@@ -65,18 +64,18 @@ def read_record(worktree: Worktree, env: Mapping[str, str]) -> Record:
     """The clone's record; an empty one if there is none, or if it is damaged or not the user's own."""
     import json
 
-    path = locate_record(worktree, env)
-    empty = Record(str(worktree.clone))
+    path, clone = locate_record(worktree, env), str(worktree.clone)
     try:
-        if path.stat().st_uid != os.getuid() or files.find_writable_by_others(path):
-            return empty
-        raw: Any = json.loads(files.read_bytes(path))
-        allowed = tuple(item for item in raw["allowed"] if isinstance(item, str))
-        if raw["clone"] != empty.clone or not isinstance(raw["denied"], bool):
-            return empty
-        return Record(empty.clone, allowed, raw["denied"])
+        if path.stat().st_uid == os.getuid() and not files.find_writable_by_others(path):
+            raw: Any = json.loads(files.read_bytes(path))
+            allowed, denied = raw["allowed"], raw["denied"]
+            if raw["clone"] == clone and isinstance(denied, bool) and isinstance(allowed, list):
+                return Record(clone, tuple(item for item in allowed if isinstance(item, str)), denied)
+    except FileNotFoundError:
+        return Record(clone)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, WtenvError):
-        return empty
+        pass
+    return Record(clone, damaged=True)
 
 
 def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, env: Mapping[str, str]) -> Verdict:
@@ -85,17 +84,44 @@ def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, e
     if record.denied:
         return Verdict("denied", "is denied", "to lift that run: wtenv allow")
     for source in sources:
-        place = files.find_writable_by_others(source.path)
-        if place and source.data is not None:
+        if source.data is not None and (place := find_unsafe(source.path)):
             reason = f"is refused: {place} can be written by other users"
             return Verdict("unsafe", reason, f"run: chmod go-w {place} (or take ownership of it)")
     if compute_digest(sources) in record.allowed:
         return Verdict("allowed", "is allowed", "")
+    if record.damaged:
+        reason = f"is not allowed ({locate_record(worktree, env)} is damaged)"
+        return Verdict("unknown", reason, "look at it, then run: wtenv allow")
     if any(_is_below(worktree.root, prefix) for prefix in settings.trusted):
         return Verdict("trusted", f"is trusted by {settings.path}", "")
     if record.allowed:
         return Verdict("changed", "has changed since it was allowed", "look at it, then run: wtenv allow")
     return Verdict("unknown", "is not allowed", "look at it, then run: wtenv allow")
+
+
+def find_unsafe(path: Path) -> Path | None:
+    """The first place on the way to `path` that another user could change, or None. Every symlink on that
+    way counts with its own owner and folder: whoever may replace it decides where the way leads."""
+    at, rest, links = Path("/"), list(path.parts[:0:-1]), 0
+    while rest:
+        part = rest.pop()
+        if part == "..":
+            at = at.parent
+            continue
+        try:
+            target = os.readlink(at / part)
+        except OSError:
+            at /= part
+            continue
+        links += 1
+        if links > 40 or os.lstat(at / part).st_uid not in (0, os.getuid()):
+            return at / part
+        if place := files.find_writable_by_others(at):
+            return place
+        if os.path.isabs(target):
+            at = Path("/")
+        rest += [name for name in Path(target).parts[::-1] if name != "/"]
+    return files.find_writable_by_others(at)
 
 
 def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]) -> None:

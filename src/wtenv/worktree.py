@@ -8,15 +8,16 @@ the worktree's `.git` in `gitdir`; a submodule's names its worktree in `core.wor
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from . import files
 from .errors import WtenvError
 
+_ESCAPES = {"n": "\n", "t": "\t", "b": "\b"}  # of git-config(1); any other character stands for itself
 
-@dataclass(frozen=True)
-class Worktree:
+
+class Worktree(NamedTuple):
     """A worktree and the clone it is part of.
 
     root: the folder that holds `.git`, symlinks resolved.
@@ -45,7 +46,7 @@ class Worktree:
 def find_root(directory: Path) -> Path | None:
     """The nearest folder from `directory` upwards that has a `.git` (a folder or a file)."""
     for place in (directory, *directory.parents):
-        if (place / ".git").exists():
+        if os.path.exists(place / ".git"):
             return place
     return None
 
@@ -59,27 +60,38 @@ def find_worktree(directory: Path) -> Worktree | None:
 def open_worktree(root: Path) -> Worktree:
     """The worktree whose root is `root` (resolved, has a `.git`)."""
     dot_git = root / ".git"
-    if dot_git.is_dir():
-        return Worktree(root, Path(os.path.realpath(dot_git)), False, "", ())
+    if os.path.isdir(dot_git):
+        git_dir = Path(os.path.realpath(dot_git))
+        if git_dir.parent == root:
+            return Worktree(root, git_dir, False, "", ())
+        return _open_distant(root, dot_git, git_dir)  # a symlink
     git_dir = _read_link(dot_git)
-    entry = git_dir / "gitdir"
-    watch = (dot_git, entry)
-    if not git_dir.is_dir():
+    entry, pointer = git_dir / "gitdir", git_dir / "commondir"
+    watch = (dot_git, entry, pointer)
+    if not os.path.isdir(git_dir):
         return Worktree(root, None, False, f"{dot_git} names {git_dir}, which does not exist", watch)
-    if (git_dir / "commondir").is_file():
-        common = Path(os.path.realpath(git_dir / _read_line(git_dir / "commondir")))
-        if git_dir.parent != common / "worktrees":
-            return Worktree(root, None, True, f"{git_dir} is no worktree entry of {common}", watch)
-        back = Path(os.path.realpath(git_dir / _read_line(entry)))
-        if back != Path(os.path.realpath(dot_git)):
-            doubt = f"{entry} names {back}, not this worktree (moved? run: git worktree repair)"
-            return Worktree(root, None, True, doubt, watch)
-        return Worktree(root, common, True, "", watch)
-    # A submodule (or another repository with its git folder elsewhere): it has to name us back.
-    named = _read_core_worktree(git_dir)
-    if named is not None and Path(os.path.realpath(git_dir / named)) == root:
-        return Worktree(root, git_dir, False, "", (dot_git,))
-    return Worktree(root, None, False, f"{git_dir} does not name this worktree back", (dot_git,))
+    if not os.path.lexists(pointer):
+        return _open_distant(root, dot_git, git_dir)
+    common = _follow(git_dir, _read_line(pointer, watch), watch)
+    if git_dir.parent != common / "worktrees":
+        return Worktree(root, None, True, f"{git_dir} is no worktree entry of {common}", watch)
+    back = _follow(git_dir, _read_line(entry, watch), watch)
+    if back != Path(os.path.realpath(dot_git)):
+        doubt = f"{entry} names {back}, not this worktree (moved? run: git worktree repair)"
+        return Worktree(root, None, True, doubt, watch)
+    return Worktree(root, common, True, "", watch)
+
+
+def _open_distant(root: Path, dot_git: Path, git_dir: Path) -> Worktree:
+    """A submodule, or another repository whose git folder is elsewhere: it has to name us back."""
+    settings = (git_dir / "config", git_dir / "config.worktree")
+    watch = (dot_git, *settings)
+    for file in settings:
+        named = _read_core_worktree(file)
+        if named is not None and "\0" not in named and Path(os.path.realpath(git_dir / named)) == root:
+            return Worktree(root, git_dir, False, "", watch)
+    doubt = f"{git_dir} does not name this worktree back (if it is yours, run: git config core.worktree {root})"
+    return Worktree(root, None, False, doubt, watch)
 
 
 def list_worktrees(common_dir: Path) -> tuple[Path, ...]:
@@ -97,30 +109,40 @@ def list_worktrees(common_dir: Path) -> tuple[Path, ...]:
     return tuple(roots)
 
 
-def _read_line(path: Path) -> str:
+def _read_line(path: Path, watch: tuple[Path, ...] = ()) -> str:
     try:
-        return files.read_bytes(path).decode("utf-8", "surrogateescape").rstrip("\n")
+        return files.read_bytes(path).decode("utf-8", "surrogateescape").rstrip("\r\n")
     except OSError as error:
-        raise WtenvError(f"can't read {path} ({error.strerror})", "run: git worktree repair") from None
+        raise WtenvError(f"can't read {path} ({error.strerror})", "run: git worktree repair", watch) from None
+    except WtenvError as error:
+        raise WtenvError(error.what, error.fix, watch) from None
+
+
+def _follow(folder: Path, written: str, watch: tuple[Path, ...]) -> Path:
+    """The resolved path that one of git's files names, relative to `folder`."""
+    if "\0" in written:
+        raise WtenvError(f"{folder} is damaged: it names a path with a NUL byte", "run: git worktree repair", watch)
+    return Path(os.path.realpath(folder / written))
 
 
 def _read_link(dot_git: Path) -> Path:
     """Where a `.git` file points: `gitdir: PATH`, relative to the file's folder."""
-    text = _read_line(dot_git)
+    text = _read_line(dot_git, (dot_git,))
     if not text.startswith("gitdir: "):
-        raise WtenvError(f"{dot_git} is neither a git folder nor a link to one", "run: git worktree repair")
-    return Path(os.path.realpath(dot_git.parent / text.removeprefix("gitdir: ").rstrip("\r\n")))
+        what = f"{dot_git} is neither a git folder nor a link to one"
+        raise WtenvError(what, "run: git worktree repair", (dot_git,))
+    return _follow(dot_git.parent, text.removeprefix("gitdir: "), (dot_git,))
 
 
-def _read_core_worktree(git_dir: Path) -> str | None:
-    """`core.worktree` of a git folder's own config, or None. Only the plain and the quoted form that
+def _read_core_worktree(file: Path) -> str | None:
+    """`core.worktree` of a git folder's own config file, or None. Only the plain and the quoted form that
     git itself writes for submodules are understood (git-config(1), Syntax)."""
     section = ""
     try:
-        text = _read_line(git_dir / "config")
+        text = _read_line(file)
     except WtenvError:
         return None
-    for line in text.splitlines():
+    for line in text.split("\n"):
         line = line.strip()
         if line.startswith("["):
             section = line.partition("]")[0].strip("[ ").lower()
@@ -128,6 +150,8 @@ def _read_core_worktree(git_dir: Path) -> str | None:
         if section == "core" and key.strip().lower() == "worktree":
             value = value.strip()
             if value[:1] == value[-1:] == '"' and len(value) > 1:
-                value = value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+                import re
+
+                value = re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), value[1:-1])
             return value
     return None

@@ -6,21 +6,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import config, files, trust
+from .. import config, environ, files, trust
 from ..errors import WtenvError
-from ..settings import read_settings
 from ..worktree import Worktree, find_worktree
 
 
 def allow(directory: Path, env: Mapping[str, str]) -> int:
     """Allow the current content for this clone; the config has to be valid."""
-    place = _find(directory)
+    place, env = _find(directory), environ.undo(env)
     home = files.home_dir(env)
     sources = config.find_sources(place, home)
     if not sources:
         raise WtenvError(f"{place.root} has no {config.NAME}", "run: wtenv init NAME (a conda environment)")
     for source in sources:
-        if source.data is not None and (other := files.find_writable_by_others(source.path)):
+        if source.data is not None and (other := trust.find_unsafe(source.path)):
             raise WtenvError(
                 f"{source.path} is refused: {other} can be written by other users", f"run: chmod go-w {other}"
             )
@@ -33,8 +32,7 @@ def allow(directory: Path, env: Mapping[str, str]) -> int:
 
 def deny(directory: Path, env: Mapping[str, str]) -> int:
     """Refuse this clone, whatever its content."""
-    place = _find(directory)
-    read_settings(env)
+    place, env = _find(directory), environ.undo(env)
     trust.deny(place, env)
     print(f"wtenv: denied {place.clone}", file=sys.stderr)
     return 0

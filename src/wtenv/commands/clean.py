@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import config, files
+from .. import config, environ, files
 from ..errors import WtenvError
 from ..overlay.removal import remove
 from ..worktree import find_worktree
@@ -18,12 +18,12 @@ def run(directory: Path, env: Mapping[str, str], *, shared: bool) -> int:
     place = find_worktree(directory)
     if place is None:
         raise WtenvError(f"{directory} is not in a git worktree", "cd into one")
-    home = files.home_dir(env)
-    sources = config.find_sources(place, home)
+    env = environ.undo(env)
+    sources = config.find_sources(place, files.home_dir(env))
     if not sources:
         raise WtenvError(f"{place.root} has no {config.NAME}", "run: wtenv init NAME (a conda environment)")
-    venv, anchor = config.locate_venv(place, sources)
-    if anchor != place.root and not shared:
+    venv, is_stack = config.locate_venv(place, sources)
+    if is_stack and not shared:
         raise WtenvError(f"{venv} is shared by every repository of the stack", "run: wtenv clean --shared")
     removed = remove(venv, env)
     print(f"wtenv: removed {venv}" if removed else "wtenv: already clean", file=sys.stderr)

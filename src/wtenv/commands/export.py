@@ -10,9 +10,9 @@ from pathlib import Path
 
 from .. import cache, decision, environ, shells
 from ..decision import Decision
+from ..digest import sha256
 from ..entry import Entry, Watched
 from ..errors import WtenvError
-from ..overlay import sync as syncing
 from .hook import build_command, write
 
 FORMATS = (*shells.SHELLS, "json", "dotenv", "gha")
@@ -48,11 +48,9 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     found = decision.decide(Path(root), plain)
     if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
         found = _build(found, Path(root), env, plain)
-    if found.overlay and found.config and found.overlay.usable:
-        _refresh(found, env)
     paths = dict.fromkeys(found.watch)
-    watched = cache.stamp(paths, root, started, env, coarse=coarse)
-    entry = build_entry(found, watched)
+    stamps, watched = cache.stamp(paths, root, started, env, coarse=coarse) or ("", None)
+    entry = build_entry(found, stamps, watched)
     text = language.render_entry(entry)
     cache.store(entry, text, root, language, env, coarse=coarse)
     if abi != str(shells.ABI):
@@ -63,14 +61,12 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     return 0
 
 
-def build_entry(found: Decision, watched: tuple[Watched, ...] | None) -> Entry:
+def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | None) -> Entry:
     """What a hook is told about a decision."""
-    import hashlib
-
     message = decision.describe(found)
     identity = found.activation.id if found.activation else ""
     if not identity:
-        identity = hashlib.sha256(f"{found.kind}\0{message}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        identity = sha256(f"{found.kind}\0{message}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     prompt = ""
     if found.settings and found.settings.prompt and found.base and found.worktree:
         prompt = found.base.modifier or f"({found.worktree.name}) "
@@ -80,6 +76,7 @@ def build_entry(found: Decision, watched: tuple[Watched, ...] | None) -> Entry:
         message=message,
         level="enter" if found.kind == "active" and not found.warnings else "problem",
         watched=watched,
+        stamps=stamps,
         guards=tuple(sorted(found.guards.items())),
         activation=found.activation,
         prompt=prompt,
@@ -120,12 +117,3 @@ def _build(found: Decision, root: Path, env: Mapping[str, str], plain: Mapping[s
         found.reason, found.fix = error.what, error.fix
         return found
     return decision.decide(root, plain)
-
-
-def _refresh(found: Decision, env: Mapping[str, str]) -> None:
-    """Twin scripts and seal follow the base; what can't be written now is for the next sync."""
-    assert found.config
-    try:
-        syncing.refresh(found.config.venv, env)
-    except (OSError, WtenvError) as error:
-        found.warnings.append(f"{error}")

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import conda, config, files
+from .. import conda, config, environ, files
 from ..errors import WtenvError
 from ..worktree import Worktree, find_worktree
 
 OTHER_TOOLS = ("notuv.toml", "devpy.toml", "veneer.toml")
+PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a new config says. base: the line's key and value; the rest as in the config."""
+    """What a new config says. base: the line's key and value; origin: the file it was taken from; the
+    rest as in the config."""
 
     base: tuple[str, str]
-    packages: tuple[str, ...] = (".",)
+    packages: tuple[str, ...] = ()
+    install_deps: bool = False
     venv: str = ".venv"
     origin: str = ""
 
@@ -31,7 +35,7 @@ def run(source: str | None, directory: Path, env: Mapping[str, str], *, clone: b
     source: a conda environment's name or path, an `environment.yml`, or a notuv / devpy / veneer file;
     None takes such a file from the root.
     """
-    place = find_worktree(directory)
+    place, env = find_worktree(directory), environ.undo(env)
     if place is None:
         raise WtenvError(f"{directory} is not in a git worktree", "run: git init")
     folder = _choose_folder(place, clone)
@@ -53,7 +57,7 @@ def _choose_folder(place: Worktree, clone: bool) -> Path:
     if not clone:
         return place.root
     if place.common_dir is None:
-        raise WtenvError(f"this worktree's clone is not known: {place.doubt}", "run: git worktree repair")
+        raise WtenvError(f"this worktree's clone is not known: {place.doubt}", "or leave out --clone")
     return place.common_dir
 
 
@@ -68,44 +72,73 @@ def read_draft(source: str | None, place: Worktree, directory: Path, env: Mappin
         source = str(found)
     path = directory / source
     if source.endswith(".toml") and path.is_file():
-        draft = _read_other_tool(path)
-    elif source.endswith((".yml", ".yaml")) and path.is_file():
-        draft = Draft(("base_conda_env", _read_environment_name(path)), origin=path.name)
-    else:
-        draft = Draft(("base_conda_env", source))
+        return _check_base(_read_other_tool(path, place.root), env, place.root)
+    packages = (".",) if any((place.root / name).is_file() for name in PROJECT_FILES) else ()
+    if source.endswith((".yml", ".yaml")) and path.is_file():
+        draft = Draft(("base_conda_env", _read_environment_name(path)), packages, origin=path.name)
+        return _check_base(draft, env, place.root)
+    if "/" not in source and source not in (".", ".."):
+        return _check_base(Draft(("base_conda_env", source), packages), env, place.root)
+    home = files.home_dir(env)
+    prefix = Path(os.path.normpath(f"{home}/{source[2:]}" if source.startswith("~/") else path))
+    is_conda = os.path.isdir(prefix / "conda-meta") or not os.path.lexists(prefix / "bin/python3")
+    written = source if source.startswith("~/") else str(prefix)
+    return _check_base(Draft(("base_conda_env" if is_conda else "base_prefix", written), packages), env, place.root)
+
+
+def _check_base(draft: Draft, env: Mapping[str, str], root: Path) -> Draft:
+    """`draft`, its base found as the config will find it."""
     key, base = draft.base
-    if key == "base_conda_env":
-        conda.find_base(base, env, directory)
-    else:
-        conda.open_prefix(base, env, directory)
+    find = conda.find_base if key == "base_conda_env" else conda.open_prefix
+    try:
+        find(base, env, root)
+    except WtenvError as error:
+        origin = f"{draft.origin}: " if draft.origin else ""
+        raise WtenvError(f"{origin}{error.what}", error.fix) from None
     return draft
 
 
-def _read_other_tool(path: Path) -> Draft:
-    """A notuv, devpy or veneer config: the same two facts under names of their own."""
+def _read_other_tool(path: Path, root: Path) -> Draft:
+    """A notuv, devpy or veneer config; the three share one format."""
     try:
         table = files.parse_toml(path, files.read_bytes(path))
     except OSError as error:
         raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
-    tables = [table, *(value for value in table.values() if isinstance(value, dict))]
-    merged: dict[str, Any] = {}
-    for each in tables:
-        merged.update({key: value for key, value in each.items() if not isinstance(value, dict)})
-    base = next((merged[key] for key in ("base_conda_env", "conda_env", "base_env", "base") if key in merged), None)
-    packages = next((merged[key] for key in ("packages", "editables", "editable") if key in merged), ["."])
-    if not isinstance(base, str) or not base:
+
+    def get(name: str, key: str, default: object) -> Any:
+        content = table.get(name, {})
+        return content.get(key, default) if isinstance(content, dict) else default
+
+    if stack := next((found for tool in table if isinstance(found := get(tool, "extends", None), str)), None):
+        what = f"{path}: extends the stack config {stack}"
+        fix = (
+            f'write {Path(stack).parent / "wtenv.NAME.toml"} with [wtenv] kind = "stack" and that file\'s [python] and '
+            f'[editables], and {root / config.NAME} with [wtenv] extends = "…" alone'
+        )
+        raise WtenvError(what, fix)
+    base, packages = get("python", "base_conda_env", None), get("editables", "packages", [])
+    if not isinstance(base, str) or not base.strip():
         raise WtenvError(f"{path}: names no base_conda_env", "run: wtenv init NAME")
     if not isinstance(packages, list) or not all(isinstance(item, str) for item in packages):
         raise WtenvError(f"{path}: packages must be a list of paths", "correct it")
-    venv = merged.get("venv", ".venv")
-    if not isinstance(venv, str) or venv.strip("./") == "" or ".." in Path(venv).parts or Path(venv).is_absolute():
-        venv = ".venv"
-    return Draft(("base_conda_env", base), tuple(packages), venv, path.name)
+    venv = get("python", "venv", ".venv")
+    inside = os.path.relpath(root / venv, root) if isinstance(venv, str) and "~" not in venv else ".."
+    return Draft(
+        base=("base_conda_env", base.strip()),
+        packages=tuple(item for item in packages if item.strip()),
+        install_deps=get("editables", "install_deps", False) is True,
+        venv=".venv" if inside.split("/")[0] in (".", "..", ".git") else inside,
+        origin=path.name,
+    )
 
 
 def _read_environment_name(path: Path) -> str:
     """The `name:` of an environment.yml (conda's "Creating an environment file manually")."""
-    for line in files.read_bytes(path).decode("utf-8", "replace").splitlines():
+    try:
+        text = files.read_bytes(path).decode("utf-8", "replace")
+    except OSError as error:
+        raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
+    for line in text.splitlines():
         key, colon, value = line.partition(":")
         if colon and key == "name":
             name = value.partition(" #")[0].strip().strip("\"'")
@@ -117,7 +150,7 @@ def _read_environment_name(path: Path) -> str:
 def render(draft: Draft) -> str:
     """The config's text, commented."""
     key, base = draft.base
-    origin = f"# From {draft.origin}.\n" if draft.origin else ""
+    origin = f"# From {_quote(draft.origin)}.\n" if draft.origin else ""
     packages = ", ".join(_quote(package) for package in draft.packages)
     venv = "# venv = " if draft.venv == ".venv" else "venv = "
     return f"""# wtenv: every worktree gets this base plus an overlay of its own. All keys: wtenv's README.
@@ -127,7 +160,7 @@ def render(draft: Draft) -> str:
 
 [editables]
 packages = [{packages}]  # installed editable into the overlay, from this worktree
-# install_deps = false
+{"" if draft.install_deps else "# "}install_deps = {"true" if draft.install_deps else "false"}
 
 # [env]
 # DATA_DIR = "{{root}}/data"  # {{root}}, {{venv}} and {{base}} are filled in
@@ -140,18 +173,25 @@ packages = [{packages}]  # installed editable into the overlay, from this worktr
 
 def _quote(text: str) -> str:
     """A TOML basic string (TOML 1.0, String)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise WtenvError(f"the name {text!a} is not UTF-8, which a config has to be", "rename it") from None
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
 
 
 def exclude(common_dir: Path, venv: str) -> None:
     """Add the overlay to the clone's own exclude file, once (gitignore(5), $GIT_COMMON_DIR/info/exclude)."""
-    path, line = common_dir / "info" / "exclude", f"/{venv}/"
+    import re
+
+    path = Path(os.path.realpath(common_dir / "info" / "exclude"))
+    line = "/" + re.sub(r"([\\*?\[ ])", r"\\\1", venv) + "/"
     try:
         old = path.read_bytes() if path.exists() else b""
         if line.encode() in old.splitlines():
             return
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         gap = b"\n" if old and not old.endswith(b"\n") else b""
         files.write_atomic(path, old + gap + line.encode() + b"\n", mode=0o644)
     except OSError as error:

@@ -23,11 +23,12 @@ def run(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> NoRe
         print(f"wtenv: {warning}", file=sys.stderr)
     applied = environ.apply(plain, activation)
     program = command[0]
+    restore_signals()
     places = [program] if "/" in program else [f"{entry or '.'}/{program}" for entry in applied["PATH"].split(":")]
     refused: OSError | None = None
     sys.stdout.flush()
     sys.stderr.flush()
-    for place in places:
+    for place in places if program else ():
         try:
             os.execve(place, list(command), applied)
         except (FileNotFoundError, NotADirectoryError):
@@ -41,3 +42,12 @@ def run(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> NoRe
         raise WtenvError(what, "check its permissions and its first line", exit_code=126)
     fix = "is it installed in the base? run: wtenv status" if "/" not in program else "check the path"
     raise WtenvError(f"{program}: command not found", fix, exit_code=127)
+
+
+def restore_signals() -> None:
+    """The signals that Python ignores for itself: an ignored one stays ignored after exec (signal(7))."""
+    import signal
+
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)

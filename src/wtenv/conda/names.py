@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .. import files
 from ..errors import WtenvError
@@ -23,8 +22,7 @@ _ROOTS = """/opt/conda /opt/miniforge3 /opt/mambaforge /opt/miniconda3 /opt/anac
     /usr/local/Caskroom/miniforge/base /usr/local/Caskroom/miniconda/base /usr/local/miniconda3"""
 
 
-@dataclass(frozen=True)
-class Base:
+class Base(NamedTuple):
     """A Python installation that worktrees share.
 
     prefix: absolute, no slash at its end. kind: "conda", or "python" for any other installation.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ _COMPUTED = """_ SHLVL PWD OLDPWD PPID RANDOM SRANDOM SECONDS LINENO FUNCNAME PI
 _DUMP = "import os;os.write(1,b''.join(k+b'='+v+b'\\0'for k,v in os.environb.items()))"
 
 
-@dataclass(frozen=True)
-class Capture:
+class Capture(NamedTuple):
     """changes: name -> value after the scripts, None for unset; sorted by name, PATH included.
     reads: the variables that the scripts mention; other values of these may give other changes.
     watch: the folder and its scripts. warnings: one line per script or name that was left out or failed.

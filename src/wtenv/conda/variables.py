@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import files
 from ..environ import explain_refusal
@@ -13,8 +13,7 @@ from ..errors import WtenvError
 UNSET = "***unset***"  # CONDA_ENV_VARS_UNSET_VAR in conda/base/constants.py
 
 
-@dataclass(frozen=True)
-class Variables:
+class Variables(NamedTuple):
     """values: name -> value, None for "unset". watch: the folder and files read. warnings: what was
     skipped, one line each, with the file's path."""
 

@@ -8,23 +8,22 @@ ours. Standard library only: the hook's first `cd` reads both.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from .. import files
+from ..digest import sha256
 
 MANIFEST = "wtenv.json"
 # What decides how an editable is built. Sources are not here: an editable serves them as they are.
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "meson.build", "CMakeLists.txt")
 
 
-@dataclass(frozen=True)
-class Editable:
+class Editable(NamedTuple):
     """One installed editable: its folder, what it is called, what it was built from."""
 
     path: str  # absolute, as declared (symlinks kept)
@@ -35,8 +34,7 @@ class Editable:
     built_with: tuple[str, ...]  # the base's packages it was built against, or ("isolated",)
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(NamedTuple):
     """Everything that a later run needs to judge, repair or refresh an overlay."""
 
     token: str
@@ -51,11 +49,10 @@ class Manifest:
     base_site: tuple[str, ...]
     editables: tuple[Editable, ...] = ()
     deps: bool = False  # install_deps, as it was when synced
-    stamps: Mapping[str, int] = field(default_factory=dict)  # base folder -> mtime_ns when last read
+    stamps: Mapping[str, int] = MappingProxyType({})  # base folder -> mtime_ns when last read
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """The proof outside the overlay, and the mark of an unfinished sync."""
 
     token: str
@@ -72,7 +69,7 @@ def real_place(venv: Path) -> Path:
 
 def record_path(venv: Path, env: Mapping[str, str]) -> Path:
     """Where the record of the overlay at `venv` is (whether or not there is one)."""
-    digest = hashlib.sha256(os.fsencode(real_place(venv))).hexdigest()
+    digest = sha256(os.fsencode(real_place(venv))).hexdigest()
     return files.data_dir(env) / "overlays" / f"{digest[:32]}.json"
 
 
@@ -102,7 +99,9 @@ def read_manifest(venv: Path) -> Manifest | None:
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write the manifest into `folder` (the overlay, or what becomes it), whole or not at all."""
-    files.write_atomic(folder / MANIFEST, _dump(asdict(manifest)), 0o644)
+    data = {**manifest._asdict(), "editables": [item._asdict() for item in manifest.editables]}
+    data["stamps"] = dict(manifest.stamps)
+    files.write_atomic(folder / MANIFEST, _dump(data), 0o644)
 
 
 def read_record(path: Path) -> Record | None:
@@ -121,12 +120,12 @@ def write_record(record: Record, path: Path) -> None:
     """Write the record, whole or not at all, readable by the user alone."""
     files.make_private_dir(path.parent.parent)
     files.make_private_dir(path.parent)
-    files.write_atomic(path, _dump(asdict(record)))
+    files.write_atomic(path, _dump(record._asdict()))
 
 
 def fingerprint(package: Path) -> str:
     """A digest of the files that decide how the package at `package` is built."""
-    digest = hashlib.sha256()
+    digest = sha256()
     for name in BUILD_FILES:
         try:
             content = (package / name).read_bytes()
@@ -155,6 +154,18 @@ def stamp(folders: Sequence[str]) -> dict[str, int]:
         except OSError:
             stamps[folder] = 0
     return stamps
+
+
+def list_sources(manifest: Manifest, venv: Path) -> list[str]:
+    """The folders whose change a refresh must look at: the overlay's own first."""
+    return [os.fspath(venv / "bin"), *manifest.site, manifest.base_bin, *manifest.base_site]
+
+
+def is_behind(venv: Path) -> bool:
+    """Whether the base, or the overlay itself, changed since the overlay was last brought in step."""
+    venv = real_place(venv)
+    manifest = read_manifest(venv)
+    return manifest is not None and stamp(list_sources(manifest, venv)) != manifest.stamps
 
 
 def _dump(data: Mapping[str, Any]) -> bytes:

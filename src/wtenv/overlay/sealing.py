@@ -11,7 +11,7 @@ from .. import files
 from ..errors import WtenvError
 
 PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
-MODULE = "_wtenv_seal.py"
+MODULES = ("_wtenv_seal.py", "_wtenv_pip.py")
 
 
 def normalise(name: str) -> str:
@@ -28,9 +28,10 @@ def write(site: Path, base_sites: Sequence[str], owned: Collection[str]) -> bool
     # Plain lines, not only an argument: editors and type checkers read paths from .pth files, too.
     text = "".join(f"{folder}\n" for folder in base_sites)
     text += f"import _wtenv_seal; _wtenv_seal.seal({tuple(base_sites)!a}, {skip!a})\n"
-    module = (Path(__file__).parent / "seal" / MODULE).read_bytes()
+    contents = {name: (Path(__file__).parent / "seal" / name).read_bytes() for name in MODULES}
+    contents[PTH] = text.encode("utf-8", "surrogateescape")
     changed = False
-    for name, data in ((MODULE, module), (PTH, text.encode("utf-8", "surrogateescape"))):
+    for name, data in contents.items():
         try:
             if (site / name).read_bytes() == data:
                 continue

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from . import manifest as manifests
 from .manifest import Manifest, Record
@@ -16,8 +15,7 @@ Kind = Literal["absent", "foreign", "incomplete", "unusable", "stale", "current"
 SYNC = "run: wtenv sync"
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """The verdict on an overlay.
 
     absent: nothing there. foreign: not made by wtenv for this user, never used or changed without
@@ -44,7 +42,7 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
     try:
         info = os.lstat(venv)
     except OSError:
-        return State("absent", f"there is no overlay at {venv}", SYNC, tuple(watch))
+        return State("absent", f"there is no overlay at {venv}", SYNC, (venv, *watch))
     replace = "move it away, or run: wtenv sync --replace"
     if stat.S_ISLNK(info.st_mode):
         return State("foreign", f"{venv} is a symbolic link", replace, tuple(watch))
@@ -57,11 +55,10 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
         kind, reason = verdict
         return State(kind, reason, replace if kind == "foreign" else SYNC, tuple(watch))
     assert manifest is not None
-    watch += [Path(manifest.interpreter), Path(manifest.base_bin), *map(Path, manifest.base_site)]
+    watch += [Path(manifest.base_bin), *map(Path, manifest.base_site)]
     problem = _find_base_problem(venv, manifest, base_prefix)
     if problem:
         return State("unusable", problem, SYNC, tuple(watch))
-    watch += [package / name for package in editables for name in manifests.BUILD_FILES[:3]]
     change = _find_change(manifest, editables)
     return State("stale" if change else "current", change, SYNC if change else "", tuple(watch))
 

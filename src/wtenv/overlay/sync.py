@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import files
@@ -83,27 +83,27 @@ def refresh(venv: Path, env: Mapping[str, str]) -> bool:
     being synced, unfinished or not wtenv's alone.
     """
     venv = manifests.real_place(venv)
-    manifest = manifests.read_manifest(venv)
-    if manifest is None or manifests.stamp(_sources(manifest, venv)) == manifest.stamps:
+    if not manifests.is_behind(venv):
         return False
     try:
         with lock(venv, env, None):
-            verdict = state.inspect(venv, base_prefix=Path(manifest.base), editables=(), env=env)
             manifest = manifests.read_manifest(venv)
-            if not verdict.usable or manifest is None:
+            if manifest is None:
                 return False
-            stamps = manifests.stamp(_sources(manifest, venv))
+            verdict = state.inspect(venv, base_prefix=Path(manifest.base), editables=(), env=env)
+            if not verdict.usable:
+                return False
+            stamps = manifests.stamp(manifests.list_sources(manifest, venv))
             changed = _follow_base(venv, manifest)
-            stamps.update(manifests.stamp(_sources(manifest, venv)[: 1 + len(manifest.site)]))
-            manifests.write_manifest(replace(manifest, stamps=stamps), venv)
+            stamps.update(manifests.stamp(manifests.list_sources(manifest, venv)[: 1 + len(manifest.site)]))
+            before = (venv / manifests.MANIFEST).stat().st_mtime_ns
+            manifests.write_manifest(manifest._replace(stamps=stamps), venv)
+            # Another time than before, which open shells notice, yet not the present one: the caller is
+            # about to keep an answer that depends on it, and distrusts what changed just now.
+            os.utime(venv / manifests.MANIFEST, ns=(before + 1000, before + 1000))
             return changed
     except (OSError, WtenvError):
         return False
-
-
-def _sources(manifest: Manifest, venv: Path) -> list[str]:
-    """The folders whose change a refresh must look at: the overlay's own first."""
-    return [os.fspath(venv / "bin"), *manifest.site, manifest.base_bin, *manifest.base_site]
 
 
 def _follow_base(venv: Path, manifest: Manifest) -> bool:
@@ -170,7 +170,7 @@ class _Job:
             todo = self._choose(projects, manifest)
             surplus = self._find_surplus(projects, manifest)
             if old and not todo and not surplus and old.deps == plan.install_deps:
-                changed = self._finish(replace(old, editables=self._kept(old, ())))
+                changed = self._finish(old._replace(editables=self._kept(old, ())))
                 return changed or verdict.kind != "current", (), ()
             self._mark(building=True)
             try:
@@ -183,7 +183,7 @@ class _Job:
             self._remove_leftovers()
         self._prove(manifest, built)
         kept = self._kept(manifest, built)
-        self._finish(replace(manifest, editables=kept, deps=plan.install_deps))
+        self._finish(manifest._replace(editables=kept, deps=plan.install_deps))
         self._mark(building=False)
         return True, tuple(item.name for item in built), tuple(surplus)
 
@@ -323,11 +323,11 @@ class _Job:
 
     def _finish(self, manifest: Manifest) -> bool:
         """Let seal, twins and activation scripts be as they should, and write the manifest."""
-        stamps = manifests.stamp(_sources(manifest, self.venv))
+        stamps = manifests.stamp(manifests.list_sources(manifest, self.venv))
         changed = _follow_base(self.venv, manifest) if stamps != manifest.stamps else False
         changed = layout.write_activate(self.venv, self.plan.activate) or changed
-        stamps.update(manifests.stamp(_sources(manifest, self.venv)[: 1 + len(manifest.site)]))
-        new = replace(manifest, stamps=stamps)
+        stamps.update(manifests.stamp(manifests.list_sources(manifest, self.venv)[: 1 + len(manifest.site)]))
+        new = manifest._replace(stamps=stamps)
         if new != manifests.read_manifest(self.venv):
             manifests.write_manifest(new, self.venv)
         return changed
@@ -379,7 +379,7 @@ class _Job:
         record_file = manifests.record_path(self.venv, self.env)
         record = manifests.read_record(record_file)
         assert record is not None
-        manifests.write_record(replace(record, building=building), record_file)
+        manifests.write_record(record._replace(building=building), record_file)
 
     def _remove_leftovers(self) -> None:
         """Delete what a sync had put beside the overlay; only names that the record has."""
@@ -392,7 +392,7 @@ class _Job:
             if name.startswith(f"{self.venv.name}.") and not place.is_symlink() and place.is_dir():
                 shutil.rmtree(place, ignore_errors=True)
         if not any(os.path.lexists(self.venv.with_name(name)) for name in record.leftovers):
-            manifests.write_record(replace(record, leftovers=()), record_file)
+            manifests.write_record(record._replace(leftovers=()), record_file)
 
     def _move_foreign_aside(self, reason: str, fix: str) -> None:
         if not self.plan.replace:

@@ -52,7 +52,9 @@ def seal(base_sites, skip):
     sys.path[:] = [entry for entry in mine if entry in there] + _added
     sys.meta_path[:] = finders + [finder for finder in sys.meta_path if finder not in finders]
     if "install" in getattr(sys, "argv", ()):
-        sys.meta_path.insert(0, _PipGuard())
+        import _wtenv_pip
+
+        sys.meta_path.insert(0, _wtenv_pip.Guard())
 
 
 def _run(sitedir, name, known, without):
@@ -71,58 +73,3 @@ def _run(sitedir, name, known, without):
         if entry not in known and os.path.exists(entry):
             sys.path.append(entry)
             known.add(entry)
-
-
-class _Refused(BaseException):
-    pass
-
-
-class _PipGuard:
-    """Refuses `pip install -e`, in whatever spelling: what pip itself has understood is what counts."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name != "pip._internal.commands.install":
-            return None
-        sys.meta_path.remove(self)
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                load = spec.loader.exec_module
-
-                def exec_module(module):
-                    load(module)
-                    _guard(module.InstallCommand)
-
-                spec.loader.exec_module = exec_module
-                return spec
-        return None
-
-
-def _guard(command):
-    run, get = command.run, getattr(command, "get_requirements", None)
-
-    def guarded_run(self, options, args):
-        try:
-            if options.editables:
-                raise _Refused(options.editables)
-            return run(self, options, args)
-        except _Refused as refused:
-            paths = [entry for entry in refused.args[0] if entry]
-            lines = ", ".join('"%s"' % path.replace("\\", "\\\\").replace('"', '\\"') for path in paths)
-            sys.stderr.write(
-                "wtenv: pip install -e is refused here: it would not survive the next sync; "
-                "add this to wtenv.toml and run: wtenv sync\n"
-                "[editables]\npackages = [%s]\n" % lines
-            )
-            return 2
-
-    def guarded_get(self, *args, **options):
-        requirements = get(self, *args, **options)
-        found = [item for item in requirements if item.editable]
-        if found:  # from a requirements file
-            raise _Refused([getattr(item.link, "file_path", None) or str(item.link) for item in found])
-        return requirements
-
-    command.run = guarded_run
-    if get is not None:
-        command.get_requirements = guarded_get

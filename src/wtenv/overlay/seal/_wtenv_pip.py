@@ -1,0 +1,61 @@
+# mypy: ignore-errors
+"""Refuses `pip install -e` in an overlay, in whatever spelling, file or setting it was asked for: what
+pip itself has understood is what counts. Imported by the seal where the command line says `install`.
+"""
+
+import sys
+
+
+class _Refused(BaseException):
+    pass
+
+
+class Guard:
+    """A finder that waits for pip's install command, and is out of the way of everything else."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "pip._internal.commands.install":
+            return None
+        sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                load = spec.loader.exec_module
+
+                def exec_module(module):
+                    load(module)
+                    _guard(module.InstallCommand)
+
+                spec.loader.exec_module = exec_module
+                return spec
+        return None
+
+
+def _guard(command):
+    run, get = command.run, getattr(command, "get_requirements", None)
+
+    def guarded_run(self, options, args):
+        try:
+            if options.editables:
+                raise _Refused(options.editables)
+            return run(self, options, args)
+        except _Refused as refused:
+            paths = [entry for entry in refused.args[0] if entry]
+            lines = ", ".join('"%s"' % path.replace("\\", "\\\\").replace('"', '\\"') for path in paths)
+            sys.stderr.write(
+                "wtenv: pip install -e is refused here: it would not survive the next sync; "
+                "add this to wtenv.toml and run: wtenv sync\n"
+                "[editables]\npackages = [%s]\n" % lines
+            )
+            return 2
+
+    def guarded_get(self, *args, **options):
+        requirements = get(self, *args, **options)
+        found = [item for item in requirements if item.editable]
+        if found:  # from a requirements file
+            raise _Refused([getattr(item.link, "file_path", None) or str(item.link) for item in found])
+        return requirements
+
+    command.run = guarded_run
+    if get is not None:
+        command.get_requirements = guarded_get

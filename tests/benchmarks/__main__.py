@@ -1,0 +1,249 @@
+"""`python tests/benchmarks`: wtenv beside its peers, on this machine, in one run, as ratios with their spread.
+
+Peers are used where they are installed: direnv and conda on PATH (or --conda PROGRAM), notuv (or --notuv
+PROGRAM). Each figure is taken in turns, ours and theirs, so that a machine whose speed drifts gives the
+same ratio; the ratio's median is what counts, its smallest and largest value show how sure it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
+
+from realbase import Base, cache_folder, shared_base
+from workspace import Home, Repo, make_repo, wtenv_program
+
+LOOPS = 300
+CLOCK = {"bash": "$EPOCHREALTIME", "zsh": "$EPOCHREALTIME", "fish": "(date +%s.%N)"}
+HOOK = {"bash": 'eval "$(wtenv hook bash)"', "zsh": 'eval "$(wtenv hook zsh)"', "fish": "wtenv hook fish | source"}
+DIRENV = {
+    "bash": 'eval "$(direnv export bash)"',
+    "zsh": 'eval "$(direnv export zsh)"',
+    "fish": "direnv export fish | source",
+}
+ENVRC = "".join(f"export BENCH_{n}='value {n}'\n" for n in range(8)) + "PATH_add bin\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. seconds: the medians, ours and theirs; ratio: min, median and max of ours / theirs."""
+
+    moment: str
+    peer: str
+    seconds: tuple[float, float]
+    ratio: tuple[float, float, float]
+    budget: float | None
+
+    def render(self) -> str:
+        low, middle, high = (_fraction(value) for value in self.ratio)
+        verdict = "" if self.budget is None else ("ok" if self.ratio[1] <= self.budget else "OVER")
+        budget = "" if self.budget is None else _fraction(self.budget)
+        ours, theirs = (f"{value * 1000:.3f} ms" for value in self.seconds)
+        return f"| {self.moment} | {ours} | {self.peer} {theirs} | {middle} ({low} to {high}) | {budget} | {verdict} |"
+
+
+def _fraction(value: float) -> str:
+    return f"1/{1 / value:.0f}" if value < 0.5 else f"{value:.2f}"
+
+
+def compare(
+    moment: str, peer: str, ours: Callable[[], float], theirs: Callable[[], float], budget: float | None, rounds: int
+) -> Row:
+    """Both in turns, after one round that doesn't count."""
+    ours(), theirs()
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
+    ratios = sorted(a / b for a, b in pairs)
+    seconds = (median(a for a, _ in pairs), median(b for _, b in pairs))
+    return Row(moment, peer, seconds, (ratios[0], median(ratios), ratios[-1]), budget)
+
+
+class Bench:
+    """A repository with a synced worktree, a folder with a plain .envrc, and a home of its own."""
+
+    def __init__(self, folder: Path, base: Base, rounds: int) -> None:
+        self.base, self.rounds, self.folder = base, rounds, folder
+        self.home = Home.make(folder / "home", cache_folder())
+        self.home.add_envs_dir(base.prefix.parent)
+        self.repo: Repo = make_repo(folder / "work", self.home, "setuptools")
+        self.repo.configure(f'[python]\nbase_conda_env = "{base.name}"\n\n[editables]\npackages = ["."]\n')
+        self.wtenv("allow")
+        self.wtenv("sync")
+        self.wtenv("sync", cwd=self.repo.feature)
+        self.plain = folder / "plain"
+        self.envrc = folder / "envrc"
+        for place in (self.plain, self.envrc / "bin"):
+            place.mkdir(parents=True)
+        (self.envrc / ".envrc").write_text(ENVRC)
+
+    def wtenv(self, *words: str, cwd: Path | None = None) -> None:
+        self.home.run([wtenv_program(), *words], cwd or self.repo.root, check=True)
+
+    def time_process(self, command: list[str], cwd: Path, env: dict[str, str] | None = None) -> float:
+        started = time.perf_counter()
+        done = subprocess.run(
+            command, cwd=cwd, env={**self.home.environ, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True
+        )
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            raise SystemExit(f"{command}: exit {done.returncode}\n{done.stderr.decode(errors='replace')}")
+        return seconds
+
+    def time_loop(self, shell: str, start: str, body: str, loops: int = LOOPS, cwd: Path | None = None) -> float:
+        """Seconds that one run of `body` takes in `shell`, by the shell's own clock."""
+        if shell == "fish":
+            loop = f"for i in (seq {loops})\n{body}\nend"
+            clock = f"set t0 {CLOCK[shell]}\n{loop}\nset t1 {CLOCK[shell]}"
+        else:
+            loop = f"for ((i = 0; i < {loops}; i++)); do\n{body}\ndone"
+            clock = f"t0={CLOCK[shell]}\n{loop}\nt1={CLOCK[shell]}"
+        modules = "zmodload zsh/datetime\n" if shell == "zsh" else ""
+        options = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+        text = f'{modules}{start}\n{clock}\necho "$t0 $t1"\n'
+        done = subprocess.run(
+            [shutil.which(shell) or shell, *options, "-c", text],
+            cwd=cwd or self.plain,
+            env=self.home.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise SystemExit(f"{shell}: {done.stderr}")
+        first, last = done.stdout.split()[-2:]
+        return (float(last) - float(first)) / loops
+
+    # --- the moments ----------------------------------------------------------------------------
+
+    def prompt(self, shell: str, where: str) -> Row:
+        """An unchanged prompt. direnv's cost is its export, which its hook runs at every prompt."""
+        inside = where == "inside"
+        ours_at, theirs_at = (self.repo.root, self.envrc) if inside else (self.plain, self.plain)
+        return compare(
+            f"{shell}: prompt, nothing changed, {where}",
+            "direnv",
+            lambda: self.time_loop(shell, f"{HOOK[shell]}\n__wtenv_check", "__wtenv_check", 2000, ours_at),
+            lambda: self.time_loop(shell, DIRENV[shell], DIRENV[shell], 60, theirs_at),
+            1 / 50,
+            self.rounds,
+        )
+
+    def known_cd(self, shell: str) -> Row:
+        """Into a worktree seen before, and out again."""
+        follow = {"bash": ":", "zsh": ":", "fish": "true"}[shell]
+        ours = f"cd {self.repo.root}\n{follow}\ncd {self.plain}"
+        theirs = f"cd {self.envrc}\n{DIRENV[shell]}\ncd {self.plain}\n{DIRENV[shell]}"
+        return compare(
+            f"{shell}: cd into a known worktree and out",
+            "direnv",
+            lambda: self.time_loop(shell, f"{HOOK[shell]}\ncd {self.repo.root}", ours, 300),
+            lambda: self.time_loop(shell, DIRENV[shell], theirs, 30),
+            1 / 30,
+            self.rounds,
+        )
+
+    def first_cd(self, conda: str, shell: str = "bash") -> Row:
+        """Into a worktree for the first time: the computing run, against `conda activate`."""
+        cache = self.home.path / ".cache" / "wtenv"
+
+        def ours() -> float:
+            shutil.rmtree(cache, ignore_errors=True)
+            return self.time_loop(shell, HOOK[shell], f"cd {self.repo.root}", 1)
+
+        hook = f'eval "$({conda} shell.{shell} hook)"\nconda deactivate'
+        return compare(
+            f"{shell}: cd for the first time",
+            "conda activate",
+            ours,
+            lambda: self.time_loop(shell, hook, f"conda activate {self.base.prefix}", 1),
+            1 / 4,
+            self.rounds,
+        )
+
+    def hook_start(self) -> Row:
+        program = os.fspath(wtenv_program())
+        return compare(
+            "wtenv hook at a shell's start",
+            "bare Python",
+            lambda: self.time_process([program, "hook", "bash"], self.plain),
+            lambda: self.time_process([sys.executable, "-c", "pass"], self.plain),
+            1.5,
+            4 * self.rounds,
+        )
+
+    def run_true(self, conda: str, notuv: str) -> Row:
+        program = os.fspath(wtenv_program())
+        self.write_notuv()
+        env = {"CONDA_EXE": conda}
+        return compare(
+            "run true",
+            "notuv",
+            lambda: self.time_process([program, "run", "true"], self.repo.root),
+            lambda: self.time_process([notuv, "true"], self.repo.root, env),
+            1 / 15,
+            self.rounds,
+        )
+
+    def sync_new(self, conda: str, notuv: str) -> Row:
+        """A new worktree's overlay with one pure-Python editable."""
+        program = os.fspath(wtenv_program())
+        self.write_notuv()
+        names = iter(range(1000))
+
+        def ours() -> float:
+            worktree = self.repo.add_worktree(f"ours{next(names)}")
+            return self.time_process([program, "sync"], worktree)
+
+        def theirs() -> float:
+            worktree = self.repo.add_worktree(f"theirs{next(names)}")
+            shutil.copy(self.repo.root / "notuv.toml", worktree)
+            return self.time_process([notuv, "update-editables"], worktree, {"CONDA_EXE": conda})
+
+        return compare("sync, a new worktree", "notuv", ours, theirs, 1 / 10, max(2, self.rounds // 2))
+
+    def write_notuv(self) -> None:
+        text = f'[python]\nbase_conda_env = "{self.base.name}"\n\n[editables]\npackages = ["."]\n'
+        (self.repo.root / "notuv.toml").write_text(text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="pairs per figure (5)")
+    parser.add_argument("--conda", default=shutil.which("conda"), help="the conda program")
+    parser.add_argument("--notuv", default=shutil.which("notuv"), help="the notuv program")
+    parser.add_argument("--only", default="", help="only moments that contain this")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="wtenv-bench-") as folder:
+        bench = Bench(Path(os.path.realpath(folder)), shared_base(cache_folder()), chosen.rounds)
+        moments: list[tuple[str, Callable[[], Row]]] = [("hook", bench.hook_start)]
+        if shutil.which("direnv"):
+            for place in (bench.envrc,):
+                bench.home.run(["direnv", "allow", place], place, check=True)
+            for shell in filter(shutil.which, CLOCK):
+                for where in ("inside", "outside"):
+                    moments.append((f"{shell} prompt {where}", lambda s=shell, w=where: bench.prompt(s, w)))
+                moments.append((f"{shell} known", lambda s=shell: bench.known_cd(s)))
+        if chosen.conda:
+            moments.append(("bash first", lambda: bench.first_cd(chosen.conda)))
+        if chosen.conda and chosen.notuv:
+            moments.append(("run", lambda: bench.run_true(chosen.conda, chosen.notuv)))
+            moments.append(("sync", lambda: bench.sync_new(chosen.conda, chosen.notuv)))
+        print("| moment | wtenv | peer | ratio (spread) | budget | |\n|---|---|---|---|---|---|", flush=True)
+        for name, measure in moments:
+            if chosen.only in name:
+                print(measure().render(), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
