@@ -101,7 +101,7 @@ def prepare(cache: Path) -> Path:
     say(f"installing wtenv into {venv} (only the first time)")
     cache.mkdir(parents=True, exist_ok=True)
     make_venv(venv)
-    if not try_run(str(python), "-m", "pip", "install", "--quiet", "--editable", f"{CHECKOUT}[test]", quiet=False):
+    if not try_run(str(python), "-m", "pip", "install", "--quiet", "--editable", f"{CHECKOUT}[test]", explain=True):
         stop("pip could not install what the demo needs; is there a package index?")
     stamp.touch()
     return python
@@ -127,10 +127,13 @@ def make_venv(venv: Path) -> None:
     stop(f"{python} can't make a virtual environment; install its venv package (Debian: apt-get install python3-venv)")
 
 
-def try_run(*command: str, quiet: bool = True) -> bool:
-    output = subprocess.DEVNULL if quiet else None
+def try_run(*command: str, explain: bool = False) -> bool:
+    """Whether the command succeeded; with `explain` a failure's output is shown."""
     env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env).returncode == 0
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=env, errors="replace")
+    if done.returncode and explain:
+        print(done.stdout + done.stderr, file=sys.stderr)
+    return done.returncode == 0
 
 
 # --- the session ------------------------------------------------------------------------------------
@@ -175,7 +178,9 @@ def show(options: argparse.Namespace, folder: Path) -> int:
         session = Session(shell)
         play(session, repo, base)
         unchanged = {**shell.environ(), b"OLDPWD": b""} == {**before, b"OLDPWD": b""}
-    print(f"\nThe environment after leaving is {'the same' if unchanged else 'NOT the same'}, byte for byte, as before.")
+    print(
+        f"\nThe environment after leaving is {'the same' if unchanged else 'NOT the same'}, byte for byte, as before."
+    )
     for line in session.wrong:
         say(f"wrong: {line}")
     return 0 if unchanged and not session.wrong else 1

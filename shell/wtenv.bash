@@ -21,91 +21,85 @@ else
 	}
 fi
 
-# Remember variable $1 as it is, in the exported state. Fails for one that can't be set without
-# surprises: an array, an integer (its value would be evaluated), a read-only one.
-__wtenv_remember() {
-	if [[ -n ${!1+x} ]]; then
-		__wtenv_attributes "$1"
-		if \builtin test "${__wtenv_flags//[aAilnru]/}" != "$__wtenv_flags"; then
-			__wtenv_refused="$__wtenv_refused $1"
-			\builtin return 1
-		fi
-		if \builtin test "${__wtenv_flags#*x}" = "$__wtenv_flags"; then
-			__wtenv_plain="$__wtenv_plain$1 "
-		fi
-		\builtin export "WTENV_OLD_$1_=${!1}"
-	fi
-}
-
-# Set variable $1 to $2 and note it as ours; $3 is ":" for a list.
-__wtenv_put() {
-	__wtenv_remember "$1" || \builtin return 0
-	if \builtin export "$1=$2" 2>/dev/null; then
-		\builtin export "WTENV_NEW_$1_=${!1}"
-		__wtenv_vars="$__wtenv_vars $1${3-}"
-	else # read-only, but unset
-		__wtenv_refused="$__wtenv_refused $1"
-	fi
-}
-
 # Enter: ROOT ID PREFIX NAME MODIFIER PROMPT, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
-# where each name comes once (f and b of the same list may follow each other).
+# where each name comes once (b may follow f of the same list).
 __wtenv_apply() {
-	\builtin local __wtenv_vars='' __wtenv_refused='' __wtenv_flags='' __wtenv_cut='' __wtenv_level="${CONDA_SHLVL-}"
-	\builtin local __wtenv_id="$2" __wtenv_at="$1" __wtenv_old='' __wtenv_modifier="${CONDA_PROMPT_MODIFIER-}"
+	\builtin local __wtenv_vars='' __wtenv_refused='' __wtenv_flags='' __wtenv_cut='' __wtenv_old='' __wtenv_value=''
+	\builtin local __wtenv_at="$1" __wtenv_id="$2" __wtenv_base="$3" __wtenv_name="$4" __wtenv_modifier="$5"
+	\builtin local __wtenv_level="${CONDA_SHLVL-}"
 	__wtenv_plain=' '
-	if [[ -n $3 ]]; then # conda's own stack, one level up
+	__wtenv_show "${3:+${CONDA_PROMPT_MODIFIER-}}" "$5" "$6"
+	\builtin shift 6
+	if [[ -n $__wtenv_base ]]; then # conda's own stack, one level up
+		\builtin set -- s CONDA_PREFIX "$__wtenv_base" s CONDA_DEFAULT_ENV "$__wtenv_name" \
+			s CONDA_PROMPT_MODIFIER "$__wtenv_modifier" "$@"
 		if [[ -z $__wtenv_level || -n ${__wtenv_level//[0123456789]/} || ${#__wtenv_level} -gt 3 || -z ${CONDA_PREFIX-} ]]; then
 			__wtenv_level=0
 		fi
 		__wtenv_level=$((10#$__wtenv_level))
-		if \builtin test "$__wtenv_level" = 0; then
-			__wtenv_put CONDA_SHLVL 1
+		if [[ $__wtenv_level -eq 0 ]]; then
+			\builtin set -- s CONDA_SHLVL 1 "$@"
 		else
 			__wtenv_cut=$CONDA_PREFIX/bin
-			if \builtin test "$CONDA_PREFIX" != "$3"; then # else conda re-activates in place
-				__wtenv_put "CONDA_PREFIX_$__wtenv_level" "$CONDA_PREFIX"
-				__wtenv_put CONDA_SHLVL "$((__wtenv_level + 1))"
+			if \builtin test "$CONDA_PREFIX" != "$__wtenv_base"; then # else conda re-activates in place
+				\builtin set -- s "CONDA_PREFIX_$__wtenv_level" "$CONDA_PREFIX" s CONDA_SHLVL "$((__wtenv_level + 1))" "$@"
 			fi
 		fi
-		__wtenv_put CONDA_PREFIX "$3"
-		__wtenv_put CONDA_DEFAULT_ENV "$4"
-		__wtenv_put CONDA_PROMPT_MODIFIER "$5"
 	fi
-	__wtenv_show "${3:+$__wtenv_modifier}" "$5" "$6"
-	\builtin shift 6
-	while \builtin test $# -ge 3; do
+	while [[ $# -ge 3 ]]; do
 		__wtenv_old=${!2-}
-		if [[ -n $__wtenv_cut ]] && \builtin test "$2" = PATH; then
+		if \builtin test "$1 ${__wtenv_vars##* }" = "b $2:"; then # its other end is done
+			\builtin export "$2=$__wtenv_old:$3" "WTENV_NEW_$2_=$__wtenv_old:$3"
+			\builtin shift 3
+			\builtin continue
+		fi
+		if \builtin test "$1 $2" = 'f PATH' && [[ -n $__wtenv_cut ]]; then
 			__wtenv_old=:$__wtenv_old:
 			if \builtin test "${__wtenv_old#*":$__wtenv_cut:"}" != "$__wtenv_old"; then
 				__wtenv_old=${__wtenv_old%%":$__wtenv_cut:"*}:${__wtenv_old#*":$__wtenv_cut:"}
 			fi
 			__wtenv_old=${__wtenv_old#:}
 			__wtenv_old=${__wtenv_old%:}
-			__wtenv_cut=''
 		fi
-		if \builtin test "$1" = s; then
-			__wtenv_put "$2" "$3"
-		elif \builtin test "$1" = S; then
-			__wtenv_put "$2" "$3" :
-		elif \builtin test "$1" = f; then # an empty list has no entries: no ":" that would mean "here"
-			__wtenv_put "$2" "$3${__wtenv_old:+:$__wtenv_old}" :
-		elif \builtin test "$1" = b && \builtin test "${__wtenv_vars% "$2":}" != "$__wtenv_vars"; then
-			\builtin export "$2=$__wtenv_old:$3"
-			\builtin export "WTENV_NEW_$2_=${!2}"
-		elif \builtin test "$1" = b; then
-			__wtenv_put "$2" "${__wtenv_old:+$__wtenv_old:}$3" :
-		elif \builtin test "$1" = u && __wtenv_remember "$2"; then
-			if \builtin unset -v "$2" 2>/dev/null; then
-				__wtenv_vars="$__wtenv_vars $2"
-			else
-				__wtenv_refused="$__wtenv_refused $2"
+		__wtenv_value=$3
+		if [[ -n $__wtenv_old ]]; then # an empty list has no entries: no ":" that would mean "here"
+			if \builtin test "$1" = f; then
+				__wtenv_value=$3:$__wtenv_old
+			elif \builtin test "$1" = b; then
+				__wtenv_value=$__wtenv_old:$3
 			fi
 		fi
+		# What is set is remembered; an array, an integer (its value would be evaluated) and a read-only
+		# variable can't be set without surprises.
+		if [[ -n ${!2+x} ]]; then
+			__wtenv_attributes "$2"
+			if \builtin test "${__wtenv_flags//[aAilnru]/}" != "$__wtenv_flags"; then
+				__wtenv_refused="$__wtenv_refused $2"
+				\builtin shift 3
+				\builtin continue
+			fi
+			if \builtin test "${__wtenv_flags#*x}" = "$__wtenv_flags"; then
+				__wtenv_plain="$__wtenv_plain$2 "
+			fi
+			\builtin export "WTENV_OLD_$2_=${!2}"
+		fi
+		__wtenv_flags=''
+		if \builtin test "$1" = u; then
+			\builtin unset -v "$2" || __wtenv_flags=read-only
+		else
+			\builtin export "$2=$__wtenv_value" "WTENV_NEW_$2_=$__wtenv_value" || __wtenv_flags=read-only
+		fi
+		if [[ -n $__wtenv_flags ]]; then # and unset until now
+			__wtenv_refused="$__wtenv_refused $2"
+			\builtin unset -v "WTENV_NEW_$2_"
+		elif \builtin test "$1" = s || \builtin test "$1" = u; then
+			__wtenv_vars="$__wtenv_vars $2"
+		else
+			__wtenv_vars="$__wtenv_vars $2:"
+		fi
 		\builtin shift 3
-	done
+	done 2>/dev/null # once here: a redirection costs as much as all the rest
 	\builtin export WTENV_ROOT="$__wtenv_at" WTENV_ID="$__wtenv_id" WTENV_VARS="${__wtenv_vars# }"
 	if [[ -n $__wtenv_refused ]]; then
 		\builtin printf 'wtenv: left as they are, read-only or of a special type in this shell:%s\n' "$__wtenv_refused" >&2 || :
@@ -132,8 +126,8 @@ __wtenv_show() {
 
 # Leave: take our changes back by value, keep the user's.
 __wtenv_leave() {
-	\builtin local __wtenv_rest="${WTENV_VARS-} " __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_now
-	\builtin local __wtenv_moved='' __wtenv_keep=' ' __wtenv_level __wtenv_next
+	\builtin local __wtenv_rest="${WTENV_VARS-} " __wtenv_item __wtenv_name __wtenv_old __wtenv_new
+	\builtin local __wtenv_moved='' __wtenv_keep='' __wtenv_level __wtenv_next __wtenv_merged
 	if [[ -z ${WTENV_VARS+x}${WTENV_ROOT+x} ]]; then
 		\builtin return 0
 	fi
@@ -149,43 +143,40 @@ __wtenv_leave() {
 		__wtenv_item=${__wtenv_rest%% *}
 		__wtenv_rest=${__wtenv_rest#* }
 		__wtenv_name=${__wtenv_item%:}
-		if [[ -z $__wtenv_name || -n ${__wtenv_name//[A-Za-z0-9_]/} ]] ||
-			\builtin test "${__wtenv_name#[0-9]}${__wtenv_keep#* "$__wtenv_name" }" != "$__wtenv_name$__wtenv_keep"; then
+		if [[ -z $__wtenv_name || -n ${__wtenv_name//[A-Za-z0-9_]/} || -z ${__wtenv_name%%[0-9]*} ]]; then
+			\builtin continue
+		elif [[ -n $__wtenv_keep ]] && \builtin test "${__wtenv_keep#* "$__wtenv_name" }" != "$__wtenv_keep"; then
 			\builtin continue
 		fi
 		__wtenv_old=WTENV_OLD_${__wtenv_name}_
 		__wtenv_new=WTENV_NEW_${__wtenv_name}_
-		__wtenv_now=${!__wtenv_name-}
-		if \builtin test "${!__wtenv_name+x}$__wtenv_now" = "${!__wtenv_new+x}${!__wtenv_new-}"; then
-			if [[ -n ${!__wtenv_old+x} ]]; then
-				__wtenv_restore "$__wtenv_name" "${!__wtenv_old}"
-			else
-				\builtin unset -v "$__wtenv_name" 2>/dev/null || :
+		if \builtin test "${!__wtenv_name+x}${!__wtenv_name-}" = "${!__wtenv_new+x}${!__wtenv_new-}"; then
+			if [[ -z ${!__wtenv_old+x} ]]; then
+				\builtin unset -v "$__wtenv_name" || :
+				\builtin continue
 			fi
-		elif [[ -n ${!__wtenv_name+x} ]] && \builtin test "$__wtenv_item" != "$__wtenv_name"; then
-			if [[ -z $__wtenv_moved ]] || \builtin test "$__wtenv_name" != PATH; then
-				__wtenv_merge "$__wtenv_now" "${!__wtenv_new-}" "${!__wtenv_old-}" 1
-			else # conda itself has put its entry back, or another one in its place
-				__wtenv_merge "$__wtenv_now" "${!__wtenv_new-}" "${!__wtenv_old-}" ''
+			__wtenv_merged=${!__wtenv_old}
+		elif [[ -z ${!__wtenv_name+x} ]] || \builtin test "$__wtenv_item" = "$__wtenv_name"; then
+			\builtin continue # the user's own value
+		else
+			# Not in a PATH that conda has changed: it has put its entry back, or another one in its place.
+			__wtenv_level=1
+			if [[ -n $__wtenv_moved ]] && \builtin test "$__wtenv_name" = PATH; then
+				__wtenv_level=''
 			fi
-			if [[ -n $__wtenv_merged${!__wtenv_old+x} ]]; then
-				__wtenv_restore "$__wtenv_name" "$__wtenv_merged"
-			else
-				\builtin unset -v "$__wtenv_name" 2>/dev/null || :
+			__wtenv_merge "${!__wtenv_name}" "${!__wtenv_new-}" "${!__wtenv_old-}" "$__wtenv_level"
+			if [[ -z $__wtenv_merged${!__wtenv_old+x} ]]; then
+				\builtin unset -v "$__wtenv_name" || :
+				\builtin continue
 			fi
 		fi
-	done
-	for __wtenv_name in "${!WTENV_OLD_@}" "${!WTENV_NEW_@}"; do
-		\builtin unset -v "$__wtenv_name" || :
-	done
-	\builtin unset -v WTENV_ROOT WTENV_ID WTENV_VARS || :
-}
-
-__wtenv_restore() {
-	\builtin export "$1=$2" 2>/dev/null || \builtin return 0
-	if \builtin test "${__wtenv_plain-}" != "${__wtenv_plain#* "$1" }"; then
-		\builtin export -n "$1" # it was a shell variable, not in the environment
-	fi
+		if ! \builtin export "$__wtenv_name=$__wtenv_merged"; then
+			: # made read-only since
+		elif \builtin test "${__wtenv_plain-}" != "${__wtenv_plain#* "$__wtenv_name" }"; then
+			\builtin export -n "$__wtenv_name" # it was a shell variable, not in the environment
+		fi
+	done 2>/dev/null # once here: a redirection costs as much as all the rest
+	\builtin unset -v "${!WTENV_OLD_@}" "${!WTENV_NEW_@}" WTENV_ROOT WTENV_ID WTENV_VARS || :
 }
 
 # Take our level out of conda's stack where the user has activated another environment on top of it.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 from . import files
@@ -52,12 +52,19 @@ def list_folders(env: Mapping[str, str]) -> Iterable[Path]:
 
 
 def stamp(
-    paths: Iterable[Path], root: str, started: int, env: Mapping[str, str], *, coarse: bool = False
+    paths: Iterable[Path],
+    loose: Container[Path],
+    root: str,
+    started: int,
+    env: Mapping[str, str],
+    *,
+    coarse: bool = False,
 ) -> tuple[str, tuple[Watched, ...]] | None:
     """A folder with stamps for `paths` as they are now, or None if what was read can't be relied on.
 
-    started: when reading began (ns since the epoch). A path that changed since, or just before, makes
-    the answer racy: it holds for this prompt only.
+    loose: those of them of which only a later time is a change; started: when reading began (ns since
+    the epoch). A path that changed since, or just before, makes the answer racy: it holds for this
+    prompt only.
     """
     # As the shells see it: a link is followed, a dangling one counts as absent.
     times: dict[str, int | None] = {}
@@ -74,13 +81,16 @@ def stamp(
     for folder in list_folders(env):
         try:
             files.make_private_dir(folder)
-            return _write_stamps(folder / "stamps" / name, times)
+            watched = _write_stamps(folder / "stamps" / name, times)
+            return str(folder / "stamps" / name), tuple(
+                item._replace(exact=Path(item.path) not in loose) for item in watched
+            )
         except (OSError, WtenvError):
             continue
     return None
 
 
-def _write_stamps(folder: Path, times: Mapping[str, int | None]) -> tuple[str, tuple[Watched, ...]]:
+def _write_stamps(folder: Path, times: Mapping[str, int | None]) -> list[Watched]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     watched = []
     for index, (path, nanoseconds) in enumerate(times.items()):
@@ -94,7 +104,7 @@ def _write_stamps(folder: Path, times: Mapping[str, int | None]) -> tuple[str, t
             if place.stat().st_mtime_ns != nanoseconds:
                 raise OSError("this file system keeps coarser times")
         watched.append(Watched(path, str(index)))
-    return str(folder), tuple(watched)
+    return watched
 
 
 def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, str], *, coarse: bool = False) -> bool:

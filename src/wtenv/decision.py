@@ -15,7 +15,7 @@ from .conda import Base, capture_scripts, find_base, open_prefix, read_variables
 from .config import Config
 from .environ import Activation
 from .errors import WtenvError
-from .overlay.manifest import is_behind
+from .overlay.manifest import MANIFEST, is_behind
 from .overlay.state import State, inspect
 from .settings import Settings, read_settings
 from .trust import Verdict
@@ -50,6 +50,8 @@ class Decision:
     """What should be active in a folder, and everything that led to it.
 
     kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
+    base_watch: those of them that belong to a conda environment, where every change has a later time
+    (conda and pip add and replace files; what they unpack may be old, but not its folder or `history`);
     guards: the variables it depends on, with their values. The parts are None as far as it didn't get.
     """
 
@@ -66,6 +68,7 @@ class Decision:
         self.settings: Settings | None = None
         self.warnings: list[str] = []
         self.watch: list[Path] = []
+        self.base_watch: set[Path] = set()
         self.guards: dict[str, str | None] = {}
 
     def require(self) -> Activation:
@@ -148,8 +151,8 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         return
     decision.kind = "failed"
     base = decision.base = locate_base(config, env)
-    decision.watch += base.watch
     prefix = Path(base.prefix)
+    decision.watch += base.watch
     if is_behind(config.venv):
         from .overlay.sync import refresh  # twin scripts and seal follow the base
 
@@ -171,7 +174,10 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         before = {name: value for name, value in applied.items() if not environ.is_state(name)}
         captured = capture_scripts(prefix, before)
         changes = captured.changes
-        decision.watch += [*found.watch, *captured.watch, prefix / "conda-meta" / "history"]
+        history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
+        decision.watch = [path for path in decision.watch if path != folder] + [history]
+        decision.watch += [*found.watch, *captured.watch]
+        decision.base_watch = {*overlay.watch, *found.watch, *captured.watch} - {config.venv / MANIFEST}
         decision.warnings += [*found.warnings, *captured.warnings]
         for name in find_guards(captured.reads, changes, before):
             decision.guards[name] = plain.get(name)

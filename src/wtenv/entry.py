@@ -9,10 +9,12 @@ from .environ import Activation
 
 class Watched(NamedTuple):
     """A path that an entry depends on. stamp: the name of a file, in the entry's folder of stamps, that has
-    the path's modification time; None if the path has to be absent."""
+    the path's modification time; None if the path has to be absent.
+    exact: any other time counts as a change; else only a later one."""
 
     path: str
     stamp: str | None
+    exact: bool = True
 
 
 class Entry(NamedTuple):

@@ -66,7 +66,7 @@ def parse_toml(path: Path, data: bytes) -> dict[str, Any]:
         table: dict[str, Any] = tomllib.loads(data.decode("utf-8").removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         raise WtenvError(f"{path}: is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also what int() says of too many digits
         raise WtenvError(f"{path}: is not valid TOML: {error}", "correct that line") from None
     return table
 

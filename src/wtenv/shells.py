@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from . import __version__
 from .errors import WtenvError
 
 TYPE_CHECKING = False
@@ -18,7 +19,9 @@ if TYPE_CHECKING:  # this module is imported at every start of a shell
     from .entry import Entry, Watched
     from .environ import Activation
 
-ABI = 1  # of the functions that entries call; a hook of another ABI is replaced on its first export
+# What entries and hooks of one version agree on. A hook of another version is given this one's text on
+# its next export, and entries of another version lie in another folder.
+ABI = f"1-{__version__}"
 _MARK = "# --- the hook ---"
 
 
@@ -52,7 +55,7 @@ class Shell:
     def render_hook(self, command: Sequence[str], cache: str) -> str:
         """The whole hook, with `command` as the way to start wtenv."""
         settings = [
-            self.assign.format("__wtenv_abi", self.quote(str(ABI))),
+            self.assign.format("__wtenv_abi", self.quote(ABI)),
             self.assign.format("__wtenv_cache", self.quote(cache)),
             self.array.format("__wtenv_command", self.words(command)),
         ]
@@ -112,7 +115,11 @@ class Bash(Shell):
         terms = []
         for item in watched:
             path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
-            terms.append(f"! -e {path}" if item.stamp is None else f"! {path} -nt {stamp} && ! {path} -ot {stamp}")
+            if item.stamp is None:
+                terms.append(f"! -e {path}")
+            else:
+                older = f" && ! {path} -ot {stamp}" if item.exact else ""
+                terms.append(f"! {path} -nt {stamp}{older}")
         return f"[[ {' && '.join(terms)} ]]" if terms else "\\builtin return 0"
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
@@ -136,7 +143,8 @@ class Zsh(Bash):
             if item.stamp is None:
                 terms.append(f"! -e {path}")
             else:
-                terms.append(f"-e {path} && ! {path} -nt {stamp} && ! {path} -ot {stamp}")
+                exact = f"-e {path} && ! {path} -ot {stamp} && " if item.exact else ""
+                terms.append(f"{exact}! {path} -nt {stamp}")
         return f"[[ {' && '.join(terms)} ]]" if terms else "\\builtin return 0"
 
     def wrap_hook(self, text: str) -> str:
@@ -169,7 +177,10 @@ class Fish(Shell):
         terms = []
         for item in watched:
             path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
-            terms.append(f"-e {path}" if item.stamp is None else f"{path} -nt {stamp} -o {path} -ot {stamp}")
+            if item.stamp is None:
+                terms.append(f"-e {path}")
+            else:
+                terms.append(f"{path} -nt {stamp}" + (f" -o {path} -ot {stamp}" if item.exact else ""))
         return f"not test {' -o '.join(terms)}" if terms else "return 0"
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:

@@ -98,14 +98,13 @@ def list_worktrees(common_dir: Path) -> tuple[Path, ...]:
     """The roots of a clone's worktrees that still exist and name the clone back, the main one first."""
     roots = [common_dir.parent] if common_dir.name == ".git" else []
     entries = common_dir / "worktrees"
-    for entry in sorted(entries.iterdir()) if entries.is_dir() else ():
+    for entry in sorted(entries.iterdir()) if os.path.isdir(entries) else ():
         try:
-            dot_git = Path(os.path.realpath(entry / _read_line(entry / "gitdir")))
-        except (OSError, WtenvError):
+            dot_git = _follow(entry, _read_line(entry / "gitdir"), ())
+            if os.path.isfile(dot_git) and open_worktree(dot_git.parent).common_dir == common_dir:
+                roots.append(dot_git.parent)
+        except WtenvError:
             continue
-        root = dot_git.parent
-        if dot_git.is_file() and open_worktree(root).common_dir == common_dir:
-            roots.append(root)
     return tuple(roots)
 
 

@@ -49,11 +49,11 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
         found = _build(found, Path(root), env, plain)
     paths = dict.fromkeys(found.watch)
-    stamps, watched = cache.stamp(paths, root, started, env, coarse=coarse) or ("", None)
+    stamps, watched = cache.stamp(paths, found.base_watch, root, started, env, coarse=coarse) or ("", None)
     entry = build_entry(found, stamps, watched)
     text = language.render_entry(entry)
     cache.store(entry, text, root, language, env, coarse=coarse)
-    if abi != str(shells.ABI):
+    if abi != shells.ABI:
         # The shell runs another version's hook: give it this one, whose functions the entry needs.
         text = language.render_hook(build_command(language.name), str(cache.locate(env))) + text
         print("wtenv: another version was installed; restart this shell", file=sys.stderr)

@@ -42,7 +42,7 @@ def build_command(shell: str) -> list[str]:
     """How the hook starts wtenv, whatever PATH and PYTHON* are by then."""
     package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     main = os.path.join(package, "__main__.py")
-    return [sys.executable, "-I", "-X", "utf8", main, "export", "--hook", str(shells.ABI), shell]
+    return [sys.executable, "-I", "-X", "utf8", main, "export", "--hook", shells.ABI, shell]
 
 
 def write(text: str) -> None:

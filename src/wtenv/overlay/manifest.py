@@ -104,6 +104,13 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     files.write_atomic(folder / MANIFEST, _dump(data), 0o644)
 
 
+def touch(venv: Path, before: int | None = None) -> None:
+    """Give the manifest another time than `before` (default: its present one), which open shells notice."""
+    path = venv / MANIFEST
+    later = (path.stat().st_mtime_ns if before is None else before) + 1000
+    os.utime(path, ns=(later, later))
+
+
 def read_record(path: Path) -> Record | None:
     """The record at `path`, or None if it is missing or damaged."""
     data = _read_object(path)

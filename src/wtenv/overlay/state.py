@@ -55,12 +55,15 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
         kind, reason = verdict
         return State(kind, reason, replace if kind == "foreign" else SYNC, tuple(watch))
     assert manifest is not None
-    watch += [Path(manifest.base_bin), *map(Path, manifest.base_site)]
+    base = [Path(manifest.base_bin), *map(Path, manifest.base_site)]
+    watch += base
     problem = _find_base_problem(venv, manifest, base_prefix)
     if problem:
         return State("unusable", problem, SYNC, tuple(watch))
     change = _find_change(manifest, editables)
-    return State("stale" if change else "current", change, SYNC if change else "", tuple(watch))
+    # Every path here costs at every prompt: of ours the manifest alone, which changes with the record.
+    kept = (venv / manifests.MANIFEST, *base)
+    return State("stale" if change else "current", change, SYNC if change else "", kept)
 
 
 def _judge_origin(

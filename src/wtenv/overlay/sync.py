@@ -98,9 +98,9 @@ def refresh(venv: Path, env: Mapping[str, str]) -> bool:
             stamps.update(manifests.stamp(manifests.list_sources(manifest, venv)[: 1 + len(manifest.site)]))
             before = (venv / manifests.MANIFEST).stat().st_mtime_ns
             manifests.write_manifest(manifest._replace(stamps=stamps), venv)
-            # Another time than before, which open shells notice, yet not the present one: the caller is
-            # about to keep an answer that depends on it, and distrusts what changed just now.
-            os.utime(venv / manifests.MANIFEST, ns=(before + 1000, before + 1000))
+            # Not the present time: the caller is about to keep an answer that depends on the manifest,
+            # and distrusts what changed just now.
+            manifests.touch(venv, before)
             return changed
     except (OSError, WtenvError):
         return False
@@ -380,6 +380,9 @@ class _Job:
         record = manifests.read_record(record_file)
         assert record is not None
         manifests.write_record(record._replace(building=building), record_file)
+        with contextlib.suppress(OSError):
+            # The mark is outside of what open shells watch; the manifest's time tells them.
+            manifests.touch(self.venv)
 
     def _remove_leftovers(self) -> None:
         """Delete what a sync had put beside the overlay; only names that the record has."""
