@@ -33,7 +33,7 @@ WHERE = "python -c 'import pkg; print(pkg.__file__)'"
 
 def main() -> int:
     """Run the demo, in an environment that has wtenv and what the demo needs."""
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036
         stop("this needs Python 3.10 or newer; run it with that one")
     options = parse_arguments()
     for program in ("git", "bash", options.shell):

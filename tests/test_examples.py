@@ -34,6 +34,7 @@ def named(home: Home, base: Base, tmp_path: Path) -> Path:
 @pytest.fixture
 def configured(repo: Repo, named: Path, wtenv: Wtenv) -> Repo:
     """A repository with the example `repo`, allowed, and synced in both worktrees."""
+    assert named.name in (EXAMPLES / "repo/wtenv.toml").read_text()
     repo.configure((EXAMPLES / "repo/wtenv.toml").read_text())
     wtenv("allow", cwd=repo.root, check=True)
     for worktree in repo.worktrees:
@@ -50,7 +51,8 @@ def test_repo(configured: Repo, wtenv: Wtenv, named: Path) -> None:
     assert prefix.strip() == str(named)
 
 
-def test_clone(repo: Repo, named: Path, wtenv: Wtenv) -> None:
+@pytest.mark.usefixtures("named")
+def test_clone(repo: Repo, wtenv: Wtenv) -> None:
     shutil.copy(EXAMPLES / "clone/wtenv.toml", repo.root / ".git")
     wtenv("allow", cwd=repo.root, check=True)
     later = repo.add_worktree("later")
@@ -60,7 +62,8 @@ def test_clone(repo: Repo, named: Path, wtenv: Wtenv) -> None:
     assert repo.git("status", "--porcelain", cwd=later) == ""
 
 
-def test_stack(home: Home, named: Path, wtenv: Wtenv, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("named")
+def test_stack(home: Home, wtenv: Wtenv, tmp_path: Path) -> None:
     folder = tmp_path / "backend"
     shutil.copytree(EXAMPLES / "stack", folder)
     roots = [folder / name for name in ("api", "worker")]
@@ -83,7 +86,8 @@ def test_stack(home: Home, named: Path, wtenv: Wtenv, tmp_path: Path) -> None:
     assert not (folder / ".venv").exists()
 
 
-def test_variables(repo: Repo, named: Path, wtenv: Wtenv, open_shell: Callable[..., Shell]) -> None:
+@pytest.mark.usefixtures("named")
+def test_variables(repo: Repo, wtenv: Wtenv, open_shell: Callable[..., Shell]) -> None:
     shutil.copytree(EXAMPLES / "variables", repo.root, dirs_exist_ok=True)
     wtenv("allow", cwd=repo.root, check=True)
     wtenv("sync", cwd=repo.root, check=True)

@@ -120,6 +120,10 @@ def build_parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=summary, description=summary, aliases=aliases)
 
     add("hook", "print the hook for a shell's rc file").add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
+    setup = add("setup", "add the hook to a shell's rc file, in the form that starts no process")
+    setup.add_argument("shell", nargs="?", metavar="SHELL", help="bash, zsh or fish (default: the one that runs this)")
+    setup.add_argument("--print", action="store_true", dest="only_print", help="only print the line")
+    setup.add_argument("--undo", action="store_true", help="take the line back")
     export = add("export", "print the activation of the current folder")
     export.add_argument("form", nargs="?", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
     export.add_argument("--directory", help="instead of the current folder")
@@ -147,6 +151,12 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
         from .commands import hook
 
         return hook.run(arguments.shell, env)
+    if command == "setup":
+        from .commands import setup
+        from .shells import find_shell
+
+        shell = find_shell(arguments.shell or find_shell_name(env))
+        return setup.run(shell, env, only_print=arguments.only_print, undo=arguments.undo)
     directory = find_directory(getattr(arguments, "directory", None), env)
     if command == "export":
         from .commands import export

@@ -8,6 +8,7 @@ place, so that a new worktree with the same content needs no second `allow`.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -116,7 +117,11 @@ def find_unsafe(path: Path) -> Path | None:
         links += 1
         if links > 40 or os.lstat(at / part).st_uid not in (0, os.getuid()):
             return at / part
-        if place := files.find_writable_by_others(at):
+        place = files.find_writable_by_others(at)
+        while place and place.stat().st_mode & stat.S_ISVTX and place.stat().st_uid in (0, os.getuid()):
+            # Nobody else can replace a link of ours in such a folder.
+            place = files.find_writable_by_others(place.parent) if place != place.parent else None
+        if place:
             return place
         if os.path.isabs(target):
             at = Path("/")

@@ -57,6 +57,9 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
         # The shell runs another version's hook: give it this one, whose functions the entry needs.
         text = language.render_hook(build_command(language.name), str(cache.locate(env))) + text
         print("wtenv: another version was installed; restart this shell", file=sys.stderr)
+        from .setup import follow
+
+        follow(language, env)
     write(text)
     return 0
 

@@ -22,6 +22,9 @@ def run(directory: Path, env: Mapping[str, str], *, replace: bool, inexact: bool
     outcome = build(directory, env, report, replace=replace, inexact=inexact, only=only)
     if not outcome.changed:
         report("nothing to do")
+    for verb, names in (("installed", outcome.installed), ("removed", outcome.removed)):
+        if names:
+            report(f"{verb} {', '.join(names)}")
     return 0
 
 

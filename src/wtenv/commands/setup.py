@@ -1,0 +1,110 @@
+"""`wtenv setup [SHELL]`: the hook as a file, and one guarded line in the shell's rc file.
+
+A new shell then starts no process for wtenv: the hook is read from `DATA/hook.SHELL`. The file follows
+upgrades by itself: the first export of a newer wtenv rewrites it (see `follow`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import files, places
+from ..errors import WtenvError
+from ..shells import Shell
+from .hook import build_command, locate_cache, prepare_cache
+
+MARK = "# added by wtenv setup"
+
+
+def run(shell: Shell, env: Mapping[str, str], *, only_print: bool, undo: bool) -> int:
+    """Write the hook's file and the rc line, saying what is changed; `undo` takes both back."""
+    rc, hook, line = locate_rc(shell.name, env), locate_hook(shell.name, env), render_line(shell, env)
+    if only_print:
+        print(line)
+        return 0
+    old = _read(rc)
+    kept = [each for each in old.splitlines(keepends=True) if MARK.encode() not in each]
+    if undo:
+        if len(kept) < len(old.splitlines()):
+            _write(rc, b"".join(kept))
+            print(f"wtenv: removed from {rc}: {line}", file=sys.stderr)
+        else:
+            print(f"wtenv: {rc} has no line of wtenv's", file=sys.stderr)
+        hook.unlink(missing_ok=True)
+        return 0
+    write_hook(shell, env)
+    text = b"".join(kept)
+    text += (b"\n" if text and not text.endswith(b"\n") else b"") + os.fsencode(line) + b"\n"
+    if line.encode("utf-8", "surrogateescape") in old.splitlines():
+        print(f"wtenv: {rc} has it already: {line}", file=sys.stderr)
+        return 0
+    print(f"wtenv: adding to {rc}: {line}", file=sys.stderr)
+    _write(rc, text)
+    print("wtenv: done; open a new shell (to take it back: wtenv setup --undo)", file=sys.stderr)
+    return 0
+
+
+def locate_hook(shell: str, env: Mapping[str, str]) -> Path:
+    """The hook's file for this shell."""
+    return Path(places.find_data(env)) / f"hook.{shell}"
+
+
+def locate_rc(shell: str, env: Mapping[str, str]) -> Path:
+    """The file that the shell's interactive instances read: bash(1) and zsh(1), "FILES"; fish(1)."""
+    home = Path(places.find_home(env))
+    if shell == "zsh":
+        return Path(env.get("ZDOTDIR") or home) / ".zshrc"
+    if shell == "fish":
+        config = env.get("XDG_CONFIG_HOME", "")
+        return (Path(config) if os.path.isabs(config) else home / ".config") / "fish" / "config.fish"
+    # On macOS terminals start login shells, and bash then reads .bash_profile alone.
+    return home / (".bash_profile" if sys.platform == "darwin" else ".bashrc")
+
+
+def render_line(shell: Shell, env: Mapping[str, str]) -> str:
+    """The rc line: harmless where wtenv's file is gone."""
+    hook = shell.quote(str(locate_hook(shell.name, env)))
+    if shell.name == "fish":
+        return f"test -r {hook}; and source {hook} {MARK}"
+    return f"if [ -r {hook} ]; then . {hook}; fi {MARK}"
+
+
+def write_hook(shell: Shell, env: Mapping[str, str]) -> None:
+    """Write the hook's file, readable by the user alone."""
+    place = locate_hook(shell.name, env)
+    prepare_cache(env)
+    text = shell.render_hook(build_command(shell.name), locate_cache(env))
+    try:
+        files.make_private_dir(place.parent)
+        files.write_atomic(place, text.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise WtenvError(f"can't write {place} ({error.strerror})", "make it writable") from None
+
+
+def follow(shell: Shell, env: Mapping[str, str]) -> None:
+    """After an upgrade: bring the hook's file, if there is one, in step."""
+    if locate_hook(shell.name, env).is_file():
+        write_hook(shell, env)
+
+
+def _read(rc: Path) -> bytes:
+    try:
+        return rc.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise WtenvError(f"{rc}: can't be read ({error.strerror})", "run: wtenv setup --print") from None
+
+
+def _write(rc: Path, data: bytes) -> None:
+    """In place of what is there, through a link (dotfiles are often linked), with its permissions."""
+    real = Path(os.path.realpath(rc))
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        mode = real.stat().st_mode & 0o7777 if real.exists() else 0o644
+        files.write_atomic(real, data, mode)
+    except OSError as error:
+        raise WtenvError(f"can't write {rc} ({error.strerror})", "add the line of: wtenv setup --print") from None

@@ -1,0 +1,87 @@
+"""`wtenv setup`: the hook as a file, one guarded line in the rc, taken back by --undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Wtenv
+from shells import RC_FILES, Shell
+from workspace import Home
+
+from wtenv.commands.setup import MARK
+from wtenv.shells import ABI
+
+
+def test_setup_adds_one_guarded_line(wtenv: Wtenv, home: Home, shell_name: str) -> None:
+    rc = home.path / RC_FILES[shell_name]
+    rc.parent.mkdir(parents=True, exist_ok=True)
+    rc.write_text("# mine, without a newline at its end")
+    first = wtenv("setup", shell_name, cwd=home.path, check=True)
+    line = rc.read_text().splitlines()[1]
+    assert line in first.stderr
+    assert line.endswith(MARK)
+    assert rc.read_text() == f"# mine, without a newline at its end\n{line}\n"
+    wtenv("setup", shell_name, cwd=home.path, check=True)
+    assert rc.read_text().count(MARK) == 1, "twice is once"
+    assert wtenv("setup", shell_name, "--print", cwd=home.path).stdout == f"{line}\n"
+    hook = home.path / f".local/share/wtenv/hook.{shell_name}"
+    assert hook.stat().st_mode & 0o777 == 0o600
+    wtenv("setup", shell_name, "--undo", cwd=home.path, check=True)
+    assert rc.read_text() == "# mine, without a newline at its end\n"
+    assert not hook.exists()
+
+
+def test_print_changes_nothing(wtenv: Wtenv, home: Home, shell_name: str) -> None:
+    before = sorted(home.path.rglob("*"))
+    assert MARK in wtenv("setup", shell_name, "--print", cwd=home.path, check=True).stdout
+    assert sorted(home.path.rglob("*")) == before
+
+
+def test_a_linked_rc_stays_a_link(wtenv: Wtenv, home: Home, tmp_path: Path) -> None:
+    dotfiles = tmp_path / "dotfiles" / "bashrc"
+    dotfiles.parent.mkdir()
+    dotfiles.write_text("# dotfiles\n")
+    dotfiles.chmod(0o640)
+    rc = home.path / ".bashrc"
+    rc.unlink(missing_ok=True)
+    rc.symlink_to(dotfiles)
+    wtenv("setup", "bash", cwd=home.path, check=True)
+    assert rc.is_symlink()
+    assert MARK in dotfiles.read_text()
+    assert dotfiles.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_line_loads_the_hook(
+    wtenv: Wtenv, home: Home, shell_name: str, open_shell: Callable[..., Shell], tmp_path: Path
+) -> None:
+    wtenv("setup", shell_name, cwd=home.path, check=True)
+    line = wtenv("setup", shell_name, "--print", cwd=home.path).stdout
+    shell = open_shell(tmp_path, hook=False, after=line)
+    assert shell.run("type __wtenv_check").status == 0
+    (home.path / f".local/share/wtenv/hook.{shell_name}").unlink()
+    assert open_shell(tmp_path, hook=False, after=line).startup == "", "harmless without the file"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_hook_of_another_version_is_replaced_and_says_so_once(
+    wtenv: Wtenv, home: Home, shell_name: str, open_shell: Callable[..., Shell], tmp_path: Path, known: bool
+) -> None:
+    """A shell that runs on while another version is installed: its hook asks with the version it has."""
+    repo = tmp_path / "repo"
+    for place in (repo / "sub", repo / ".git", tmp_path / "other" / ".git"):
+        place.mkdir(parents=True)
+    wtenv("setup", shell_name, cwd=home.path, check=True)
+    hook = home.path / f".local/share/wtenv/hook.{shell_name}"
+    hook.write_text(hook.read_text().replace(ABI, "0-0.0.1"))
+    old = hook.read_text()
+    line = wtenv("setup", shell_name, "--print", cwd=home.path).stdout
+    shell = open_shell(tmp_path, hook=False, after=line)
+    if known:
+        shell.run("cd .")
+    said = shell.run(f"cd {repo}").out
+    assert said == "wtenv: another version was installed; restart this shell\n"
+    assert shell.run(f"cd {repo}/sub").out == ""
+    assert shell.run(f"cd {tmp_path}/other").out == "", "once"
+    assert hook.read_text() != old, "the file follows"
