@@ -239,8 +239,10 @@ __wtenv_merge() {
 
 @SETTINGS@
 
-__wtenv_pwd='' __wtenv_root='' __wtenv_said='' __wtenv_adopted='' __wtenv_settled='' __wtenv_from='' __wtenv_ps1=''
-__wtenv_fresh() { \builtin return 1; }
+if [[ -z ${__wtenv_pwd+x} ]]; then # else sourced again, or by an entry of a newer version
+	__wtenv_pwd='' __wtenv_root='' __wtenv_said='' __wtenv_adopted='' __wtenv_settled='' __wtenv_from='' __wtenv_ps1=''
+	__wtenv_fresh() { \builtin return 1; }
+fi
 
 # Does this bash compare times to the nanosecond? 3.2 to 5.0 see whole seconds, and need fresher entries.
 if [[ $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]]; then __wtenv_coarse=''; else __wtenv_coarse=1; fi

@@ -253,14 +253,16 @@ end
 
 @SETTINGS@
 
-set -g __wtenv_pwd
-set -g __wtenv_root
-set -g __wtenv_said
-set -g __wtenv_adopted
-set -g __wtenv_settled
-set -g __wtenv_from
-function __wtenv_fresh
-    return 1
+if not set -q __wtenv_pwd # else sourced again, or by an entry of a newer version
+    set -g __wtenv_pwd
+    set -g __wtenv_root
+    set -g __wtenv_said
+    set -g __wtenv_adopted
+    set -g __wtenv_settled
+    set -g __wtenv_from
+    function __wtenv_fresh
+        return 1
+    end
 end
 
 # Does this fish compare times to the nanosecond? Old ones see whole seconds, and need fresher entries.

@@ -203,8 +203,10 @@ __wtenv_merge() {
 
 @SETTINGS@
 
-\builtin typeset -g __wtenv_pwd= __wtenv_root= __wtenv_said= __wtenv_adopted= __wtenv_settled= __wtenv_from= __wtenv_ps1=
-__wtenv_fresh() { \builtin return 1; }
+if (( ! ${+__wtenv_pwd} )); then # else sourced again, or by an entry of a newer version
+	\builtin typeset -g __wtenv_pwd= __wtenv_root= __wtenv_said= __wtenv_adopted= __wtenv_settled= __wtenv_from= __wtenv_ps1=
+	__wtenv_fresh() { \builtin return 1; }
+fi
 
 # Does this zsh compare times to the nanosecond? Old ones see whole seconds, and need fresher entries.
 \builtin typeset -g __wtenv_coarse=1

@@ -12,6 +12,8 @@ from realbase import Base
 from scenes import CONFIG, Scene, call, make_git, make_home, make_scene
 from workspace import Home
 
+from wtenv.shells import ABI
+
 SOURCE = Path(__file__).resolve().parents[1] / "src/wtenv"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
@@ -29,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("entry",),
     ("environ",),
     ("files",),
+    ("places", "digest"),
     ("errors",),
     ("__init__",),
 )
@@ -146,7 +149,7 @@ def scene(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_export_hook(shell: str, scene: Scene) -> None:
-    outside, loaded = load(scene.home, scene.root, "export", "--hook", "1", shell, scene.root, "")
+    outside, loaded = load(scene.home, scene.root, "export", "--hook", str(ABI), shell, scene.root, "")
     assert outside <= {"tomli"}
     assert not loaded & HEAVY
 
@@ -157,7 +160,7 @@ def test_export_hook_of_what_is_not_active(tmp_path: Path) -> None:
     for text in (None, "broken", CONFIG.format(base="x")):
         if text is not None:
             (root / "wtenv.toml").write_text(text)
-        outside, loaded = load(home, root, "export", "--hook", "1", "bash", root, "")
+        outside, loaded = load(home, root, "export", "--hook", str(ABI), "bash", root, "")
         assert outside <= {"tomli"}
         assert not loaded & (HEAVY | {"subprocess"})
 
@@ -166,15 +169,9 @@ def test_dotenv_is_loaded_where_it_is_configured(base: Base, tmp_path: Path) -> 
     scene = make_scene(tmp_path, base, CONFIG + '[activation]\ndotenv = [".env"]\n')
     (scene.root / ".env").write_text("A=1\n")
     call(scene.home, "allow", cwd=scene.root, check=True)
-    outside, _ = load(scene.home, scene.root, "export", "--hook", "1", "bash", scene.root, "")
+    outside, _ = load(scene.home, scene.root, "export", "--hook", str(ABI), "bash", scene.root, "")
     assert outside <= {"tomli", "dotenv"}
     assert "dotenv" in outside
-
-
-def test_only_3_10_needs_tomli() -> None:
-    for path in modules().values():
-        text = path.read_text("utf-8")
-        assert "tomli" not in text.replace("tomllib", "") or path.name == "files.py"
 
 
 def test_what_is_loaded_is_counted(scene: Scene) -> None:

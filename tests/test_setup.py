@@ -61,7 +61,7 @@ def test_the_line_loads_the_hook(
     shell = open_shell(tmp_path, hook=False, after=line)
     assert shell.run("type __wtenv_check").status == 0
     (home.path / f".local/share/wtenv/hook.{shell_name}").unlink()
-    assert open_shell(tmp_path, hook=False, after=line).startup == "", "harmless without the file"
+    assert open_shell(tmp_path, hook=False, after=line).startup.out == "", "harmless without the file"
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -55,7 +55,8 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     cache.store(entry, text, root, language, env, coarse=coarse)
     if abi != shells.ABI:
         # The shell runs another version's hook: give it this one, whose functions the entry needs.
-        text = language.render_hook(build_command(language.name), str(cache.locate(env))) + text
+        hook = language.render_hook(build_command(language.name), str(cache.locate(env)))
+        text = f"{hook}\n{text}"
         print("wtenv: another version was installed; restart this shell", file=sys.stderr)
         from .setup import follow
 
