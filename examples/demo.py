@@ -119,8 +119,12 @@ def make_venv(venv: Path) -> None:
             [python, "-m", "pip", "--python", str(venv / "bin/python"), "install", "--quiet", "pip"],
         ],
     ]
+    if os.getuid() == 0 and shutil.which("apt-get"):  # Debian and Ubuntu keep venv in a package of its own
+        ways.append([["apt-get", "update"], ["apt-get", "install", "--yes", "python3-venv"], *ways[0]])
     for way in ways:
         shutil.rmtree(venv, ignore_errors=True)
+        if way and way[0][0] == "apt-get":
+            say("installing python3-venv")
         if way and all(try_run(*command) for command in way):
             return
     shutil.rmtree(venv, ignore_errors=True)
@@ -129,7 +133,7 @@ def make_venv(venv: Path) -> None:
 
 def try_run(*command: str, explain: bool = False) -> bool:
     """Whether the command succeeded; with `explain` a failure's output is shown."""
-    env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=env, errors="replace")
     if done.returncode and explain:
         print(done.stdout + done.stderr, file=sys.stderr)
@@ -216,7 +220,8 @@ def play(session: Session, repo: Repo, base: str) -> None:
     session.type("pytest -q", ok, says("2 passed"))
     comment("Back and forth, and on one line.")
     session.type(f"cd ../main && {WHERE}", ok, says(repo.init_file(main)))
-    session.type("cd ../feature && pkg-cli", ok, says(repo.init_file(feature)))
+    session.type("cd ../feature && pytest -q", ok, says("wtenv: feature (base", "2 passed"))
+    session.type("pkg-cli", ok, prints(repo.init_file(feature)))
     comment("Outside, nothing is left.")
     session.type("cd ..", ok, prints(""))
     session.type("env | grep -c -e WTENV_ -e VIRTUAL_ENV -e CONDA_", prints("0"))

@@ -48,58 +48,59 @@ __wtenv_apply() {
 		fi
 	fi
 	while [[ $# -ge 3 ]]; do
-		__wtenv_old=${!2-}
-		if \builtin test "$1 ${__wtenv_vars##* }" = "b $2:"; then # its other end is done
-			\builtin export "$2=$__wtenv_old:$3" "WTENV_NEW_$2_=$__wtenv_old:$3"
+		if [[ -z ${!2+x}${1#s} ]] && \builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # the common case
+			__wtenv_vars="$__wtenv_vars $2"
 			\builtin shift 3
 			\builtin continue
 		fi
-		if \builtin test "$1 $2" = 'f PATH' && [[ -n $__wtenv_cut ]]; then
-			__wtenv_old=:$__wtenv_old:
-			if \builtin test "${__wtenv_old#*":$__wtenv_cut:"}" != "$__wtenv_old"; then
-				__wtenv_old=${__wtenv_old%%":$__wtenv_cut:"*}:${__wtenv_old#*":$__wtenv_cut:"}
-			fi
-			__wtenv_old=${__wtenv_old#:}
-			__wtenv_old=${__wtenv_old%:}
-		fi
 		__wtenv_value=$3
-		if [[ -n $__wtenv_old ]]; then # an empty list has no entries: no ":" that would mean "here"
-			if \builtin test "$1" = f; then
-				__wtenv_value=$3:$__wtenv_old
-			elif \builtin test "$1" = b; then
-				__wtenv_value=$__wtenv_old:$3
-			fi
-		fi
-		# What is set is remembered; an array, an integer (its value would be evaluated) and a read-only
-		# variable can't be set without surprises.
 		if [[ -n ${!2+x} ]]; then
+			__wtenv_old=${!2}
+			if \builtin test "$1 ${__wtenv_vars##* }" = "b $2:"; then # its other end is done
+				\builtin export "$2=$__wtenv_old:$3" "WTENV_NEW_$2_=$__wtenv_old:$3"
+				\builtin shift 3
+				\builtin continue
+			fi
+			# An array, an integer (its value would be evaluated) and a read-only variable can't be set
+			# without surprises.
 			__wtenv_attributes "$2"
 			if \builtin test "${__wtenv_flags//[aAilnru]/}" != "$__wtenv_flags"; then
 				__wtenv_refused="$__wtenv_refused $2"
 				\builtin shift 3
 				\builtin continue
-			fi
-			if \builtin test "${__wtenv_flags#*x}" = "$__wtenv_flags"; then
+			elif \builtin test "${__wtenv_flags#*x}" = "$__wtenv_flags"; then
 				__wtenv_plain="$__wtenv_plain$2 "
 			fi
-			\builtin export "WTENV_OLD_$2_=${!2}"
+			\builtin export "WTENV_OLD_$2_=$__wtenv_old"
+			if [[ -n $__wtenv_cut ]] && \builtin test "$2" = PATH; then
+				__wtenv_old=:$__wtenv_old:
+				if \builtin test "${__wtenv_old#*":$__wtenv_cut:"}" != "$__wtenv_old"; then
+					__wtenv_old=${__wtenv_old%%":$__wtenv_cut:"*}:${__wtenv_old#*":$__wtenv_cut:"}
+				fi
+				__wtenv_old=${__wtenv_old#:}
+				__wtenv_old=${__wtenv_old%:}
+			fi
+			if [[ -z $__wtenv_old ]]; then # an empty list has no entries: no ":" that would mean "here"
+				:
+			elif \builtin test "$1" = f; then
+				__wtenv_value=$3:$__wtenv_old
+			elif \builtin test "$1" = b; then
+				__wtenv_value=$__wtenv_old:$3
+			fi
 		fi
-		__wtenv_flags=''
 		if \builtin test "$1" = u; then
-			\builtin unset -v "$2" || __wtenv_flags=read-only
-		else
-			\builtin export "$2=$__wtenv_value" "WTENV_NEW_$2_=$__wtenv_value" || __wtenv_flags=read-only
-		fi
-		if [[ -n $__wtenv_flags ]]; then # and unset until now
+			\builtin unset -v "$2" || __wtenv_refused="$__wtenv_refused $2"
+			__wtenv_vars="$__wtenv_vars $2"
+		elif ! \builtin export "$2=$__wtenv_value" "WTENV_NEW_$2_=$__wtenv_value"; then # read-only, but unset
 			__wtenv_refused="$__wtenv_refused $2"
 			\builtin unset -v "WTENV_NEW_$2_"
-		elif \builtin test "$1" = s || \builtin test "$1" = u; then
+		elif \builtin test "$1" = s; then
 			__wtenv_vars="$__wtenv_vars $2"
 		else
 			__wtenv_vars="$__wtenv_vars $2:"
 		fi
 		\builtin shift 3
-	done 2>/dev/null # once here: a redirection costs as much as all the rest
+	done 2>/dev/null # once, here: a redirection costs as much as all the rest
 	\builtin export WTENV_ROOT="$__wtenv_at" WTENV_ID="$__wtenv_id" WTENV_VARS="${__wtenv_vars# }"
 	if [[ -n $__wtenv_refused ]]; then
 		\builtin printf 'wtenv: left as they are, read-only or of a special type in this shell:%s\n' "$__wtenv_refused" >&2 || :
@@ -126,11 +127,12 @@ __wtenv_show() {
 
 # Leave: take our changes back by value, keep the user's.
 __wtenv_leave() {
-	\builtin local __wtenv_rest="${WTENV_VARS-} " __wtenv_item __wtenv_name __wtenv_old __wtenv_new
-	\builtin local __wtenv_moved='' __wtenv_keep='' __wtenv_level __wtenv_next __wtenv_merged
 	if [[ -z ${WTENV_VARS+x}${WTENV_ROOT+x} ]]; then
 		\builtin return 0
 	fi
+	\builtin local IFS=' ' 2>/dev/null || : # read-only where it fails
+	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new
+	\builtin local __wtenv_moved='' __wtenv_level __wtenv_next __wtenv_merged
 	if [[ -n ${__wtenv_ps1-} ]] && \builtin test "${PS1-}" = "$__wtenv_ps1"; then
 		PS1=$__wtenv_ps1_old
 	fi
@@ -139,15 +141,11 @@ __wtenv_leave() {
 		__wtenv_moved=1 # the user has activated or deactivated a conda environment inside
 		__wtenv_unstack
 	fi
-	while [[ -n $__wtenv_rest ]]; do
-		__wtenv_item=${__wtenv_rest%% *}
-		__wtenv_rest=${__wtenv_rest#* }
+	if [[ " $WTENV_VARS" == *[!A-Za-z0-9_:\ ]* || " $WTENV_VARS" == *\ [0-9:]* || $WTENV_VARS == *:[!\ ]* ]]; then
+		WTENV_VARS='' # not from us
+	fi
+	for __wtenv_item in $WTENV_VARS; do
 		__wtenv_name=${__wtenv_item%:}
-		if [[ -z $__wtenv_name || -n ${__wtenv_name//[A-Za-z0-9_]/} || -z ${__wtenv_name%%[0-9]*} ]]; then
-			\builtin continue
-		elif [[ -n $__wtenv_keep ]] && \builtin test "${__wtenv_keep#* "$__wtenv_name" }" != "$__wtenv_keep"; then
-			\builtin continue
-		fi
 		__wtenv_old=WTENV_OLD_${__wtenv_name}_
 		__wtenv_new=WTENV_NEW_${__wtenv_name}_
 		if \builtin test "${!__wtenv_name+x}${!__wtenv_name-}" = "${!__wtenv_new+x}${!__wtenv_new-}"; then
@@ -190,7 +188,7 @@ __wtenv_unstack() {
 	if [[ $CONDA_SHLVL -le $__wtenv_level ]] || \builtin test "${!__wtenv_name-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
 		\builtin return 0
 	fi
-	__wtenv_keep=" CONDA_SHLVL CONDA_PREFIX_$((__wtenv_level - 1)) "
+	\builtin export WTENV_NEW_CONDA_SHLVL_=settled "WTENV_NEW_CONDA_PREFIX_$((__wtenv_level - 1))_=settled"
 	while [[ $__wtenv_level -lt $((CONDA_SHLVL - 1)) ]]; do
 		__wtenv_next=CONDA_PREFIX_$((__wtenv_level + 1))
 		\builtin export "CONDA_PREFIX_$__wtenv_level=${!__wtenv_next-}"

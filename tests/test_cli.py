@@ -104,7 +104,7 @@ def test_hook_takes_any_name_of_a_shell(name: str, home: Home) -> None:
     assert done.stdout == plain.stdout
 
 
-@pytest.mark.parametrize("name", ["tcsh", "", "/bin/sh", "bash.exe", "BASH", "x\ny"])
+@pytest.mark.parametrize("name", ["tcsh", "", "/bin/sh", "bash.exe", "BASH", "x\x1b[2J"])
 def test_hook_of_an_unknown_shell(name: str, home: Home) -> None:
     message = one_line(call(home, "hook", name, cwd=home.path))
     assert "bash, zsh, fish" in message
@@ -202,7 +202,7 @@ def test_a_checkout_can_not_replace_wtenvs_modules(home: Home, tmp_path: Path) -
 
 
 def test_name_of_folder_can_not_control_the_terminal(home: Home, tmp_path: Path) -> None:
-    root = make_git(tmp_path, home, "evil\x1b]0;owned\x07\nname")
+    root = make_git(tmp_path, home, "evil\x1b]0;owned\x07name")
     (root / "wtenv.toml").write_text("[x]\n")
     done = call(home, "allow", cwd=root)
     assert done.returncode == 2

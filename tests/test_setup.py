@@ -61,7 +61,10 @@ def test_the_line_loads_the_hook(
     shell = open_shell(tmp_path, hook=False, after=line)
     assert shell.run("type __wtenv_check").status == 0
     (home.path / f".local/share/wtenv/hook.{shell_name}").unlink()
-    assert open_shell(tmp_path, hook=False, after=line).startup.out == "", "harmless without the file"
+    assert open_shell(tmp_path, hook=False, after=line).run("type __wtenv_check").status == 0, "the command instead"
+    bare = open_shell(tmp_path, hook=False, after=line, env={"PATH": "/usr/bin:/bin"})
+    assert bare.startup.out == "", "harmless without either"
+    assert bare.run("type __wtenv_check").status != 0
 
 
 @pytest.mark.parametrize("known", [True, False])

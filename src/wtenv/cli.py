@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .errors import WtenvError
+from .errors import WtenvError, make_printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # this module is imported at every start of a shell
@@ -23,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if sys.getfilesystemencoding() != "utf-8" and argv is None:
         # Values and paths are bytes to us; only UTF-8 with surrogates carries them all (PEP 383, 540).
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", "-m", "wtenv", *words])
+        main_file = os.path.join(os.path.dirname(os.path.realpath(__file__)), "__main__.py")  # -m: from any folder
+        os.execv(sys.executable, [sys.executable, "-I", "-X", "utf8", main_file, *words])
+    open_missing_streams()
     try:
         return dispatch(words, os.environ)
     except WtenvError as error:
@@ -37,12 +39,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(report_bug(error, words, os.environ), 3)
 
 
+def open_missing_streams() -> None:
+    """Put /dev/null where the caller closed a stream, so that no file of ours gets its number. A command
+    that we become finds it closed again."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(null, "w" if number else "r", closefd=False))
+
+
 def fail(message: str, code: int) -> int:
     try:
         sys.stdout.flush()
-        print(f"wtenv: {message}", file=sys.stderr, flush=True)
     except OSError:
-        pass
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a full disk: no second error at exit
+    try:
+        print(f"wtenv: {make_printable(message)}", file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     return code
 
 

@@ -12,9 +12,9 @@ from . import config as configs
 from . import environ, files, trust, worktree
 from .activation import build, build_base, find_guards
 from .conda import Base, capture_scripts, find_base, open_prefix, read_variables
-from .config import Config
+from .config import Config, Source
 from .environ import Activation
-from .errors import WtenvError
+from .errors import WtenvError, make_printable
 from .overlay.manifest import MANIFEST, is_behind
 from .overlay.state import State, inspect
 from .settings import Settings, read_settings
@@ -62,6 +62,7 @@ class Decision:
         self.activation: Activation | None = None
         self.worktree: Worktree | None = None
         self.verdict: Verdict | None = None
+        self.sources: tuple[Source, ...] = ()
         self.config: Config | None = None
         self.base: Base | None = None
         self.overlay: State | None = None
@@ -127,7 +128,7 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
     decision.watch += [*place.watch, *configs.list_absent(place)]
     decision.settings = read_settings(env)
     home = files.home_dir(env)
-    sources = configs.find_sources(place, home)
+    sources = decision.sources = configs.find_sources(place, home)
     if not sources:
         decision.kind, decision.reason = "unconfigured", f"{place.root} has no {configs.NAME}"
         decision.fix = "run: wtenv init NAME (a conda environment)"
@@ -193,8 +194,8 @@ def describe(decision: Decision) -> str:
     if decision.kind in ("outside", "unconfigured") or level == "silent":
         return ""
     if decision.kind != "active":
-        return f"{decision.reason}; {decision.fix}" if decision.fix else decision.reason
+        return make_printable(f"{decision.reason}; {decision.fix}" if decision.fix else decision.reason)
     lines = []
     if place and decision.base and level in ("normal", "verbose"):
         lines.append(f"{place.name} (base {os.path.basename(decision.base.name)})")
-    return "\nwtenv: ".join([*lines, *decision.warnings])
+    return make_printable("\nwtenv: ".join([*lines, *decision.warnings]))

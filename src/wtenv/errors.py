@@ -21,3 +21,8 @@ class WtenvError(Exception):
         self.fix = fix
         self.watch = tuple(watch)
         self.exit_code = exit_code
+
+
+def make_printable(text: str) -> str:
+    """`text` as a terminal may see it: no name in it can act as a control sequence. Newlines stay."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)

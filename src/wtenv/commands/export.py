@@ -12,7 +12,7 @@ from .. import cache, decision, environ, shells
 from ..decision import Decision
 from ..digest import sha256
 from ..entry import Entry, Watched
-from ..errors import WtenvError
+from ..errors import WtenvError, make_printable
 from .hook import build_command, write
 
 FORMATS = (*shells.SHELLS, "json", "dotenv", "gha")
@@ -24,11 +24,15 @@ def run(form: str, directory: Path, env: Mapping[str, str]) -> int:
     found = decision.decide(directory, plain)
     activation = found.require()
     for warning in found.warnings:
-        print(f"wtenv: {warning}", file=sys.stderr)
+        print(f"wtenv: {make_printable(warning)}", file=sys.stderr)
     if form in shells.SHELLS:
         write(shells.SHELLS[form].render_script(activation))
         return 0
-    changes = environ.compare(env, environ.apply(plain, activation))
+    # Everything that entering changes, also where it is in effect already; and what another worktree,
+    # active in this environment, leaves behind.
+    applied = environ.apply(plain, activation)
+    changes = {**environ.compare(env, applied), **environ.compare(plain, applied)}
+    changes = dict(sorted(changes.items()))
     if form == "json":
         import json
 
@@ -58,10 +62,11 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
         hook = language.render_hook(build_command(language.name), str(cache.locate(env)))
         text = f"{hook}\n{text}"
         print("wtenv: another version was installed; restart this shell", file=sys.stderr)
+    write(text)
+    if abi != shells.ABI:
         from .setup import follow
 
         follow(language, env)
-    write(text)
     return 0
 
 

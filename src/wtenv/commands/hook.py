@@ -47,6 +47,13 @@ def build_command(shell: str) -> list[str]:
 
 def write(text: str) -> None:
     """Write shell text to stdout, bytes as they are."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from ..errors import WtenvError
+
+        raise WtenvError(f"can't write the output ({error.strerror})", "make room for it") from None

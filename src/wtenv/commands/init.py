@@ -135,7 +135,7 @@ def _read_other_tool(path: Path, root: Path) -> Draft:
 def _read_environment_name(path: Path) -> str:
     """The `name:` of an environment.yml (conda's "Creating an environment file manually")."""
     try:
-        text = files.read_bytes(path).decode("utf-8", "replace")
+        text = files.read_bytes(path).decode("utf-8-sig", "replace")
     except OSError as error:
         raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
     for line in text.splitlines():

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from .. import decision, environ
-from ..errors import WtenvError
+from ..errors import WtenvError, make_printable
 
 
 def run(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> NoReturn:
     """Replace this process by `command`. WtenvError with exit code 127 if there is no such command, 126
     if it can't be executed, as shells have it (POSIX, XCU 2.8.2)."""
-    plain = environ.undo(env)
+    plain = environ.undo(drop_coerced(env))
     found = decision.decide(directory, plain)
     activation = found.require()
     for warning in found.warnings:
-        print(f"wtenv: {warning}", file=sys.stderr)
+        print(f"wtenv: {make_printable(warning)}", file=sys.stderr)
     applied = environ.apply(plain, activation)
     program = command[0]
     restore_signals()
@@ -51,3 +51,14 @@ def restore_signals() -> None:
     for name in ("SIGPIPE", "SIGXFSZ"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+def drop_coerced(env: Mapping[str, str]) -> Mapping[str, str]:
+    """`env` without the LC_CTYPE that Python gives itself in the C locale (PEP 538), if the kernel can tell."""
+    if "LC_CTYPE" not in env:
+        return env
+    try:
+        started_with = b"\0" + Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return env
+    return env if b"\0LC_CTYPE=" in started_with else {name: env[name] for name in env if name != "LC_CTYPE"}

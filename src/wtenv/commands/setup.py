@@ -65,11 +65,13 @@ def locate_rc(shell: str, env: Mapping[str, str]) -> Path:
 
 
 def render_line(shell: Shell, env: Mapping[str, str]) -> str:
-    """The rc line: harmless where wtenv's file is gone."""
+    """The rc line: the file, else the command (dotfiles on a machine where `setup` never ran), else nothing."""
     hook = shell.quote(str(locate_hook(shell.name, env)))
     if shell.name == "fish":
-        return f"test -r {hook}; and source {hook} {MARK}"
-    return f"if [ -r {hook} ]; then . {hook}; fi {MARK}"
+        other = "else if command -q wtenv; wtenv hook fish | source; end"
+        return f"if test -r {hook}; source {hook}; {other} {MARK}"
+    other = f'elif command -v wtenv >/dev/null; then eval "$(wtenv hook {shell.name})"; fi'
+    return f"if [ -r {hook} ]; then . {hook}; {other} {MARK}"
 
 
 def write_hook(shell: Shell, env: Mapping[str, str]) -> None:
@@ -86,8 +88,11 @@ def write_hook(shell: Shell, env: Mapping[str, str]) -> None:
 
 def follow(shell: Shell, env: Mapping[str, str]) -> None:
     """After an upgrade: bring the hook's file, if there is one, in step."""
-    if locate_hook(shell.name, env).is_file():
-        write_hook(shell, env)
+    try:
+        if locate_hook(shell.name, env).is_file():
+            write_hook(shell, env)
+    except (OSError, WtenvError):
+        pass  # the file can wait: a shell that reads it is given the present hook all the same
 
 
 def _read(rc: Path) -> bytes:

@@ -37,7 +37,7 @@ def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
         "clone": str(place.clone) if place else None,
         "linked": place.linked if place else None,
         "doubt": place.doubt if place else "",
-        "config": [str(source.path) for source in config.sources if source.data is not None] if config else [],
+        "config": [str(source.path) for source in found.sources if source.data is not None],
         "trust": found.verdict.kind if found.verdict else None,
         "base": {"prefix": base.prefix, "name": base.name, "kind": base.kind} if base else None,
         "overlay": {"path": str(config.venv), "state": overlay.kind, "reason": overlay.reason}

@@ -28,6 +28,9 @@ if os.path.exists(config):
     if dict(pairs).get('include-system-site-packages', '').lower() == 'true':
         own += [sys.base_prefix]
 sites = site.getsitepackages(own)
+if own is None:  # Debian's site names dist-packages alone, also for a Python that has site-packages
+    extra = [sysconfig.get_path('purelib'), sysconfig.get_path('platlib')]
+    sites += [folder for folder in extra if folder not in sites and os.path.isdir(folder)]
 scheme = 'venv' if 'venv' in sysconfig.get_scheme_names() else 'posix_prefix'
 at = {'base': '@', 'platbase': '@', 'installed_base': '@', 'installed_platbase': '@'}
 sys.stdout.write(ascii({
