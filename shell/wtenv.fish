@@ -7,120 +7,99 @@
 
 # --- apply and undo: also given out alone, by `wtenv export fish` -------------------------------------
 
-# Remember variable $argv[1] as it is, in the exported state. Fails for one that can't be set.
-function __wtenv_remember
-    if not set -q $argv[1]
-        return 0
-    end
-    set -qx $argv[1]; or set -ga __wtenv_plain $argv[1]
-    # A universal variable is shadowed, not changed: leaving removes the shadow.
-    set -qU $argv[1]; and not set -qg $argv[1]; and set -ga __wtenv_universal $argv[1]
-    if string match -q '*PATH' -- $argv[1]
-        set -gx WTENV_OLD_$argv[1]_ "$$argv[1]"
-    else
-        set -gx WTENV_OLD_$argv[1]_ $$argv[1]
-    end
-end
-
-# Set variable $argv[1] to $argv[2] and note it as ours; $argv[3] is ":" for a list.
-function __wtenv_put
-    __wtenv_remember $argv[1]
-    # `set` leaves $status as it was where it succeeds.
-    if true; and set -gx $argv[1] $argv[2] 2>/dev/null
-        set -gx WTENV_NEW_$argv[1]_ "$$argv[1]"
-        set -a __wtenv_vars "$argv[1]$argv[3]" # quoted: a missing $argv[3] would leave nothing
-    else
-        set -e WTENV_OLD_$argv[1]_
-        set -a __wtenv_refused $argv[1]
-    end
-end
-
 # Enter: ROOT ID PREFIX NAME MODIFIER PROMPT, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
-# where each name comes once (f and b of the same list may follow each other).
-# -S: the functions above and below see these locals.
+# where each name comes once (b may follow f of the same list).
 function __wtenv_apply
-    set -l __wtenv_cut
-    set -l __wtenv_old
-    set -g __wtenv_vars
-    set -g __wtenv_refused
     set -g __wtenv_plain
     set -g __wtenv_universal
+    set -l __wtenv_vars
+    set -l __wtenv_refused
+    set -l __wtenv_cut
+    set -l __wtenv_old
     set -l __wtenv_level 0
-    if test -n "$argv[3]" # conda's own stack, one level up
+    set -l __wtenv_head $argv[1..6]
+    set -e argv[1..6]
+    if test -n "$__wtenv_head[3]" # conda's own stack, one level up
         if string match -qr '^\d{1,3}$' -- "$CONDA_SHLVL"; and test -n "$CONDA_PREFIX"
             set __wtenv_level $CONDA_SHLVL
         end
+        set -p argv s CONDA_PREFIX $__wtenv_head[3] s CONDA_DEFAULT_ENV $__wtenv_head[4] s CONDA_PROMPT_MODIFIER $__wtenv_head[5]
         if test $__wtenv_level -eq 0
-            __wtenv_put CONDA_SHLVL 1
+            set -p argv s CONDA_SHLVL 1
         else
             set __wtenv_level (math $__wtenv_level + 0)
             set __wtenv_cut "$CONDA_PREFIX/bin"
-            if test "$CONDA_PREFIX" != "$argv[3]" # else conda re-activates in place
-                __wtenv_put CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX"
-                __wtenv_put CONDA_SHLVL (math $__wtenv_level + 1)
+            if test "$CONDA_PREFIX" != "$__wtenv_head[3]" # else conda re-activates in place
+                set -p argv s CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX" s CONDA_SHLVL (math $__wtenv_level + 1)
             end
         end
-        __wtenv_put CONDA_PREFIX $argv[3]
-        __wtenv_put CONDA_DEFAULT_ENV $argv[4]
-        __wtenv_put CONDA_PROMPT_MODIFIER $argv[5]
     end
-    set -l __wtenv_at $argv[1]
-    set -l __wtenv_id $argv[2]
-    set -l __wtenv_op
-    set -l __wtenv_name
-    set -l __wtenv_value
-    set -l __wtenv_index
-    set -e argv[1..6]
     while set -q argv[3]
-        set __wtenv_op $argv[1]
-        set __wtenv_name $argv[2]
-        set __wtenv_value $argv[3]
-        set -e argv[1..3]
-        set __wtenv_old "$$__wtenv_name"
-        if test $__wtenv_name = PATH; and set -q __wtenv_cut[1]
-            set -l __wtenv_path $PATH
-            if set __wtenv_index (contains -i -- $__wtenv_cut $__wtenv_path)
-                set -e __wtenv_path[$__wtenv_index]
+        if not set -q $argv[2]
+            if test $argv[1] = s; and set -gx $argv[2] $argv[3] # the common case
+                set -gx WTENV_NEW_{$argv[2]}_ $argv[3]
+                set -a __wtenv_vars $argv[2]
+                set -e argv[1..3]
+                continue
             end
-            set -l --path __wtenv_joined $__wtenv_path
-            set __wtenv_old "$__wtenv_joined"
-            set -e __wtenv_cut
+            set __wtenv_old
+        else
+            if test "$argv[1] $__wtenv_vars[-1]" = "b $argv[2]:" # its other end is done
+                set -gx $argv[2] "$$argv[2]:$argv[3]"
+                set -gx WTENV_NEW_{$argv[2]}_ "$$argv[2]"
+                set -e argv[1..3]
+                continue
+            end
+            set __wtenv_old "$$argv[2]"
+            set -qx $argv[2]; or set -a __wtenv_plain $argv[2]
+            # A universal variable is shadowed, not changed: leaving removes the shadow.
+            set -qU $argv[2]; and not set -qg $argv[2]; and set -a __wtenv_universal $argv[2]
+            if string match -q '*PATH' -- $argv[2]
+                set -gx WTENV_OLD_$argv[2]_ $__wtenv_old
+            else
+                set -gx WTENV_OLD_$argv[2]_ $$argv[2]
+            end
+            if set -q __wtenv_cut[1]; and test $argv[2] = PATH
+                set -l --path __wtenv_path $PATH
+                if set -l __wtenv_index (contains -i -- $__wtenv_cut $__wtenv_path)
+                    set -e __wtenv_path[$__wtenv_index]
+                end
+                set __wtenv_old "$__wtenv_path"
+            end
         end
-        switch $__wtenv_op
-            case s
-                __wtenv_put $__wtenv_name $__wtenv_value
-            case S
-                __wtenv_put $__wtenv_name $__wtenv_value :
-            case f # an empty list has no entries: no ":" that would mean "here"
-                test -n "$__wtenv_old"; and set __wtenv_value "$__wtenv_value:$__wtenv_old"
-                __wtenv_put $__wtenv_name $__wtenv_value :
+        switch $argv[1] # an empty list has no entries: no ":" that would mean "here"
+            case f
+                test -n "$__wtenv_old"; and set argv[3] "$argv[3]:$__wtenv_old"
             case b
-                test -n "$__wtenv_old"; and set __wtenv_value "$__wtenv_old:$__wtenv_value"
-                if contains -- $__wtenv_name: $__wtenv_vars
-                    set -gx $__wtenv_name $__wtenv_value
-                    set -gx WTENV_NEW_{$__wtenv_name}_ "$$__wtenv_name"
-                else
-                    __wtenv_put $__wtenv_name $__wtenv_value :
-                end
+                test -n "$__wtenv_old"; and set argv[3] "$__wtenv_old:$argv[3]"
             case u
-                __wtenv_remember $__wtenv_name
                 # An exported universal variable can only be hidden by an unexported global one.
-                if contains -- $__wtenv_name $__wtenv_universal
-                    set -gu $__wtenv_name
+                if contains -- $argv[2] $__wtenv_universal
+                    set -gu $argv[2]
                 else
-                    set -eg $__wtenv_name
+                    set -eg $argv[2]
                 end
-                set -a __wtenv_vars $__wtenv_name
+                set -a __wtenv_vars $argv[2]
         end
-    end
-    set -gx WTENV_ROOT $__wtenv_at
-    set -gx WTENV_ID $__wtenv_id
+        if test $argv[1] != u
+            if set -gx $argv[2] $argv[3]
+                set -gx WTENV_NEW_{$argv[2]}_ "$$argv[2]"
+                test $argv[1] = s; or set argv[2] $argv[2]:
+                set -a __wtenv_vars $argv[2]
+            else
+                set -e WTENV_OLD_$argv[2]_
+                set -a __wtenv_refused $argv[2]
+            end
+        end
+        set -e argv[1..3]
+    end 2>/dev/null
+    set -gx WTENV_ROOT $__wtenv_head[1]
+    set -gx WTENV_ID $__wtenv_head[2]
     set -gx WTENV_VARS "$__wtenv_vars"
     if set -q __wtenv_refused[1]
         builtin echo "wtenv: left as they are, read-only in this shell: $__wtenv_refused" >&2
     end
-    set -e __wtenv_vars __wtenv_refused
 end
 
 # Leave: take our changes back by value, keep the user's.
@@ -129,37 +108,38 @@ function __wtenv_leave
         return 0
     end
     set -l __wtenv_moved
-    set -g __wtenv_keep
-    set -l __wtenv_item
     if set -q WTENV_NEW_CONDA_PREFIX_; and test "$CONDA_PREFIX" != "$WTENV_NEW_CONDA_PREFIX_"
         set __wtenv_moved 1 # the user has activated or deactivated a conda environment inside
         __wtenv_unstack
     end
-    for __wtenv_item in (string split ' ' -- "$WTENV_VARS")
-        set -l __wtenv_name (string replace -r ':$' '' -- $__wtenv_item)
-        if not string match -qr '^[A-Za-z_][A-Za-z0-9_]*$' -- "$__wtenv_name"; or contains -- $__wtenv_name $__wtenv_keep
-            continue
-        end
+    string match -qr '^ ?([A-Za-z_][A-Za-z0-9_]*:?( |$))*$' -- "$WTENV_VARS"; or set -e WTENV_VARS # not from us
+    set -l __wtenv_names (string replace -a : '' -- "$WTENV_VARS" | string split -n ' ')
+    for __wtenv_name in $__wtenv_names
         set -l __wtenv_old WTENV_OLD_{$__wtenv_name}_
         set -l __wtenv_new WTENV_NEW_{$__wtenv_name}_
-        set -l __wtenv_set 1
-        # Hidden (see "u" above) counts as unset.
-        if not set -q $__wtenv_name; or begin
-                not set -qx $__wtenv_name; and not set -q $__wtenv_new
+        if set -q $__wtenv_name; and set -q $__wtenv_new
+            if test "$$__wtenv_name" = "$$__wtenv_new"
+                if not set -q $__wtenv_old; or contains -- $__wtenv_name $__wtenv_universal
+                    set -eg $__wtenv_name
+                else
+                    __wtenv_restore $__wtenv_name $$__wtenv_old
+                end
+                continue
             end
-            set __wtenv_set
+        else if not set -q $__wtenv_new
+            # Unset by us; hidden (see "u" above) counts as unset.
+            if not set -qx $__wtenv_name
+                if not set -q $__wtenv_old; or contains -- $__wtenv_name $__wtenv_universal
+                    set -eg $__wtenv_name
+                else
+                    __wtenv_restore $__wtenv_name $$__wtenv_old
+                end
+                continue
+            end
+        else
+            continue # the user has unset it
         end
-        if test -z "$__wtenv_set"; and not set -q $__wtenv_new; or begin
-                test -n "$__wtenv_set"; and set -q $__wtenv_new; and test "$$__wtenv_name" = "$$__wtenv_new"
-            end
-            if contains -- $__wtenv_name $__wtenv_universal
-                set -eg $__wtenv_name
-            else if set -q $__wtenv_old
-                __wtenv_restore $__wtenv_name $$__wtenv_old
-            else
-                set -eg $__wtenv_name
-            end
-        else if test -n "$__wtenv_set" -a $__wtenv_item != $__wtenv_name
+        if string match -q "* $__wtenv_name: *" -- " $WTENV_VARS "
             if test $__wtenv_name = PATH
                 # Not where conda has changed it: it has put its entry back, or another one in its place.
                 __wtenv_merge "$$__wtenv_name" "$$__wtenv_new" "$$__wtenv_old" $__wtenv_moved
@@ -173,10 +153,7 @@ function __wtenv_leave
             end
         end
     end
-    for __wtenv_item in (set -n | string match -r '^WTENV_(?:OLD|NEW)_.*_$')
-        set -e $__wtenv_item
-    end
-    set -e WTENV_ROOT WTENV_ID WTENV_VARS __wtenv_merged __wtenv_keep
+    set -e WTENV_OLD_{$__wtenv_names}_ WTENV_NEW_{$__wtenv_names}_ WTENV_ROOT WTENV_ID WTENV_VARS __wtenv_merged
 end
 
 function __wtenv_restore
@@ -197,7 +174,8 @@ function __wtenv_unstack
     if test $CONDA_SHLVL -le $__wtenv_level; or test "$$__wtenv_name" != "$WTENV_NEW_CONDA_PREFIX_"
         return 0
     end
-    set __wtenv_keep CONDA_SHLVL CONDA_PREFIX_(math $__wtenv_level - 1)
+    set -gx WTENV_NEW_CONDA_SHLVL_ settled
+    set -gx WTENV_NEW_CONDA_PREFIX_(math $__wtenv_level - 1)_ settled
     while test $__wtenv_level -lt (math $CONDA_SHLVL - 1)
         set __wtenv_name CONDA_PREFIX_(math $__wtenv_level + 1)
         set -gx CONDA_PREFIX_$__wtenv_level "$$__wtenv_name"
@@ -281,10 +259,12 @@ function __wtenv_check --on-event fish_prompt --on-variable PWD
 end
 
 function __wtenv_decide
-    set -l __wtenv_dir (string replace -r '/$' '' -- $PWD | string collect)
+    # Named groups set variables without a command substitution, which would cost more than all the rest.
+    set -l __wtenv_dir
+    string match -qr '^(?<__wtenv_dir>(?s:.*?))/?\z' -- $PWD
     set -l __wtenv_up ''
     while not test -e "$__wtenv_dir/.git"; and test -n "$__wtenv_dir"
-        set __wtenv_dir (string replace -r '/[^/]*\z' '' -- $__wtenv_dir | string collect)
+        string match -qr '^(?<__wtenv_dir>(?s:.*))/' -- $__wtenv_dir
         set __wtenv_up $__wtenv_up../
         # Reached through a symlink, this folder may be in a worktree that $PWD does not show.
         if test -e $__wtenv_up.git; and not test -e "$__wtenv_dir/.git"

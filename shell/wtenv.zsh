@@ -7,76 +7,74 @@
 
 # --- apply and undo: also given out alone, by `wtenv export zsh` --------------------------------------
 
-# Remember variable $1 as it is, in the exported state. Fails for one that can't be set without
-# surprises: an array, a number (its value would be evaluated), a read-only one.
-__wtenv_remember() {
-	\builtin local __wtenv_type=${(Pt)1}
-	if [[ $__wtenv_type == *(array|association|integer|float|readonly|nameref)* ]]; then
-		__wtenv_refused+=" $1"
-		\builtin return 1
-	fi
-	if (( ${(P)+1} )); then
-		[[ $__wtenv_type == *export* ]] || __wtenv_plain+="$1 "
-		\builtin export "WTENV_OLD_$1_=${(P)1}"
-	fi
-}
-
-# Set variable $1 to $2 and note it as ours; $3 is ":" for a list.
-__wtenv_put() {
-	__wtenv_remember "$1" || \builtin return 0
-	\builtin export "$1=$2"
-	\builtin export "WTENV_NEW_$1_=${(P)1}"
-	__wtenv_vars+=" $1${3-}"
-}
-
 # Enter: ROOT ID PREFIX NAME MODIFIER PROMPT, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
-# where each name comes once (f and b of the same list may follow each other).
+# where each name comes once (b may follow f of the same list).
 __wtenv_apply() {
-	\builtin local __wtenv_vars= __wtenv_refused= __wtenv_cut= __wtenv_level=${CONDA_SHLVL-}
-	\builtin local __wtenv_at=$1 __wtenv_id=$2 __wtenv_old __wtenv_modifier=${CONDA_PROMPT_MODIFIER-}
+	\builtin local __wtenv_vars= __wtenv_refused= __wtenv_cut= __wtenv_type __wtenv_level=${CONDA_SHLVL-}
+	\builtin local __wtenv_at=$1 __wtenv_id=$2 __wtenv_base=$3 __wtenv_old
+	\builtin local -a __wtenv_conda
+	__wtenv_conda=(s CONDA_PREFIX "$3" s CONDA_DEFAULT_ENV "$4" s CONDA_PROMPT_MODIFIER "$5")
 	\builtin typeset -g __wtenv_plain=' '
-	if [[ -n $3 ]]; then # conda's own stack, one level up
+	__wtenv_show "${3:+${CONDA_PROMPT_MODIFIER-}}" "$5" "$6"
+	\builtin shift 6
+	if [[ -n $__wtenv_base ]]; then # conda's own stack, one level up
 		[[ $__wtenv_level == <-> && $#__wtenv_level -le 3 && -n ${CONDA_PREFIX-} ]] || __wtenv_level=0
 		__wtenv_level=$(( 10#$__wtenv_level ))
 		if [[ $__wtenv_level == 0 ]]; then
-			__wtenv_put CONDA_SHLVL 1
+			__wtenv_conda+=(s CONDA_SHLVL 1)
 		else
 			__wtenv_cut=$CONDA_PREFIX/bin
-			if [[ $CONDA_PREFIX != "$3" ]]; then # else conda re-activates in place
-				__wtenv_put CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX"
-				__wtenv_put CONDA_SHLVL $(( __wtenv_level + 1 ))
+			if [[ $CONDA_PREFIX != "$__wtenv_base" ]]; then # else conda re-activates in place
+				__wtenv_conda+=(s CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX" s CONDA_SHLVL $(( __wtenv_level + 1 )))
 			fi
 		fi
-		__wtenv_put CONDA_PREFIX "$3"
-		__wtenv_put CONDA_DEFAULT_ENV "$4"
-		__wtenv_put CONDA_PROMPT_MODIFIER "$5"
+		\builtin set -- "${__wtenv_conda[@]}" "$@"
 	fi
-	__wtenv_show "${3:+$__wtenv_modifier}" "$5" "$6"
-	\builtin shift 6
 	while (( $# >= 3 )); do
+		__wtenv_type=${(Pt)2}
+		if [[ $1 == s && -z $__wtenv_type ]]; then # the common case
+			\builtin export "$2=$3" "WTENV_NEW_$2_=$3"
+			__wtenv_vars+=" $2"
+			\builtin shift 3
+			\builtin continue
+		fi
+		# An array, a number (its value would be evaluated) and a read-only variable can't be set without
+		# surprises.
+		if [[ $__wtenv_type == *(array|association|integer|float|readonly|nameref)* ]]; then
+			__wtenv_refused+=" $2"
+			\builtin shift 3
+			\builtin continue
+		fi
 		__wtenv_old=${(P)2-}
+		if [[ $1 == b && $__wtenv_vars == *" $2:" ]]; then # its other end is done
+			\builtin export "$2=$__wtenv_old:$3" "WTENV_NEW_$2_=$__wtenv_old:$3"
+			\builtin shift 3
+			\builtin continue
+		fi
+		if (( ${(P)+2} )); then
+			[[ $__wtenv_type == *export* ]] || __wtenv_plain+="$2 "
+			\builtin export "WTENV_OLD_$2_=$__wtenv_old"
+		fi
 		if [[ $2 == PATH && -n $__wtenv_cut ]]; then
 			__wtenv_old=:$__wtenv_old:
 			__wtenv_old=${__wtenv_old/":$__wtenv_cut:"/:}
 			__wtenv_old=${__wtenv_old#:}
 			__wtenv_old=${__wtenv_old%:}
-			__wtenv_cut=
 		fi
-		case $1 in
-		s) __wtenv_put "$2" "$3" ;;
-		S) __wtenv_put "$2" "$3" : ;;
-		f) __wtenv_put "$2" "$3${__wtenv_old:+:$__wtenv_old}" : ;; # no ":" that would mean "here"
-		b)
-			if [[ $__wtenv_vars == *" $2:" ]]; then
-				\builtin export "$2=$__wtenv_old:$3"
-				\builtin export "WTENV_NEW_$2_=${(P)2}"
-			else
-				__wtenv_put "$2" "${__wtenv_old:+$__wtenv_old:}$3" :
-			fi
-			;;
-		u) __wtenv_remember "$2" && \builtin unset "$2" && __wtenv_vars+=" $2" ;;
+		case $1 in # an empty list has no entries: no ":" that would mean "here"
+		u) \builtin unset "$2" ;;
+		f) \builtin export "$2=$3${__wtenv_old:+:$__wtenv_old}" ;;
+		b) \builtin export "$2=${__wtenv_old:+$__wtenv_old:}$3" ;;
+		*) \builtin export "$2=$3" ;;
 		esac
+		if [[ $1 == u ]]; then
+			__wtenv_vars+=" $2"
+		else
+			\builtin export "WTENV_NEW_$2_=${(P)2}" # as it is now: -U, -u and -l change what is set
+			__wtenv_vars+=" $2"
+			[[ $1 == s ]] || __wtenv_vars+=:
+		fi
 		\builtin shift 3
 	done
 	\builtin export WTENV_ROOT="$__wtenv_at" WTENV_ID="$__wtenv_id" WTENV_VARS="${__wtenv_vars# }"
@@ -101,7 +99,7 @@ __wtenv_show() {
 
 # Leave: take our changes back by value, keep the user's.
 __wtenv_leave() {
-	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_moved= __wtenv_keep=' ' __wtenv_merged
+	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_moved= __wtenv_merged
 	(( ${+WTENV_VARS} + ${+WTENV_ROOT} )) || \builtin return 0
 	if [[ -n ${__wtenv_ps1-} && ${PS1-} == "${__wtenv_ps1-}" ]]; then
 		PS1=$__wtenv_ps1_old
@@ -114,7 +112,6 @@ __wtenv_leave() {
 	for __wtenv_item in ${(s: :)WTENV_VARS-}; do
 		__wtenv_name=${__wtenv_item%:}
 		[[ $__wtenv_name == [A-Za-z_]* && $__wtenv_name != *[^A-Za-z0-9_]* ]] || \builtin continue
-		[[ $__wtenv_keep != *" $__wtenv_name "* ]] || \builtin continue
 		__wtenv_old=WTENV_OLD_${__wtenv_name}_
 		__wtenv_new=WTENV_NEW_${__wtenv_name}_
 		if [[ ${(P)+__wtenv_name}${(P)__wtenv_name-} == "${(P)+__wtenv_new}${(P)__wtenv_new-}" ]]; then
@@ -156,7 +153,7 @@ __wtenv_unstack() {
 	[[ $__wtenv_level == <-> && $#__wtenv_level -le 3 && $__wtenv_now == <-> && $#__wtenv_now -le 3 ]] || \builtin return 0
 	__wtenv_next=CONDA_PREFIX_$__wtenv_level
 	(( __wtenv_now > __wtenv_level )) && [[ ${(P)__wtenv_next-} == "$WTENV_NEW_CONDA_PREFIX_" ]] || \builtin return 0
-	__wtenv_keep=" CONDA_SHLVL CONDA_PREFIX_$(( __wtenv_level - 1 )) "
+	\builtin export WTENV_NEW_CONDA_SHLVL_=settled "WTENV_NEW_CONDA_PREFIX_$(( __wtenv_level - 1 ))_=settled"
 	while (( __wtenv_level < __wtenv_now - 1 )); do
 		__wtenv_next=CONDA_PREFIX_$(( __wtenv_level + 1 ))
 		\builtin export "CONDA_PREFIX_$__wtenv_level=${(P)__wtenv_next-}"

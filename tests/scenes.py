@@ -108,7 +108,7 @@ def make_scene(folder: Path, base: Base, config: str = CONFIG, *, sync: bool = T
     home = make_home(folder)
     home.add_envs_dir(base.prefix.parent)
     scene = Scene(home, make_repo(folder / "work", home, "flit"), base)
-    scene.repo.configure(config.format(base=base.name))
+    scene.repo.configure(config.replace("{base}", base.name, 1))
     scene("allow", check=True)
     if sync:
         for worktree in scene.repo.worktrees:

@@ -183,9 +183,9 @@ def test_config_comes_last() -> None:
     variables = {"A": "base", "B": "base", "C": "base", "D": "base", "E": "base"}
     assert changed({"PATH": "/u", "C": "user"}, config, variables=variables, scripts={"D": "script"}) == {
         "A": "env", "B": "dotenv", "C": None, "D": "env", "E": "base"}  # fmt: skip
-    assert changed({"PATH": "/u"}, make_config(env=(("LD_LIBRARY_PATH", "/mine"),)), scripts={"LD_LIBRARY_PATH": "/s"}) == {
-        "LD_LIBRARY_PATH": "/mine"
-    }
+    assert changed(
+        {"PATH": "/u"}, make_config(env=(("LD_LIBRARY_PATH", "/mine"),)), scripts={"LD_LIBRARY_PATH": "/s"}
+    ) == {"LD_LIBRARY_PATH": "/mine"}
 
 
 def test_the_overlays_own_variables_win_over_the_base() -> None:

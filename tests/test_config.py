@@ -107,7 +107,9 @@ def test_build_isolation(written: str, root: Path) -> None:
     assert read(root).build_isolation == {"auto": "auto", "true": True, "false": False}[written]
 
 
-@pytest.mark.parametrize("text", ["\ufeff" + BASE, BASE.replace("\n", "\r\n"), f"# ü 日本\n{BASE}", BASE + "[env]\n[activation]\n"])
+@pytest.mark.parametrize(
+    "text", ["\ufeff" + BASE, BASE.replace("\n", "\r\n"), f"# ü 日本\n{BASE}", BASE + "[env]\n[activation]\n"]
+)
 def test_texts_that_are_fine(text: str, root: Path) -> None:
     (root / "wtenv.toml").write_bytes(text.encode())
     assert read(root).base == "fake"
@@ -315,7 +317,12 @@ def test_the_two_kinds_of_base_are_one_choice(kind: str, root: Path) -> None:
 
 def test_mistakes_name_the_file_they_are_in(root: Path) -> None:
     (root / "wtenv.toml").write_text(BASE)
-    for text in ("[python]\nvenv = 1\n", '[editables]\npackages = ["gone"]\n', "[x]\n", '[activation]\npath = ["a:b"]\n'):
+    for text in (
+        "[python]\nvenv = 1\n",
+        '[editables]\npackages = ["gone"]\n',
+        "[x]\n",
+        '[activation]\npath = ["a:b"]\n',
+    ):
         (root / ".git/wtenv.toml").write_text(text)
         assert refuse(root).startswith(f"{root}/.git/wtenv.toml: [")
 
@@ -327,7 +334,9 @@ STACK = '[wtenv]\nkind = "stack"\n[python]\nbase_conda_env = "fake"\nvenv = ".wt
 def stack(root: Path) -> Path:
     """A stack config beside the worktree, and a pointer to it."""
     path = root.parent / "wtenv.backend.toml"
-    path.write_text(STACK + '[editables]\npackages = ["root", "other"]\n[activation]\npath = ["bin"]\ndotenv = ["s.env"]\n')
+    path.write_text(
+        STACK + '[editables]\npackages = ["root", "other"]\n[activation]\npath = ["bin"]\ndotenv = ["s.env"]\n'
+    )
     (root.parent / "other").mkdir()
     (root.parent / "s.env").write_text("S=1\n")
     (root / "wtenv.toml").write_text('[wtenv]\nextends = "../wtenv.backend.toml"\n')
@@ -627,7 +636,9 @@ def test_fuzz_tables(fuzzed: Path, repo: dict[str, object], clone: dict[str, obj
 
 
 @quick
-@given(data=st.binary(max_size=200) | st.text(alphabet='[]{}"\'=.,#\n\\ abEe+-_:0159\0\ufeff', max_size=80).map(str.encode))
+@given(
+    data=st.binary(max_size=200) | st.text(alphabet="[]{}\"'=.,#\n\\ abEe+-_:0159\0\ufeff", max_size=80).map(str.encode)
+)
 def test_fuzz_bytes(fuzzed: Path, data: bytes) -> None:
     (fuzzed / ".git/wtenv.toml").unlink(missing_ok=True)
     (fuzzed / "wtenv.toml").write_bytes(data)

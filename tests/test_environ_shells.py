@@ -22,7 +22,25 @@ LISTS = ("PATH", "LD_LIBRARY_PATH", "XDG_DATA_DIRS")
 
 bytes_values = st.binary(min_size=0, max_size=12).map(lambda raw: raw.replace(b"\0", b"0"))
 hard = st.sampled_from(
-    ["", "'", '"', "\\", "$(touch /tmp/pwned)", "`id`", "a\nb", "\n", "-n", "--", "é", "\x01", "\x7f", "~", "*", "{a,b}", "! !"]
+    [
+        "",
+        "'",
+        '"',
+        "\\",
+        "$(touch /tmp/pwned)",
+        "`id`",
+        "a\nb",
+        "\n",
+        "-n",
+        "--",
+        "é",
+        "\x01",
+        "\x7f",
+        "~",
+        "*",
+        "{a,b}",
+        "! !",
+    ]
 )
 values = st.one_of(
     bytes_values.map(lambda raw: raw.decode("utf-8", "surrogateescape")),
@@ -80,7 +98,14 @@ def run(shell: str, env: dict[str, str], script: str, folder: Path) -> None:
     options = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
     program = require_shell(shell)
     done = subprocess.run(
-        ["/usr/bin/env", "-i", *(os.fsencode(f"{k}={v}") for k, v in env.items()), _locate(program), *options, str(path)],
+        [
+            "/usr/bin/env",
+            "-i",
+            *(os.fsencode(f"{k}={v}") for k, v in env.items()),
+            _locate(program),
+            *options,
+            str(path),
+        ],
         capture_output=True,
         cwd=folder,
         check=False,
@@ -109,8 +134,11 @@ def dump(path: Path) -> str:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@settings(max_examples=int(os.environ.get("WTENV_EXAMPLES", "60")), deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("WTENV_EXAMPLES", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(env=environments(), activation=activations(), edit=edits(), list_edit=list_edits())
 def test_shell_equals_model(
     shell: str,
@@ -127,7 +155,9 @@ def test_shell_equals_model(
     script = dump(start) + functions + language.render_apply(activation) + "\n" + dump(entered)
     # fish and zsh add what they need to their own environment: the model starts from what they export.
     for name, value in edit.items():
-        script += (unset_variable(shell, name) if value is None else set_variable(shell, name, os.fsencode(value))) + "\n"
+        script += (
+            unset_variable(shell, name) if value is None else set_variable(shell, name, os.fsencode(value))
+        ) + "\n"
     for name, end, entry in list_edit:
         script += _extend(shell, name, end, entry) + "\n"
     script += dump(tmp_path / "edited") + "__wtenv_leave\n" + dump(left)
@@ -150,7 +180,7 @@ def _extend(shell: str, name: str, end: str, entry: str) -> str:
         return f"set -gx {'-p' if end == 'front' else '-a'} {name} {entry}"
     if shell == "fish":
         add = f'"{entry}:${name}"' if end == "front" else f'"${name}:{entry}"'
-        return f"if test -n \"${name}\"; set -gx {name} {add}; else; set -gx {name} {entry}; end"
+        return f'if test -n "${name}"; set -gx {name} {add}; else; set -gx {name} {entry}; end'
     add = f"{entry}${{{name}:+:${name}}}" if end == "front" else f"${{{name}:+${name}:}}{entry}"
     return f'export {name}="{add}"'
 

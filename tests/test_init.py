@@ -45,7 +45,12 @@ def test_from_a_name(root: Path, home: Home) -> None:
     assert done.stdout == ""
     assert done.stderr == f"wtenv: wrote {root}/wtenv.toml; next: wtenv allow && wtenv sync\n"
     found = read(root, home)
-    assert (found.base_kind, found.base, found.packages, found.venv) == ("base_conda_env", "shared", (root,), root / ".venv")
+    assert (found.base_kind, found.base, found.packages, found.venv) == (
+        "base_conda_env",
+        "shared",
+        (root,),
+        root / ".venv",
+    )
     assert (root / "wtenv.toml").stat().st_mode & 0o777 == 0o644
     assert call(home, "allow", cwd=root).returncode == 0
     assert "run: wtenv allow" not in call(home, "status", cwd=root).stdout
@@ -294,7 +299,23 @@ def test_exclude_escapes_patterns(venv: str, root: Path, home: Home) -> None:
 
 # --- names --------------------------------------------------------------------------------------
 
-HOSTILE = ['"', "\\", "a b", "a'b", "#x", '"""', "ünï", "日本", "a\tb", "a\nb", "\x7f", "\U000e0001", "${x}", "{root}", "a=b"]
+HOSTILE = [
+    '"',
+    "\\",
+    "a b",
+    "a'b",
+    "#x",
+    '"""',
+    "ünï",
+    "日本",
+    "a\tb",
+    "a\nb",
+    "\x7f",
+    "\U000e0001",
+    "${x}",
+    "{root}",
+    "a=b",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

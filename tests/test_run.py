@@ -85,7 +85,7 @@ def test_signals_reach_the_command(sent: signal.Signals, scene: Scene) -> None:
 
 
 def test_a_command_that_handles_ctrl_c(scene: Scene) -> None:
-    text = "import time\nprint('ready', flush=True)\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    raise SystemExit(130)"
+    text = "import time\ntry:\n    print('ready', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    raise SystemExit(130)"
     with start(scene, "python", "-c", text) as process:
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
@@ -133,7 +133,9 @@ def test_words_arrive_byte_for_byte(dashes: tuple[str, ...], words: list[bytes],
     assert (code, out, err) == (0, b"\0".join(words), b"")
 
 
-@pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+@pytest.mark.parametrize(
+    "locale", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
 def test_words_in_the_c_locale(locale: dict[str, str], scene: Scene) -> None:
     code, out, err = run(scene, "printf", "%s", b"caf\xe9 \xff \xc3\xbc", env={**scene.home.environ, **locale})
     assert (code, out, err) == (0, b"caf\xe9 \xff \xc3\xbc", b"")

@@ -128,8 +128,12 @@ def fuzzed() -> Path:
     return Path(tempfile.mkdtemp())
 
 
-names = st.sampled_from(["trust", "sync", "messages", "prompt", "prefixes", "auto", "level", "show"]) | st.text(max_size=5)
-scalars = st.sampled_from(['"~"', '"/x"', '"silent"', '""', '"a\\u0000"', "true", "1", "[]", '["/a"]', "[[]]", "{}", "1979-05-27"])
+names = st.sampled_from(["trust", "sync", "messages", "prompt", "prefixes", "auto", "level", "show"]) | st.text(
+    max_size=5
+)
+scalars = st.sampled_from(
+    ['"~"', '"/x"', '"silent"', '""', '"a\\u0000"', "true", "1", "[]", '["/a"]', "[[]]", "{}", "1979-05-27"]
+)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

@@ -138,7 +138,9 @@ def test_moved_or_forged_worktree_is_not_the_clone(clone: Clone) -> None:
 
 
 def use_pointer(clone: Clone) -> None:
-    (clone.root.parent / "stack.toml").write_text(f'[wtenv]\nkind = "stack"\n{CONFIG}[activation]\ndotenv = ["s.env"]\n')
+    (clone.root.parent / "stack.toml").write_text(
+        f'[wtenv]\nkind = "stack"\n{CONFIG}[activation]\ndotenv = ["s.env"]\n'
+    )
     (clone.root.parent / "s.env").write_text("A=1\n")
     (clone.root / "wtenv.toml").write_text('[wtenv]\nextends = "../stack.toml"\n')
 
@@ -494,8 +496,10 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 plain = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.floats()
-anything = st.recursive(plain, lambda i: st.lists(i, max_size=3) | st.dictionaries(st.text(max_size=4), i), max_leaves=5)
-records = st.fixed_dictionaries({}, optional={key: anything for key in ("clone", "allowed", "denied")})
+anything = st.recursive(
+    plain, lambda i: st.lists(i, max_size=3) | st.dictionaries(st.text(max_size=4), i), max_leaves=5
+)
+records = st.fixed_dictionaries({}, optional=dict.fromkeys(("clone", "allowed", "denied"), anything))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

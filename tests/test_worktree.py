@@ -113,8 +113,8 @@ def make_submodule_in_linked(home: Home, folder: Path) -> Path:
 
 def make_submodule_with_quoted_path(home: Home, folder: Path) -> Path:
     library, root = make_git(folder, home, "library"), make_git(folder / 'odd "name" # \\ ;', home)
-    git(home, root, "submodule", "--quiet", "add", library, "sub # \"q\" \\ ü")
-    return root / "sub # \"q\" \\ ü"
+    git(home, root, "submodule", "--quiet", "add", library, 'sub # "q" \\ ü')
+    return root / 'sub # "q" \\ ü'
 
 
 def make_submodule_with_worktree_config(home: Home, folder: Path) -> Path:
@@ -223,7 +223,9 @@ def test_real_worktrees(name: str, tmp_path: Path, home: Home) -> None:
         assert all(path.exists() for path in found.watch if path.name != "config.worktree")
 
 
-@pytest.mark.parametrize("name", ["linked", "bare", ".bare", "bare .git", "relative", "newline", "not UTF-8", "same name"])
+@pytest.mark.parametrize(
+    "name", ["linked", "bare", ".bare", "bare .git", "relative", "newline", "not UTF-8", "same name"]
+)
 def test_list_names_the_linked_worktree(name: str, tmp_path: Path, home: Home) -> None:
     (tmp_path / "place").mkdir()
     root = REAL[name][0](home, tmp_path / "place")

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import decision, environ
 from ..decision import Decision
+from ..errors import make_printable
 from .hook import write
 
 
@@ -87,4 +88,4 @@ def render(facts: Mapping[str, Any]) -> str:
         rows.append(("why", facts["reason"]))
     if facts["fix"]:
         rows.append(("next", facts["fix"]))
-    return "".join(f"{label:<11} {value}\n" for label, value in rows)
+    return "".join(f"{label:<11} {make_printable(value)}\n" for label, value in rows)
