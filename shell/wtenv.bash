@@ -4,7 +4,8 @@
 #   \builtin NAME     the user may have aliases or functions of any name
 #   test, # and %     not [[ == ]], case or ${x/y}: those obey nocasematch
 #   __wtenv_ names    locals too: a plain local would hide the user's variable of that name
-#   "quoted" arguments after \builtin local and export: \builtin makes them split like any command's
+#   "quoted whole" arguments after \builtin local and export: \builtin makes them split like any command's,
+#     and with `set -k` an unquoted x=y is no argument at all
 #   "${x-}", || and if everywhere: the user may have set -eu
 #   no IFS, no glob, no trap, no subshell on the way of an unchanged prompt
 
@@ -25,9 +26,9 @@ fi
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
 # where each name comes once (b may follow f of the same list).
 __wtenv_apply() {
-	\builtin local __wtenv_vars='' __wtenv_refused='' __wtenv_flags='' __wtenv_cut='' __wtenv_old='' __wtenv_value=''
-	\builtin local __wtenv_at="$1" __wtenv_id="$2" __wtenv_base="$3" __wtenv_name="$4" __wtenv_modifier="$5"
-	\builtin local __wtenv_level="${CONDA_SHLVL-}"
+	\builtin local "__wtenv_vars=" "__wtenv_refused=" "__wtenv_flags=" "__wtenv_cut=" "__wtenv_old=" "__wtenv_value="
+	\builtin local "__wtenv_at=$1" "__wtenv_id=$2" "__wtenv_base=$3" "__wtenv_name=$4" "__wtenv_modifier=$5"
+	\builtin local "__wtenv_level=${CONDA_SHLVL-}"
 	__wtenv_plain=' '
 	__wtenv_show "${3:+${CONDA_PROMPT_MODIFIER-}}" "$5" "$6"
 	\builtin shift 6
@@ -101,7 +102,7 @@ __wtenv_apply() {
 		fi
 		\builtin shift 3
 	done 2>/dev/null # once, here: a redirection costs as much as all the rest
-	\builtin export WTENV_ROOT="$__wtenv_at" WTENV_ID="$__wtenv_id" WTENV_VARS="${__wtenv_vars# }"
+	\builtin export "WTENV_ROOT=$__wtenv_at" "WTENV_ID=$__wtenv_id" "WTENV_VARS=${__wtenv_vars# }"
 	if [[ -n $__wtenv_refused ]]; then
 		\builtin printf 'wtenv: left as they are, read-only or of a special type in this shell:%s\n' "$__wtenv_refused" >&2 || :
 	fi
@@ -130,9 +131,9 @@ __wtenv_leave() {
 	if [[ -z ${WTENV_VARS+x}${WTENV_ROOT+x} ]]; then
 		\builtin return 0
 	fi
-	\builtin local IFS=' ' 2>/dev/null || : # read-only where it fails
+	\builtin local 'IFS= ' 2>/dev/null || : # read-only where it fails
 	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new
-	\builtin local __wtenv_moved='' __wtenv_level __wtenv_next __wtenv_merged
+	\builtin local "__wtenv_moved=" __wtenv_level __wtenv_next __wtenv_merged
 	if [[ -n ${__wtenv_ps1-} ]] && \builtin test "${PS1-}" = "$__wtenv_ps1"; then
 		PS1=$__wtenv_ps1_old
 	fi
@@ -188,19 +189,19 @@ __wtenv_unstack() {
 	if [[ $CONDA_SHLVL -le $__wtenv_level ]] || \builtin test "${!__wtenv_name-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
 		\builtin return 0
 	fi
-	\builtin export WTENV_NEW_CONDA_SHLVL_=settled "WTENV_NEW_CONDA_PREFIX_$((__wtenv_level - 1))_=settled"
+	\builtin export "WTENV_NEW_CONDA_SHLVL_=settled" "WTENV_NEW_CONDA_PREFIX_$((__wtenv_level - 1))_=settled"
 	while [[ $__wtenv_level -lt $((CONDA_SHLVL - 1)) ]]; do
 		__wtenv_next=CONDA_PREFIX_$((__wtenv_level + 1))
 		\builtin export "CONDA_PREFIX_$__wtenv_level=${!__wtenv_next-}"
 		__wtenv_level=$((__wtenv_level + 1))
 	done
 	\builtin unset -v "CONDA_PREFIX_$__wtenv_level"
-	\builtin export CONDA_SHLVL="$__wtenv_level"
+	\builtin export "CONDA_SHLVL=$__wtenv_level"
 }
 
 # __wtenv_merged: the list $1 with the changes from $3 to $2 taken back; $4: put back what we took out.
 __wtenv_merge() {
-	\builtin local __wtenv_now=":${1:+$1:}" __wtenv_left=":${3:+$3:}" __wtenv_todo="${2:+$2:}" __wtenv_e __wtenv_after
+	\builtin local "__wtenv_now=:${1:+$1:}" "__wtenv_left=:${3:+$3:}" "__wtenv_todo=${2:+$2:}" __wtenv_e __wtenv_after
 	while [[ -n $__wtenv_todo ]]; do # what we added goes
 		__wtenv_e=:${__wtenv_todo%%:*}:
 		__wtenv_todo=${__wtenv_todo#*:}
@@ -255,7 +256,7 @@ __wtenv_check() {
 }
 
 __wtenv_prompt() {
-	\builtin local __wtenv_status="$?"
+	\builtin local "__wtenv_status=$?"
 	__wtenv_check || :
 	case $- in # with `set -e` a status that is only passed on would end the shell
 	*e*) \builtin return 0 ;;
@@ -264,7 +265,7 @@ __wtenv_prompt() {
 }
 
 __wtenv_decide() {
-	\builtin local __wtenv_dir="${PWD%/}" __wtenv_up='' __wtenv_file __wtenv_text
+	\builtin local "__wtenv_dir=${PWD%/}" "__wtenv_up=" __wtenv_file __wtenv_text
 	while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
 		__wtenv_dir=${__wtenv_dir%/*}
 		__wtenv_up=$__wtenv_up../
@@ -373,26 +374,28 @@ __wtenv_wrap() {
 }
 
 __wtenv_install() {
-	\builtin local __wtenv_flags=''
+	\builtin local "__wtenv_flags="
 	__wtenv_wrap cd
 	__wtenv_wrap pushd
 	__wtenv_wrap popd
-	# The command word vanishes in a child shell that inherits PROMPT_COMMAND but not the function.
-	# First in line, so that what comes after sees the environment and an unchanged $?.
+	# A child shell that inherits PROMPT_COMMAND but not the function runs ":". First in line, so that
+	# what comes after sees the environment and an unchanged $?.
 	if [[ -n ${PROMPT_COMMAND+x} ]]; then
 		__wtenv_attributes PROMPT_COMMAND
 	fi
-	if [[ "${PROMPT_COMMAND[*]-}" == *__wtenv_prompt* ]]; then
+	if [[ "${PROMPT_COMMAND[*]-}" == *__wtenv_at_prompt* ]]; then
 		\builtin return 0
 	elif [[ $__wtenv_flags == *r* ]]; then
 		\builtin printf 'wtenv: PROMPT_COMMAND is read-only; only cd, pushd and popd are followed\n' >&2 || :
 	elif [[ $__wtenv_flags == *a* ]]; then
-		PROMPT_COMMAND=('${__wtenv_abi:+__wtenv_prompt}' "${PROMPT_COMMAND[@]}")
+		PROMPT_COMMAND=('"${__wtenv_at_prompt:-:}"' "${PROMPT_COMMAND[@]}")
 	else
-		PROMPT_COMMAND='${__wtenv_abi:+__wtenv_prompt}'${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND}
+		# shellcheck disable=SC2178,SC2128 # no array here
+		PROMPT_COMMAND='"${__wtenv_at_prompt:-:}"'${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND}
 	fi
 }
 
+__wtenv_at_prompt=__wtenv_prompt
 __wtenv_install
 \builtin unset -f __wtenv_wrap __wtenv_install
 case $- in

@@ -111,8 +111,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def active(shell: Shell) -> str:
     """Which worktree's overlay plain `python` would be of; "" for none."""
-    result = shell.run('echo "<$VIRTUAL_ENV>"')
-    venv = result.out.strip()[1:-1]
+    venv = shell.run('echo "<$VIRTUAL_ENV>"' if shell.name == "fish" else 'echo "<${VIRTUAL_ENV-}>"').out.strip()[1:-1]
     return Path(venv).parent.name if venv else ""
 
 

@@ -21,10 +21,20 @@ Values = Mapping[str, str | None]
 
 def make_config(**changes: object) -> Config:
     values: dict[str, object] = {
-        "anchor": Path("/w/root"), "base": "shared", "base_kind": "base_conda_env", "base_file": Path("/w/root/wtenv.toml"),
-        "base_folder": Path("/w/root"), "venv": Path("/w/root/.venv"), "packages": (), "install_deps": False,
-        "build_isolation": "auto", "env": (), "path": (), "dotenv": (), "sources": (),
-    }  # fmt: skip
+        "anchor": Path("/w/root"),
+        "base": "shared",
+        "base_kind": "base_conda_env",
+        "base_file": Path("/w/root/wtenv.toml"),
+        "base_folder": Path("/w/root"),
+        "venv": Path("/w/root/.venv"),
+        "packages": (),
+        "install_deps": False,
+        "build_isolation": "auto",
+        "env": (),
+        "path": (),
+        "dotenv": (),
+        "sources": (),
+    }
     return Config(**{**values, **changes})  # type: ignore[arg-type]
 
 
@@ -241,10 +251,17 @@ def test_the_identity_tells_activations_apart() -> None:
         return activation.build(make_config(**changes), base, {}, {}, {}, root).id
 
     made = [
-        identify(), identify(root="/w/other"), identify(base=PLAIN), identify(env=(("A", "1"),)), identify(env=(("A", ""),)),
-        identify(env=(("A", None),)), identify(env=(("A", "\udcff"),)), identify(path=("/x",)),
-        identify(dotenv=(("A", "2"),)), identify(venv=Path("/w/root/v")),
-    ]  # fmt: skip
+        identify(),
+        identify(root="/w/other"),
+        identify(base=PLAIN),
+        identify(env=(("A", "1"),)),
+        identify(env=(("A", ""),)),
+        identify(env=(("A", None),)),
+        identify(env=(("A", "\udcff"),)),
+        identify(path=("/x",)),
+        identify(dotenv=(("A", "2"),)),
+        identify(venv=Path("/w/root/v")),
+    ]
     assert len(set(made)) == len(made)
     assert identify() == identify()
 

@@ -143,9 +143,7 @@ CLOSED = [">&-", "2>&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-", ">/dev/full", "2>/de
 
 
 @pytest.mark.parametrize("redirection", CLOSED)
-@pytest.mark.parametrize(
-    "words", ["status", "--help", "bogus", "hook bash", "export json", "status --json", "run echo x"]
-)
+@pytest.mark.parametrize("words", ["status", "--help", "bogus", "hook bash", "export json", "run echo x"])
 def test_closed_streams(words: str, redirection: str, home: Home, root: Path) -> None:
     done = shell(home, f"set -o pipefail; {wtenv_program()} {words} {redirection}", root)
     assert "Traceback" not in done.stderr
@@ -169,8 +167,8 @@ def test_odd_home(value: str, words: str, home: Home, root: Path) -> None:
 @pytest.mark.parametrize("words", ["status", "hook bash", "allow", "run true"])
 def test_home_unset(words: str, home: Home, root: Path) -> None:
     data = root.parent / "data"  # not into the real home
-    text = f"unset HOME; export XDG_DATA_HOME={data} XDG_CACHE_HOME={data} XDG_CONFIG_HOME={data}; {wtenv_program()} {words}"
-    no_traceback(shell(home, text, root))
+    env = {f"XDG_{kind}_HOME": str(data) for kind in ("DATA", "CACHE", "CONFIG", "STATE")}
+    no_traceback(shell(home, f"unset HOME; {wtenv_program()} {words}", root, **env))
 
 
 @pytest.mark.parametrize("words", ["status", "run true", "hook bash"])
@@ -186,7 +184,7 @@ def test_empty_environment(words: str, root: Path) -> None:
     no_traceback(done)
 
 
-@pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "0"},
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "0"},
                                     {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])  # fmt: skip
 def test_locales(locale: dict[str, str], home: Home, tmp_path: Path) -> None:
     root = make_git(tmp_path / os.fsdecode("ü日".encode()) / os.fsdecode(b"caf\xe9"), home)
@@ -243,7 +241,7 @@ def test_a_bug(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert log.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_bug_without_a_log(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_without_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("HOME", "/dev/null")
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr(cli, "dispatch", raise_(RuntimeError("what")))

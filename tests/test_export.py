@@ -135,8 +135,34 @@ def test_github(scene: Scene) -> None:
     assert found["WTENV_ROOT"] == str(scene.root)
 
 
-VALUES = ["", "a", "a\nb", "\n", "a\n", "\n\na", "X<<Y\nZ\nY", "a=b", "'", "''\\'", "\\", "\\n", '"', "$HOME ${HOME}", "# no",
-          " a ", "\t", "é日\udcff", "a\r\nb", "\r", "-", "=", "export X=1", "%0A", "::set-env::", "#{x}"]  # fmt: skip
+VALUES = [
+    "",
+    "a",
+    "a\nb",
+    "\n",
+    "a\n",
+    "\n\na",
+    "X<<Y\nZ\nY",
+    "a=b",
+    "'",
+    "''\\'",
+    "\\",
+    "\\n",
+    '"',
+    "$HOME ${HOME}",
+    "# no",
+    " a ",
+    "\t",
+    "é日\udcff",
+    "a\r\nb",
+    "\r",
+    "-",
+    "=",
+    "export X=1",
+    "%0A",
+    "::set-env::",
+    "#{x}",
+]
 
 
 @pytest.mark.parametrize("value", VALUES)

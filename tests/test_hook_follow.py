@@ -90,7 +90,7 @@ def test_zsh_auto_cd(world: World) -> None:
     for folder, expected in ((world.main, "main"), (world.feature, "feature"), (world.outside, "")):
         shell.run(str(folder))
         assert active(shell) == expected
-    shell.run("cd -1")
+    shell.run("cd +1")
     assert active(shell) == "feature"
 
 
@@ -187,7 +187,7 @@ def test_not_interactive(world: World, name: str, tmp_path: Path) -> None:
         assert (done.stdout, done.stderr, done.returncode) == (printed, "", 0), line
 
 
-@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("name", ["bash", "zsh"])  # fish does not tell `fish -ic` from a shell with a prompt
 def test_interactive_with_a_command(world: World, name: str) -> None:
     write_rc(world.home.environ, require_shell(name))
     done = run_script(name, 'echo "<$VIRTUAL_ENV>"', world.home.environ, cwd=world.main, arguments=("-i",))

@@ -168,8 +168,18 @@ TOOLS = ("notuv", "devpy", "veneer")
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-@pytest.mark.parametrize(("venv", "expected"), [(".venv", ".venv"), ("env/x", "env/x"), (".", ".venv"), ("{root}/in", "in"),
-                                                ("~/x", ".venv"), ("../x", ".venv"), (".git/x", ".venv")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("venv", "expected"),
+    [
+        (".venv", ".venv"),
+        ("env/x", "env/x"),
+        (".", ".venv"),
+        ("{root}/in", "in"),
+        ("~/x", ".venv"),
+        ("../x", ".venv"),
+        (".git/x", ".venv"),
+    ],
+)
 def test_other_tools(tool: str, venv: str, expected: str, root: Path, home: Home) -> None:
     (root.parent / "sibling").mkdir()
     (root / f"{tool}.toml").write_text(OTHER.format(venv=venv.format(root=root)))

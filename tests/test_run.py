@@ -85,7 +85,10 @@ def test_signals_reach_the_command(sent: signal.Signals, scene: Scene) -> None:
 
 
 def test_a_command_that_handles_ctrl_c(scene: Scene) -> None:
-    text = "import time\ntry:\n    print('ready', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    raise SystemExit(130)"
+    text = (
+        "import time\ntry:\n    print('ready', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    raise SystemExit(130)"
+    )
     with start(scene, "python", "-c", text) as process:
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
@@ -235,12 +238,14 @@ def test_a_script_whose_interpreter_is_missing(script: Path, scene: Scene) -> No
 
 
 @pytest.mark.parametrize("script", [("ls", b"#!/bin/sh\necho no\n", 0o644)], indirect=True)
-def test_a_file_that_is_not_executable_is_passed_over(script: Path, scene: Scene) -> None:
+@pytest.mark.usefixtures("script")
+def test_a_file_that_is_not_executable_is_passed_over(scene: Scene) -> None:
     assert run(scene, "ls", "-d", ".") == (0, b".\n", b"")
 
 
 @pytest.mark.parametrize("script", [("only", b"#!/bin/sh\n", 0o644)], indirect=True)
-def test_only_a_file_that_is_not_executable(script: Path, scene: Scene) -> None:
+@pytest.mark.usefixtures("script")
+def test_only_a_file_that_is_not_executable(scene: Scene) -> None:
     one_line(scene("run", "only"), 126)
 
 

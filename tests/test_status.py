@@ -82,7 +82,8 @@ def test_not_allowed(scene: Scene, config: Path) -> None:
     assert "trust       changed\n" in text
 
 
-def test_denied(scene: Scene, config: Path) -> None:
+@pytest.mark.usefixtures("config")
+def test_denied(scene: Scene) -> None:
     scene("deny", check=True)
     for worktree in scene.repo.worktrees:
         found, text = look(scene, cwd=worktree)

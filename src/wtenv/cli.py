@@ -45,7 +45,7 @@ def open_missing_streams() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, open(null, "w" if number else "r", closefd=False))
+            setattr(sys, name, os.fdopen(null, "w" if number else "r", closefd=False))
 
 
 def fail(message: str, code: int) -> int:

@@ -127,6 +127,13 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         return
     decision.watch += [*place.watch, *configs.list_absent(place)]
     decision.settings = read_settings(env)
+    record = trust.locate_record(place, env)
+    if trust.read_record(place, env).denied and any(path.exists() for path in configs.list_absent(place)):
+        # Before anything of it is read: a deny wins over all.
+        decision.kind, decision.watch = "blocked", [*decision.watch, decision.settings.path, record]
+        decision.verdict = trust.DENIED
+        decision.reason, decision.fix = f"{place.clone} {trust.DENIED.reason}", trust.DENIED.fix
+        return
     home = files.home_dir(env)
     sources = decision.sources = configs.find_sources(place, home)
     if not sources:
@@ -134,7 +141,7 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         decision.fix = "run: wtenv init NAME (a conda environment)"
         return
     decision.watch += [source.path for source in sources]
-    decision.watch += [decision.settings.path, trust.locate_record(place, env)]
+    decision.watch += [decision.settings.path, record]
     decision.verdict = trust.judge(place, sources, decision.settings, env)
     if not decision.verdict.ok:
         present = [source.path for source in sources if source.data is not None]
@@ -154,11 +161,13 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     base = decision.base = locate_base(config, env)
     prefix = Path(base.prefix)
     decision.watch += base.watch
-    if is_behind(config.venv):
+    overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
+    if overlay.usable and is_behind(config.venv):
         from .overlay.sync import refresh  # twin scripts and seal follow the base
 
         refresh(config.venv, env)
-    overlay = decision.overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
+        overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
+    decision.overlay = overlay
     decision.watch += overlay.watch
     if not overlay.usable:
         decision.kind, decision.reason, decision.fix = "unbuilt", overlay.reason, overlay.fix

@@ -35,6 +35,9 @@ class Verdict(NamedTuple):
         return self.kind in ("allowed", "trusted")
 
 
+DENIED = Verdict("denied", "is denied", "to lift that run: wtenv allow")
+
+
 class Record(NamedTuple):
     """One clone's record. clone: its path; allowed: digests, oldest first; denied: whether all is refused;
     damaged: there is a record, but none that can be relied on (it may have been a deny)."""
@@ -83,7 +86,7 @@ def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, e
     """Whether this content may take effect in this worktree. A deny wins over everything."""
     record = read_record(worktree, env)
     if record.denied:
-        return Verdict("denied", "is denied", "to lift that run: wtenv allow")
+        return DENIED
     for source in sources:
         if source.data is not None and (place := find_unsafe(source.path)):
             reason = f"is refused: {place} can be written by other users"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .. import decision
+from .. import decision, environ
 from ..conda import find_python
 from ..overlay.sync import Outcome, Plan, sync
 from ..shells import SHELLS
@@ -38,6 +38,7 @@ def build(
     only: tuple[str, ...] = (),
 ) -> Outcome:
     """Sync the overlay of `directory`. Raises WtenvError if it isn't allowed, or with what went wrong."""
+    env = environ.undo(env)  # what is active here must not reach records and builds
     _, config, _ = decision.load(directory, env)
     base = decision.locate_base(config, env)
     plan = Plan(

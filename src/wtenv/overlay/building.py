@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from .. import files
 from ..errors import WtenvError
 from .sealing import normalise
 
@@ -58,18 +59,14 @@ def read_project(path: Path) -> Project:
         raise WtenvError(f"the editable {path} is no folder", "correct [editables] packages")
     data: dict[str, Any] = {}
     try:
-        import tomllib  # type: ignore[import-not-found,unused-ignore]
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[import-not-found,no-redef,unused-ignore]
-    try:
-        data = tomllib.loads((path / "pyproject.toml").read_text("utf-8"))
+        data = files.parse_toml(path / "pyproject.toml", (path / "pyproject.toml").read_bytes())
     except FileNotFoundError:
         if not (path / "setup.py").is_file():
             raise WtenvError(
                 f"the editable {path} has neither pyproject.toml nor setup.py", "correct [editables] packages"
             ) from None
-    except (OSError, ValueError) as error:
-        raise WtenvError(f"can't read {path / 'pyproject.toml'} ({error})", "correct it") from None
+    except OSError as error:
+        raise WtenvError(f"can't read {path / 'pyproject.toml'} ({error.strerror})", "correct it") from None
     build, project = _table(data, "build-system"), _table(data, "project")
     if not build and not project and not (path / "setup.py").is_file() and not (path / "setup.cfg").is_file():
         raise WtenvError(f"the editable {path} is no package", "add [project] to its pyproject.toml")

@@ -354,6 +354,7 @@ class _Job:
             manifests.write_record(Record(old, str(venv), inode, True, leftovers), record_file)
             venv.rename(aside)
         manifests.write_record(Record(token, str(venv), 0, True, leftovers), record_file)
+        fresh.parent.mkdir(parents=True, exist_ok=True)  # venv = "build/env"
         fresh.mkdir()
         layout.create(fresh, facts, plan.root.name)
         libs = dict.fromkeys((facts.platlib, facts.purelib))
