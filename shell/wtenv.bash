@@ -11,9 +11,9 @@
 
 # --- apply and undo: also given out alone, by `wtenv export bash` -------------------------------------
 
-# The attribute letters of variable $1, which is set, in __wtenv_flags.
+# The attribute letters of variable $1, which is set, in __wtenv_flags. [@]: an array may lack [0].
 if [[ ${BASH_VERSINFO[0]} -ge 5 || ${BASH_VERSINFO[0]}${BASH_VERSINFO[1]} -eq 44 ]]; then
-	\builtin eval '__wtenv_attributes() { __wtenv_flags=${!1@a}; }'
+	\builtin eval '__wtenv_attributes() { __wtenv_flags="$1[@]" __wtenv_flags=${!__wtenv_flags@a}; }'
 else
 	__wtenv_attributes() {
 		__wtenv_flags=$(\builtin declare -p "$1" 2>/dev/null)
@@ -28,7 +28,7 @@ fi
 __wtenv_apply() {
 	\builtin local "__wtenv_vars=" "__wtenv_refused=" "__wtenv_flags=" "__wtenv_cut=" "__wtenv_old=" "__wtenv_value="
 	\builtin local "__wtenv_at=$1" "__wtenv_id=$2" "__wtenv_base=$3" "__wtenv_name=$4" "__wtenv_modifier=$5"
-	\builtin local "__wtenv_level=${CONDA_SHLVL-}"
+	\builtin local "__wtenv_level=${CONDA_SHLVL-}" __wtenv_all
 	__wtenv_plain=' '
 	__wtenv_show "${3:+${CONDA_PROMPT_MODIFIER-}}" "$5" "$6"
 	\builtin shift 6
@@ -49,14 +49,15 @@ __wtenv_apply() {
 		fi
 	fi
 	while [[ $# -ge 3 ]]; do
-		if [[ -z ${!2+x}${1#s} ]] && \builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # the common case
+		__wtenv_all="$2[@]"
+		if [[ -z ${!__wtenv_all+x}${1#s} ]] && \builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # the common case
 			__wtenv_vars="$__wtenv_vars $2"
 			\builtin shift 3
 			\builtin continue
 		fi
 		__wtenv_value=$3
-		if [[ -n ${!2+x} ]]; then
-			__wtenv_old=${!2}
+		if [[ -n ${!__wtenv_all+x} ]]; then
+			__wtenv_old=${!2-}
 			if \builtin test "$1 ${__wtenv_vars##* }" = "b $2:"; then # its other end is done
 				\builtin export "$2=$__wtenv_old:$3" "WTENV_NEW_$2_=$__wtenv_old:$3"
 				\builtin shift 3

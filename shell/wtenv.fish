@@ -157,6 +157,9 @@ function __wtenv_leave
 end
 
 function __wtenv_restore
+    if string match -q '*PATH' -- $argv[1]; and test -z "$argv[2]"
+        set -e argv[2] # an empty list; one empty entry would come back as "."
+    end
     if contains -- $argv[1] $__wtenv_plain
         set -gu $argv[1] $argv[2..-1]
     else

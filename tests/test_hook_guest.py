@@ -220,7 +220,7 @@ def test_cd_alias(world: World, posix: str) -> None:
 SHOW = {
     "bash": "declare -f; declare -p PROMPT_COMMAND; trap; alias",
     "zsh": "functions; typeset -p precmd_functions chpwd_functions; trap; alias",
-    "fish": "functions __wtenv_check __wtenv_decide __wtenv_apply cd; functions -an | string replace -ar ', |$' \\n",
+    "fish": "functions __wtenv_check __wtenv_decide __wtenv_apply cd; functions -an | string match '*'",
 }
 
 

@@ -141,7 +141,7 @@ def test_the_bases_own_pth_files(tmp_path: Path, fresh_base: Base, home: Home) -
     (tmp_path / "first").mkdir()
     (site / "a_broken.pth").write_text("import nothing_of_that_name\n")
     (site / "b_bytes.pth").write_bytes(b"\xff\xfe\n")
-    (site / "c_added.pth").write_text(f"# a comment\n\n{tmp_path / 'added'}\n/nonexistent\n")
+    (site / "c_added.pth").write_text(f"# a comment\n\n{tmp_path / 'added'}\n{tmp_path / 'missing'}\n")
     (site / "d_first.pth").write_text(f"import sys; sys.path.insert(0, {str(tmp_path / 'first')!r})\n")
     (site / "e_namespace.pth").write_text(
         "import sys, types, os;p = os.path.join(sys._getframe(1).f_locals['sitedir'], *('nsp',));"

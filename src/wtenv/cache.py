@@ -34,6 +34,8 @@ def locate(env: Mapping[str, str]) -> Path:
 def prepare(env: Mapping[str, str]) -> None:
     """Create the folder, with the two files by which a shell sees how finely it compares times."""
     folder = locate(env)
+    if not _has_home(env):
+        raise WtenvError(f"{files.home_dir(env)} does not exist", "set HOME")
     files.make_private_dir(folder.parent)
     files.make_private_dir(folder)
     for name, nanoseconds in (("fine.1", 10**18), ("fine.2", 10**18 + 1000)):
@@ -43,9 +45,15 @@ def prepare(env: Mapping[str, str]) -> None:
             os.utime(place, ns=(nanoseconds, nanoseconds))
 
 
+def _has_home(env: Mapping[str, str]) -> bool:
+    """A cache is no reason to create somebody's home (HOME=/nonexistent, as Debian's nobody has it)."""
+    return os.path.isabs(env.get("XDG_CACHE_HOME", "")) or files.home_dir(env).is_dir()
+
+
 def list_folders(env: Mapping[str, str]) -> Iterable[Path]:
     """Where stamps can be kept, best first: beside the entries; else where nothing outlives the session."""
-    yield files.cache_dir(env)
+    if _has_home(env):
+        yield files.cache_dir(env)
     for place in (env.get("XDG_RUNTIME_DIR", ""), env.get("TMPDIR", ""), "/tmp"):
         if os.path.isabs(place):
             yield Path(f"{place}/wtenv-{os.getuid()}")

@@ -1,0 +1,230 @@
+"""What changes under an open shell is noticed at its next prompt; what breaks leaves a working shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hookworld import CONFIG, World, active, name, own_world, said, shared_world, without, world  # noqa: F401
+from shells import require_shell
+
+
+def in_other_shell(world: World, *words: str | Path, cwd: Path | None = None) -> None:
+    world.wtenv(*words, cwd=cwd)
+
+
+def test_edited_config_is_left_until_allowed(own_world: Callable[..., World], name: str) -> None:
+    world = own_world()
+    config = world.main / "wtenv.toml"
+    shell = world.open(name)
+    before = without(shell.environ())
+    shell.run(f"cd {world.main}")
+    original = config.read_text()
+    config.write_text(original.replace("one two", "three"))
+    assert len(said(shell.run("true"))) == 1
+    assert without(shell.environ()) == before
+    for line in ("true", "cd src", "cd ..", "true"):
+        assert shell.run(line).out == "", line
+    in_other_shell(world, "allow")
+    shell.run("true")
+    assert shell.environ()[b"ALPHA"] == b"three"
+    config.write_text(original)
+    assert len(said(shell.run("true"))) <= 1  # this content was allowed before, or is to be allowed again
+    config.write_text("[python\n")
+    assert len(said(shell.run("true"))) == 1
+    assert active(shell) == ""
+    shell.run(f"cd {world.outside}")
+    assert len(said(shell.run(f"cd {world.main}"))) == 1
+
+
+def test_untrusted_config(own_world: Callable[..., World], name: str) -> None:
+    world = own_world()
+    world.wtenv("deny")
+    shell = world.open(name)
+    before = without(shell.environ())
+    assert len(said(shell.run(f"cd {world.main}"))) == 1
+    for line in ("true", "cd src", "cd .."):
+        assert shell.run(line).out == "", line
+    assert without(shell.environ()) == before
+    shell.run(f"cd {world.outside}")
+    assert len(said(shell.run(f"cd {world.main}"))) == 1
+    in_other_shell(world, "allow")
+    shell.run("true")
+    assert active(shell) == "main"
+    in_other_shell(world, "deny")
+    assert len(said(shell.run("true"))) == 1
+    assert without(shell.environ()) == before
+
+
+def test_base_changes(own_world: Callable[..., World], name: str) -> None:
+    world = own_world(own_base=True)
+    shell = world.open(name)
+    before = without(shell.environ())
+    shell.run(f"cd {world.main}")
+    script = world.base.prefix / "etc/conda/activate.d/later.sh"
+    script.write_text("export LATER=$CONDA_PREFIX/later\n")
+    shell.run("true")
+    assert shell.environ()[b"LATER"] == os.fsencode(f"{world.base.prefix}/later")
+    script.write_text("export LATER=again\n")
+    shell.run("true")
+    assert shell.environ()[b"LATER"] == b"again"
+    script.unlink()
+    shell.run("true")
+    assert b"LATER" not in shell.environ()
+    state = world.base.prefix / "conda-meta/state"
+    state.write_text('{"version": 1, "env_vars": {"STATED": "yes"}}')
+    shell.run("true")
+    assert shell.environ()[b"STATED"] == b"yes"
+    shutil.rmtree(world.base.prefix)
+    assert len(said(shell.run("true"))) == 1
+    assert without(shell.environ()) == before
+
+
+def test_overlay_is_deleted(own_world: Callable[..., World], name: str) -> None:
+    world = own_world()
+    shell = world.open(name)
+    before = without(shell.environ())
+    shell.run(f"cd {world.main}")
+    shutil.rmtree(world.main / ".venv")
+    assert len(said(shell.run("true"))) == 1
+    assert without(shell.environ()) == before
+    in_other_shell(world, "sync")
+    shell.run("true")
+    assert active(shell) == "main"
+
+
+def test_worktree_is_removed(own_world: Callable[..., World], name: str) -> None:
+    world = own_world()
+    shell = world.open(name)
+    before = without(shell.environ())
+    shell.run(f"cd {world.feature}/src")
+    assert active(shell) == "feature"
+    shutil.rmtree(world.feature)
+    shell.run("true")
+    shell.run(f"cd {world.outside}")
+    assert without(shell.environ()) == before
+    shell.run(f"cd {world.main}")
+    assert active(shell) == "main"
+
+
+def test_git_init_and_new_worktree(own_world: Callable[..., World], name: str) -> None:
+    world = own_world()
+    shell = world.open(name)
+    folder = world.outside / "fresh"
+    folder.mkdir()
+    shell.run(f"cd {folder}")
+    shell.run("git init -q .")
+    assert shell.run("true").out == ""
+    added = world.repo.add_worktree("added")
+    assert len(said(shell.run(f"cd {added}"))) == 1  # allowed, but not synced
+    shell.run("wtenv sync")
+    shell.run("true")
+    assert active(shell) == "added"
+
+
+def test_ctrl_c_during_a_load(own_world: Callable[..., World], name: str) -> None:
+    world = own_world(own_base=True)
+    count = world.outside / "count"
+    (world.base.prefix / "etc/conda/activate.d/slow.sh").write_text(f"echo x >>{count}\nsleep 20\n")
+    shell = world.open(name)
+    before = without(shell.environ())
+    shell.type(f"cd {world.main}")
+    deadline = time.monotonic() + 20
+    while not count.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    shell.press("\x03")
+    shell.finish()
+    started = count.read_text()
+    for line in ("true", "echo alive", "true"):
+        shell.run(line)
+    assert count.read_text() == started  # no retry
+    assert without(shell.environ()) == before
+    assert shell.run("pwd").out == f"{world.main}\n"
+    (world.base.prefix / "etc/conda/activate.d/slow.sh").unlink()
+    shell.run(f"cd {world.outside}")
+    shell.run(f"cd {world.main}")
+    assert active(shell) == "main"
+
+
+# --- wtenv itself is gone or broken -------------------------------------------------------------------
+
+COMMANDS = {
+    "missing": "/nowhere/python",
+    "failing": "/bin/false",
+    "silent": "/bin/true",
+    "garbage": "/bin/echo 'this is; (not) shell $'",
+}
+
+
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_wtenv_gives_no_answer(own_world: Callable[..., World], name: str, kind: str) -> None:
+    world = own_world()
+    words = COMMANDS[kind]
+    shell = world.open(name, after=f"set -g __wtenv_command {words}" if name == "fish" else f"__wtenv_command=({words})")
+    before = without(shell.environ())
+    shutil.rmtree(world.home.path / ".cache", ignore_errors=True)
+    result = shell.run(f"cd {world.main}")
+    assert [line for line in said(result) if "no answer" in line], result.out
+    assert without(shell.environ()) == before
+    for line in ("true", "cd src", "cd ..", "true"):
+        assert "wtenv" not in shell.run(line).out, line
+    shell.run(f"cd {world.outside}")
+    assert active(shell) == ""
+
+
+def test_known_worktrees_do_not_need_wtenv(world: World, name: str) -> None:
+    shell = world.open(name)
+    shell.run(f"cd {world.main}; cd {world.outside}")
+    shell.run("set -g __wtenv_command /bin/false" if name == "fish" else "__wtenv_command=(/bin/false)")
+    assert shell.run(f"cd {world.main}").out == world.entering(world.main)
+    assert active(shell) == "main"
+
+
+def test_no_place_to_write(own_world: Callable[..., World], name: str) -> None:
+    """Without a cache every prompt in the worktree is slower, and right."""
+    world = own_world()
+    shutil.rmtree(world.home.path / ".cache", ignore_errors=True)
+    (world.home.path / ".cache").write_text("a file in its place")
+    shell = world.open(name, env={"XDG_RUNTIME_DIR": "/proc/nowhere", "TMPDIR": "/proc/nowhere"})
+    before = without(shell.environ())
+    for folder, expected in ((world.main, "main"), (world.feature, "feature"), (world.outside, "")):
+        shell.run(f"cd {folder}")
+        assert active(shell) == expected
+    assert without(shell.environ()) == before
+
+
+def test_vanished_folder(world: World, name: str) -> None:
+    folder = world.outside / "vanishing/inner"
+    folder.mkdir(parents=True)
+    shell = world.open(name)
+    shell.run(f"cd {folder}")
+    shutil.rmtree(folder.parent)
+    for line in ("true", "false", "true"):
+        assert "wtenv" not in shell.run(line).out
+    shell.run(f"cd {world.main}")
+    assert active(shell) == "main"
+
+
+@pytest.mark.parametrize("home", ["unset", "read-only"])
+def test_home_is_unusual(world: World, name: str, home: str) -> None:
+    shell = world.open(name)
+    if home == "unset":
+        shell.run("set -e HOME" if name == "fish" else "unset HOME")
+    elif name != "fish":  # which has no read-only variables of the user's
+        shell.run("readonly HOME")
+    assert "rror" not in shell.run(f"cd {world.main}").out
+    shell.run("true")
+    shell.run(f"cd {world.outside}")
+    assert active(shell) == ""
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_closed_stderr(world: World, name: str) -> None:
+    shell = world.open(require_shell(name))
+    for folder, expected in ((world.main, "main"), (world.feature, "feature"), (world.outside, "")):
+        assert shell.run(f"cd {folder} 2>&-").status == 0
+        assert active(shell) == expected

@@ -1,0 +1,240 @@
+"""Values and variables: byte for byte in, and as they were out, with the user's own changes kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from hookworld import CONFIG, World, active, name, own_world, said, shared_world, without, world  # noqa: F401
+from shells import SHELLS, Shell, require_shell, set_variable, unset_variable
+
+HOSTILE = {
+    "QUOTES": "a'b\"c`d",
+    "COMMAND": "$(touch /tmp/wtenv-pwned) `touch /tmp/wtenv-pwned` ${HOME} $HOME %HOME% !!",
+    "NEWLINES": "\nfirst\n\nlast\n",
+    "SLASHES": "\\ \\\\ \\n \\' \\",
+    "DASHES": "-n -e --",
+    "UNICODE": "é 日本 🐍 \ufeff",
+    "CONTROL": "\x01\x07\x1b[31m\x7f\t\r",
+    "EMPTY": "",
+    "SPACES": "  two  ",
+    "GLOB": "* ? [a] ~ {a,b} # ; & | < > ( )",
+    "BRACES": "{nothing} {{else}} {}",
+    "LONG": "x" * 5000,
+    "x": "lower case",
+    "old": "its name is no local of ours",
+    "dir": "nor this",
+}
+
+
+def toml(value: str) -> str:
+    escaped = "".join(c if c.isalnum() or c in " -_./" else f"\\U{ord(c):08x}" for c in value)
+    return f'"{escaped}"'
+
+
+HOSTILE_CONFIG = '[python]\nbase_conda_env = "{base}"\n[env]\n' + "".join(
+    f"{key} = {toml(value)}\n" for key, value in HOSTILE.items()
+)
+
+
+@pytest.fixture(scope="module")
+def hostile_world(tmp_path_factory: pytest.TempPathFactory, base: object) -> World:
+    from hookworld import make_world
+
+    return make_world(tmp_path_factory.mktemp("hostile"), base, HOSTILE_CONFIG)  # type: ignore[arg-type]
+
+
+def check_hostile(shell: Shell) -> None:
+    environ = shell.environ()
+    assert {key: os.fsdecode(environ[key.encode()]) for key in HOSTILE} == HOSTILE
+
+
+def test_hostile_values(hostile_world: World, name: str) -> None:
+    try:
+        shell = hostile_world.open(name)
+        before = without(shell.environ())
+        shell.run(f"cd {hostile_world.main}")
+        check_hostile(shell)
+        for inner in SHELLS:
+            shell.run(require_shell(inner))
+            check_hostile(shell)
+            shell.run(f"cd {hostile_world.outside}")
+            assert not {key.encode() for key in HOSTILE} & shell.environ().keys()
+            shell.run("exit")
+        shell.run(f"cd {hostile_world.outside}")
+        assert without(shell.environ()) == before
+        assert not os.path.exists("/tmp/wtenv-pwned")
+    finally:
+        hostile_world.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/usr/bin:/bin", ":/usr/bin:/bin", "/usr/bin::/bin", "/usr/bin:/bin:", "/usr/bin:/bin:/usr/bin", "/a b:/usr/bin:/bin:*"],
+)
+def test_path_comes_back_as_it_was(world: World, name: str, path: str) -> None:
+    if name == "fish" and path != path.strip(":").replace("::", ":"):
+        return  # fish itself turns an empty entry into "."
+    shell = world.open(name)
+    shell.run(f"export PATH='{path}'" if name != "fish" else f"set -gx PATH (string split : '{path}')")
+    before = without(shell.environ())
+    for _ in range(3):
+        shell.run(f"cd {world.main}")
+        assert os.fsdecode(shell.environ()[b"PATH"]).endswith(f"/bin:{path}")
+        shell.run(f"cd {world.feature}")
+        shell.run(f"cd {world.outside}")
+        assert without(shell.environ()) == before
+
+
+def test_path_empty_or_unset(world: World, name: str) -> None:
+    for line in ("set -gx PATH" if name == "fish" else "PATH=", unset_variable(name, "PATH")):
+        shell = world.open(name)
+        shell.run(f"cd {world.main}; cd {world.outside}")  # known: computing it anew is no matter of PATH either
+        shell.run(line)
+        result = shell.run(f"cd {world.main}")
+        assert result.out == world.entering(world.main)
+        assert os.fsdecode(shell.environ()[b"PATH"]) == f"{world.main}/.venv/bin:{world.base.bin}"
+        shell.run(f"cd {world.outside}")
+        assert shell.environ().get(b"PATH", b"") == b""
+        world.close()
+
+
+def test_the_users_changes_stay(world: World, name: str) -> None:
+    shell = world.open(name)
+    shell.run(set_variable(name, "ALPHA", "before"))
+    shell.run(set_variable(name, "ENVTOOLS_MODE", "mine"))
+    before = shell.environ()
+    shell.run(f"cd {world.main}")
+    inside = os.fsdecode(shell.environ()[b"PATH"]).split(":")
+    entries = ["/front", inside[0], "/middle", *inside[1:], "/back"]
+    shell.run(set_variable(name, "PATH", ":".join(entries)) if name != "fish" else f"set -gx PATH {' '.join(entries)}")
+    shell.run(set_variable(name, "ALPHA", "changed"))
+    shell.run(unset_variable(name, "ENVTOOLS_MODE"))
+    shell.run(set_variable(name, "NEW", "new"))
+    shell.run(f"cd {world.feature}")
+    assert active(shell) == "feature"
+    assert str(world.main).encode() not in b":".join(v for k, v in shell.environ().items() if k not in (b"OLDPWD", b"PWD"))
+    shell.run(f"cd {world.outside}")
+    after = shell.environ()
+    assert after[b"PATH"] == b"/front:/middle:" + before[b"PATH"] + b":/back"
+    assert after[b"NEW"] == b"new"
+    assert after[b"ALPHA"] == b"changed"
+    assert b"ENVTOOLS_MODE" not in after
+    assert not [key for key in after if key.startswith(b"WTENV_")]
+
+
+def test_never_a_mixture(world: World, name: str) -> None:
+    shell = world.open(name)
+    for here, there in ((world.main, world.feature), (world.feature, world.main)) * 3:
+        shell.run(f"cd {here}")
+        values = [value for key, value in shell.environ().items() if key not in (b"OLDPWD", b"PWD")]
+        assert not [value for value in values if os.fsencode(there) in value]
+        assert [value for value in values if os.fsencode(here) in value]
+
+
+def test_unexported_variables_come_back_unexported(world: World, name: str) -> None:
+    shell = world.open(name)
+    shell.run(set_variable(name, "ALPHA", "shell only", export=False))
+    before = without(shell.environ())
+    for folder in (world.main, world.feature):
+        shell.run(f"cd {folder}")
+        assert shell.environ()[b"ALPHA"] == b"one two"
+    shell.run(f"cd {world.outside}")
+    assert without(shell.environ()) == before
+    assert shell.run('echo "<$ALPHA>"').out == "<shell only>\n"
+
+
+SPECIAL = {
+    "bash": ["readonly ALPHA=mine", "declare -a ALPHA=(mine)", "declare -A ALPHA=([a]=mine)", "declare -i ALPHA=7", "declare -u ALPHA=mine"],
+    "zsh": ["readonly ALPHA=mine", "ALPHA=(mine)", "typeset -A ALPHA=(a mine)", "integer ALPHA=7", "float ALPHA=7"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "setting"), [(shell, line) for shell, lines in SPECIAL.items() for line in lines])
+def test_special_variables_cost_themselves_alone(world: World, name: str, setting: str) -> None:
+    shell = world.open(require_shell(name))
+    shell.run(setting)
+    declared, before = shell.run("declare -p ALPHA").out, without(shell.environ())
+    assert said(shell.run(f"cd {world.main}")) == [
+        "wtenv: left as they are, read-only or of a special type in this shell: ALPHA",
+        world.entering(world.main).strip(),
+    ]
+    assert active(shell) == "main"
+    assert shell.run("declare -p ALPHA").out == declared
+    shell.run(f"cd {world.outside}")
+    assert shell.run("declare -p ALPHA").out == declared
+    assert without(shell.environ()) == before
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_read_only_and_unset(world: World, name: str) -> None:
+    shell = world.open(require_shell(name))
+    shell.run("declare -r ALPHA" if name == "bash" else "typeset -r ALPHA")
+    shell.run(f"cd {world.main}")
+    assert active(shell) == "main"
+    shell.run(f"cd {world.outside}")
+    assert active(shell) == ""
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_made_read_only_inside(world: World, name: str) -> None:
+    shell = world.open(require_shell(name))
+    shell.run(f"cd {world.main}")
+    shell.run("readonly ALPHA")
+    assert shell.run(f"cd {world.outside}").out == ""
+    assert active(shell) == ""
+    assert not [key for key in shell.environ() if key.startswith(b"WTENV_")]
+
+
+def test_fish_universal_variables(world: World) -> None:
+    shell = world.open(require_shell("fish"))
+    shell.run("set -Ux ALPHA universal; set -U PYTHONHOME /universal; set -Ux ENVTOOLS_MODE universal")
+    before = without(shell.environ())
+    shell.run(f"cd {world.main}")
+    assert shell.environ()[b"ALPHA"] == b"one two"
+    assert b"PYTHONHOME" not in shell.environ()
+    shell.run(f"cd {world.outside}")
+    assert without(shell.environ()) == before
+    assert shell.run("set -qg ALPHA; or echo none; echo $ALPHA $PYTHONHOME").out == "none\nuniversal /universal\n"
+    shell.run("set -eU ALPHA PYTHONHOME ENVTOOLS_MODE")
+
+
+CONDA = {"CONDA_SHLVL": "1", "CONDA_DEFAULT_ENV": "base", "CONDA_PROMPT_MODIFIER": "(base) "}
+
+
+def test_conda_base_active_before(world: World, name: str) -> None:
+    root = world.base.root
+    env = {**CONDA, "CONDA_PREFIX": str(root), "PATH": f"{root}/bin:{world.home.environ['PATH']}"}
+    after = "" if name == "fish" else 'PS1="(base) $PS1"'
+    shell = world.open(name, env=env, after=after)
+    before = without(shell.environ())
+    shell.run(f"cd {world.main}")
+    inside = {key.decode(): value.decode() for key, value in shell.environ().items()}
+    assert inside["CONDA_SHLVL"] == "2"
+    assert inside["CONDA_PREFIX_1"] == str(root)
+    assert inside["CONDA_PREFIX"] == str(world.base.prefix)
+    assert f"{root}/bin" not in inside["PATH"].split(":")
+    if name != "fish":
+        assert shell.run("echo $PS1").out.startswith(f"({world.base.name}) ")
+    shell.run(f"cd {world.outside}")
+    assert without(shell.environ()) == before
+    if name != "fish":
+        assert shell.run("echo $PS1").out.startswith("(base) ")
+
+
+def test_list_of_several(own_world: Callable[..., World], name: str) -> None:
+    """A false in [env] unsets, and a list variable is given back entry by entry."""
+    world = own_world(CONFIG + 'GONE = false\nLD_LIBRARY_PATH = "/ours"\n')
+    shell = world.open(name)
+    shell.run(set_variable(name, "GONE", ""))
+    shell.run(set_variable(name, "LD_LIBRARY_PATH", "/mine:/yours"))
+    before = without(shell.environ())
+    shell.run(f"cd {world.main}")
+    assert b"GONE" not in shell.environ()
+    assert shell.environ()[b"LD_LIBRARY_PATH"] == b"/ours"
+    shell.run(set_variable(name, "LD_LIBRARY_PATH", "/ours:/added"))
+    shell.run(f"cd {world.outside}")
+    after = without(shell.environ())
+    assert after[b"LD_LIBRARY_PATH"] in (b"/mine:/yours:/added", b"/added:/mine:/yours")
+    assert {**after, b"LD_LIBRARY_PATH": b""} == {**before, b"LD_LIBRARY_PATH": b""}
