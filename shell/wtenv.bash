@@ -8,6 +8,8 @@
 #     and with `set -k` an unquoted x=y is no argument at all
 #   "${x-}", || and if everywhere: the user may have set -eu
 #   no IFS, no glob, no trap, no subshell on the way of an unchanged prompt
+#
+# shellcheck disable=SC2154 # it does not see "x=y" after \builtin local, nor the settings below
 
 # --- apply and undo: also given out alone, by `wtenv export bash` -------------------------------------
 
@@ -173,6 +175,7 @@ __wtenv_leave() {
 		if ! \builtin export "$__wtenv_name=$__wtenv_merged"; then
 			: # made read-only since
 		elif \builtin test "${__wtenv_plain-}" != "${__wtenv_plain#* "$__wtenv_name" }"; then
+			# shellcheck disable=SC2163 # the variable of that name
 			\builtin export -n "$__wtenv_name" # it was a shell variable, not in the environment
 		fi
 	done 2>/dev/null # once here: a redirection costs as much as all the rest
@@ -389,6 +392,7 @@ __wtenv_install() {
 	elif [[ $__wtenv_flags == *r* ]]; then
 		\builtin printf 'wtenv: PROMPT_COMMAND is read-only; only cd, pushd and popd are followed\n' >&2 || :
 	elif [[ $__wtenv_flags == *a* ]]; then
+		# shellcheck disable=SC2016 # expanded at the prompt
 		PROMPT_COMMAND=('"${__wtenv_at_prompt:-:}"' "${PROMPT_COMMAND[@]}")
 	else
 		# shellcheck disable=SC2178,SC2128 # no array here
