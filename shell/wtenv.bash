@@ -15,10 +15,13 @@
 
 # The attribute letters of variable $1, which is set, in __wtenv_flags. [@]: an array may lack [0].
 if [[ ${BASH_VERSINFO[0]} -ge 5 || ${BASH_VERSINFO[0]}${BASH_VERSINFO[1]} -eq 44 ]]; then
-	\builtin eval '__wtenv_attributes() { __wtenv_flags="$1[@]" __wtenv_flags=${!__wtenv_flags@a}; }'
+	\builtin eval '__wtenv_attributes() { __wtenv_flags="$1[@]" __wtenv_flags="${!__wtenv_flags@a}"; }'
 else
 	__wtenv_attributes() {
-		__wtenv_flags=$(\builtin declare -p "$1" 2>/dev/null)
+		__wtenv_flags='declare -x ' # PATH is always set: no process for it
+		if \builtin test "$1" != PATH; then
+			__wtenv_flags=$(\builtin declare -p "$1" 2>/dev/null || :)
+		fi
 		__wtenv_flags=${__wtenv_flags#declare -}
 		__wtenv_flags=${__wtenv_flags%% *}
 	}
@@ -51,14 +54,14 @@ __wtenv_apply() {
 		fi
 	fi
 	while [[ $# -ge 3 ]]; do
-		__wtenv_all="$2[@]"
-		if [[ -z ${!__wtenv_all+x}${1#s} ]] && \builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # the common case
+		__wtenv_all="$2[@]" # an array may lack [0]; quoted below, as bash 4.4 splits it even here
+		if [[ -z "${!__wtenv_all+x}${1#s}" ]] && \builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # the common case
 			__wtenv_vars="$__wtenv_vars $2"
 			\builtin shift 3
 			\builtin continue
 		fi
 		__wtenv_value=$3
-		if [[ -n ${!__wtenv_all+x} ]]; then
+		if [[ -n "${!__wtenv_all+x}" ]]; then
 			__wtenv_old=${!2-}
 			if \builtin test "$1 ${__wtenv_vars##* }" = "b $2:"; then # its other end is done
 				\builtin export "$2=$__wtenv_old:$3" "WTENV_NEW_$2_=$__wtenv_old:$3"
@@ -304,7 +307,7 @@ __wtenv_decide() {
 		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
 		__wtenv_from=computed
 		__wtenv_fresh() { \builtin return 0; }
-		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse") || :
+		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse" || :)
 		if \builtin test "${__wtenv_text%'# end'}" != "$__wtenv_text"; then
 			\builtin eval "$__wtenv_text"
 		fi
@@ -362,7 +365,7 @@ __wtenv_say() {
 # bash has no chpwd: cd, pushd and popd are wrapped around whatever the user has there.
 __wtenv_wrap() {
 	\builtin local __wtenv_text
-	__wtenv_text=$(\builtin declare -f "$1") || :
+	__wtenv_text=$(\builtin declare -f "$1" || :) # inside: an ERR trap would print there
 	if \builtin test "${__wtenv_text#*__wtenv_check}" != "$__wtenv_text"; then
 		\builtin return 0
 	elif [[ -n $__wtenv_text ]]; then

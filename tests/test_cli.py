@@ -62,7 +62,7 @@ def test_version_builds_nothing(home: Home, root: Path) -> None:
 def test_usage(words: list[str], home: Home) -> None:
     done = call(home, *words, cwd=home.path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "usage: wtenv" in done.stderr
+    assert done.stderr.startswith("wtenv: ") and done.stderr.count("\n") == 1 and "; see: wtenv" in done.stderr
     assert "Traceback" not in done.stderr
 
 

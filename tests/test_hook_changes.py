@@ -164,7 +164,9 @@ COMMANDS = {
 def test_wtenv_gives_no_answer(own_world: Callable[..., World], name: str, kind: str) -> None:
     world = own_world()
     words = COMMANDS[kind]
-    shell = world.open(name, after=f"set -g __wtenv_command {words}" if name == "fish" else f"__wtenv_command=({words})")
+    shell = world.open(
+        name, after=f"set -g __wtenv_command {words}" if name == "fish" else f"__wtenv_command=({words})"
+    )
     before = without(shell.environ())
     shutil.rmtree(world.home.path / ".cache", ignore_errors=True)
     result = shell.run(f"cd {world.main}")

@@ -25,7 +25,19 @@ class Watch:
 
     def __init__(self, shell: Shell, log: Path) -> None:
         self._shell, self._log = shell, log
-        command = ["strace", "-f", "-qq", "-s", "4096", "-e", "trace=process", "-o", str(log), "-p", str(shell._child.pid)]
+        command = [
+            "strace",
+            "-f",
+            "-qq",
+            "-s",
+            "4096",
+            "-e",
+            "trace=process",
+            "-o",
+            str(log),
+            "-p",
+            str(shell._child.pid),
+        ]
         self._tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 10
         while self.run("/bin/true") == 0 and time.monotonic() < deadline:

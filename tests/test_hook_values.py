@@ -71,7 +71,14 @@ def test_hostile_values(hostile_world: World, name: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/usr/bin:/bin", ":/usr/bin:/bin", "/usr/bin::/bin", "/usr/bin:/bin:", "/usr/bin:/bin:/usr/bin", "/a b:/usr/bin:/bin:*"],
+    [
+        "/usr/bin:/bin",
+        ":/usr/bin:/bin",
+        "/usr/bin::/bin",
+        "/usr/bin:/bin:",
+        "/usr/bin:/bin:/usr/bin",
+        "/a b:/usr/bin:/bin:*",
+    ],
 )
 def test_path_comes_back_as_it_was(world: World, name: str, path: str) -> None:
     if name == "fish" and path != path.strip(":").replace("::", ":"):
@@ -114,7 +121,9 @@ def test_the_users_changes_stay(world: World, name: str) -> None:
     shell.run(set_variable(name, "NEW", "new"))
     shell.run(f"cd {world.feature}")
     assert active(shell) == "feature"
-    assert str(world.main).encode() not in b":".join(v for k, v in shell.environ().items() if k not in (b"OLDPWD", b"PWD"))
+    assert str(world.main).encode() not in b":".join(
+        v for k, v in shell.environ().items() if k not in (b"OLDPWD", b"PWD")
+    )
     shell.run(f"cd {world.outside}")
     after = shell.environ()
     assert after[b"PATH"] == b"/front:/middle:" + before[b"PATH"] + b":/back"

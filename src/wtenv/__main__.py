@@ -3,6 +3,12 @@
 import os
 import sys
 
+if sys.argv[1:3] == ["export", "--hook"]:
+    # Ctrl-C at the prompt ends this at once, without Python's traceback. `_signal`: `signal` costs more.
+    import _signal
+
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 if not __package__:
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 

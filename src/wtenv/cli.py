@@ -16,18 +16,23 @@ if TYPE_CHECKING:  # this module is imported at every start of a shell
     import argparse
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import NoReturn
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. 2: the user's mistake, 130: Ctrl-C, 3: a bug."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if sys.getfilesystemencoding() != "utf-8" and argv is None:
+    foreign = "PYTHONPATH" in os.environ and not sys.flags.isolated and words[:1] != ["hook"]
+    if argv is None and (foreign or sys.getfilesystemencoding() != "utf-8"):
+        # PYTHONPATH: an empty entry in it means "here", and a checkout's argparse.py must not run as ours.
         # Values and paths are bytes to us; only UTF-8 with surrogates carries them all (PEP 383, 540).
         main_file = os.path.join(os.path.dirname(os.path.realpath(__file__)), "__main__.py")  # -m: from any folder
         os.execv(sys.executable, [sys.executable, "-I", "-X", "utf8", main_file, *words])
     open_missing_streams()
     try:
-        return dispatch(words, os.environ)
+        code = dispatch(words, os.environ)
+        sys.stdout.flush()  # a full disk is found out here, not at exit
+        return code
     except WtenvError as error:
         return fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -121,7 +126,11 @@ def build_parser() -> argparse.ArgumentParser:
     from . import __version__
     from .commands.export import FORMATS
 
-    parser = argparse.ArgumentParser(
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise WtenvError(message, f"see: {self.prog.split(' [')[0]} --help")
+
+    parser = Parser(
         prog="wtenv",
         description="Every git worktree gets the shared conda environment plus an overlay of its own.",
         epilog='Set up a shell: eval "$(wtenv hook bash)" (or zsh) in its rc file; fish: wtenv hook fish | source. '

@@ -37,7 +37,7 @@ class Config(NamedTuple):
     anchor: the folder that owns the overlay: the worktree's root, or the stack config's folder.
     base: the value of `base_conda_env` or `base_prefix`, and which of the two it is.
     env: name -> value, None for "unset", placeholders not yet filled in; dotenv: name -> value.
-    sources: every file that decides this, for trust and for the watch list.
+    roots: the worktree's root and the anchor; sources: every file that decides this, for trust and for the watch list.
     """
 
     anchor: Path
@@ -53,6 +53,7 @@ class Config(NamedTuple):
     path: tuple[str, ...]
     dotenv: tuple[tuple[str, str], ...]
     sources: tuple[Source, ...]
+    roots: tuple[Path, ...]
 
 
 class _File(NamedTuple):
@@ -182,6 +183,7 @@ def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> 
         path=tuple(path),
         dotenv=_read_dotenv(locate("activation", "dotenv"), sources),
         sources=sources,
+        roots=(worktree.root, anchor),
     )
 
 
@@ -208,7 +210,7 @@ def _read_source(role: Literal["repo", "clone", "stack", "dotenv"], path: Path) 
         return Source(role, path, None)
     except OSError as error:
         fix = f"run: chmod u+r {path}" if isinstance(error, PermissionError) else "correct the path"
-        raise WtenvError(f"{path}: can't be read ({error.strerror})", fix) from None
+        raise WtenvError(f"{path}: can't be read ({error.strerror})", fix, lasting=False) from None
     except ValueError:
         raise WtenvError(f"{path}: can't be read (its name holds a NUL byte)", "rename it") from None
 

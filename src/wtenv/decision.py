@@ -52,7 +52,8 @@ class Decision:
     kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
     base_watch: those of them that belong to a conda environment, where every change has a later time
     (conda and pip add and replace files; what they unpack may be old, but not its folder or `history`);
-    guards: the variables it depends on, with their values. The parts are None as far as it didn't get.
+    lasting: whether a change of those paths is the only way to another answer; guards: the variables it
+    depends on, with their values. The parts are None as far as it didn't get.
     """
 
     def __init__(self) -> None:
@@ -70,6 +71,7 @@ class Decision:
         self.warnings: list[str] = []
         self.watch: list[Path] = []
         self.base_watch: set[Path] = set()
+        self.lasting = True
         self.guards: dict[str, str | None] = {}
 
     def require(self) -> Activation:
@@ -89,6 +91,7 @@ def decide(directory: Path, env: Mapping[str, str]) -> Decision:
     except WtenvError as error:
         decision.kind, decision.reason, decision.fix = "failed", error.what, error.fix
         decision.watch += error.watch
+        decision.lasting = error.lasting
     for name in sorted(recording.asked):
         # What the shells own can't be compared in a running shell; HOME is the exception that matters.
         if name == "HOME" or environ.explain_refusal(name) is None:
@@ -110,10 +113,14 @@ def load(directory: Path, env: Mapping[str, str]) -> tuple[Worktree, Config, Set
 def locate_base(config: Config, env: Mapping[str, str]) -> Base:
     """The base that a config names. Raises WtenvError, with the file, key and fix, if it isn't there."""
     find = find_base if config.base_kind == "base_conda_env" else open_prefix
+    place = f"{config.base_file}: [python] {config.base_kind}"
     try:
-        return find(config.base, env, config.base_folder)
+        base = find(config.base, env, config.base_folder)
+        inside = next((root for root in config.roots if root in Path(os.path.realpath(base.prefix)).parents), None)
+        if inside:  # what is checked out there would run without having been allowed
+            raise WtenvError(f"{base.prefix} is inside {inside}", "keep the base outside of the worktree", base.watch)
+        return base
     except WtenvError as error:
-        place = f"{config.base_file}: [python] {config.base_kind}"
         raise WtenvError(f"{place}: {error.what}", error.fix, error.watch) from None
 
 
@@ -126,6 +133,7 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         decision.fix = "cd into one"
         return
     decision.watch += [*place.watch, *configs.list_absent(place)]
+    decision.watch.append(files.config_dir(env) / "config.toml")
     decision.settings = read_settings(env)
     record = trust.locate_record(place, env)
     if trust.read_record(place, env).denied and any(path.exists() for path in configs.list_absent(place)):
@@ -147,6 +155,7 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         present = [source.path for source in sources if source.data is not None]
         decision.kind, decision.fix = "blocked", decision.verdict.fix
         decision.reason = f"{present[0]} {decision.verdict.reason}"
+        decision.lasting = decision.verdict.kind != "unsafe"  # chmod changes no time
         return
     decision.config = configs.read_config(place, sources, home)
     decision.kind = "active"
@@ -203,8 +212,8 @@ def describe(decision: Decision) -> str:
     if decision.kind in ("outside", "unconfigured") or level == "silent":
         return ""
     if decision.kind != "active":
-        return make_printable(f"{decision.reason}; {decision.fix}" if decision.fix else decision.reason)
+        return make_printable(f"{decision.reason}; {decision.fix}" if decision.fix else decision.reason, keep="")
     lines = []
     if place and decision.base and level in ("normal", "verbose"):
         lines.append(f"{place.name} (base {os.path.basename(decision.base.name)})")
-    return make_printable("\nwtenv: ".join([*lines, *decision.warnings]))
+    return "\nwtenv: ".join(make_printable(line, keep="") for line in [*lines, *decision.warnings])

@@ -12,17 +12,21 @@ class WtenvError(Exception):
     """What happened, and what the user can run or change to mend it.
 
     `str()` gives the one line that a user sees after `wtenv: `. `exit_code` is 2 (the user's
-    mistake) unless a command documents another one. `watch` are paths whose change may mend it.
+    mistake) unless a command documents another one. `watch` are paths whose change may mend it;
+    `lasting` is false if what mends it leaves no trace in a file's time (permissions).
     """
 
-    def __init__(self, what: str, fix: str = "", watch: Iterable[Path] = (), *, exit_code: int = 2) -> None:
+    def __init__(
+        self, what: str, fix: str = "", watch: Iterable[Path] = (), *, exit_code: int = 2, lasting: bool = True
+    ) -> None:
         super().__init__(f"{what}; {fix}" if fix else what)
         self.what = what
         self.fix = fix
         self.watch = tuple(watch)
         self.exit_code = exit_code
+        self.lasting = lasting
 
 
-def make_printable(text: str) -> str:
-    """`text` as a terminal may see it: no name in it can act as a control sequence. Newlines stay."""
-    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+def make_printable(text: str, keep: str = "\n") -> str:
+    """`text` as a terminal may see it: no name in it can act as a control sequence. `keep` stays."""
+    return "".join(char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text)

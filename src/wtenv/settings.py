@@ -40,7 +40,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     except (FileNotFoundError, NotADirectoryError):
         return Settings(path)
     except OSError as error:
-        raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
+        what, fix = f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}"
+        raise WtenvError(what, fix, lasting=False) from None
     table = files.parse_toml(path, data)
     for name, content in table.items():
         if name not in _KNOWN:

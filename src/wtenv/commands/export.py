@@ -53,7 +53,8 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
         found = _build(found, Path(root), env, plain)
     paths = dict.fromkeys(found.watch)
-    stamps, watched = cache.stamp(paths, found.base_watch, root, started, env, coarse=coarse) or ("", None)
+    kept = cache.stamp(paths, found.base_watch, root, started, env, coarse=coarse) if found.lasting else None
+    stamps, watched = kept or ("", None)
     entry = build_entry(found, stamps, watched)
     text = language.render_entry(entry)
     cache.store(entry, text, root, language, env, coarse=coarse)

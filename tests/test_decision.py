@@ -1,0 +1,81 @@
+"""What the hook is told follows what the advice says: every fix that is named changes the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Wtenv
+from realbase import Base
+from shells import run_script
+from workspace import Home, Repo
+
+CONFIG = '[python]\nbase_conda_env = "{base}"\n'
+
+
+@pytest.fixture
+def ready(repo: Repo, base: Base, wtenv: Wtenv) -> Repo:
+    repo.configure(CONFIG.format(base=base.name))
+    wtenv("allow", cwd=repo.root, check=True)
+    wtenv("sync", cwd=repo.root, check=True)
+    return repo
+
+
+def enter(home: Home, place: Path) -> tuple[str, str]:
+    """What is active for a new shell in `place`, and what it says."""
+    done = run_script("bash", 'eval "$(wtenv hook bash)"; echo "${VIRTUAL_ENV-}"', home.environ, cwd=place)
+    return done.stdout.strip(), done.stderr.strip()
+
+
+def test_permissions_that_are_mended(ready: Repo, home: Home) -> None:
+    config = ready.root / "wtenv.toml"
+    config.chmod(0o666)
+    config.touch()
+    for _ in range(2):
+        active, said = enter(home, ready.root)
+        assert active == ""
+        assert "chmod go-w" in said
+    config.chmod(0o644)  # which changes no time
+    assert enter(home, ready.root) == (f"{ready.root}/.venv", "")
+
+
+def test_settings_that_are_mended(ready: Repo, home: Home) -> None:
+    settings = home.path / ".config/wtenv/config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("x = \n")
+    active, said = enter(home, ready.root)
+    assert active == ""
+    assert str(settings) in said
+    settings.unlink()
+    assert enter(home, ready.root) == (f"{ready.root}/.venv", "")
+
+
+def test_a_base_inside_the_worktree_is_refused(repo: Repo, wtenv: Wtenv) -> None:
+    """What a checkout brings into it would run at the next cd, without having been allowed."""
+    inside = repo.root / "env"
+    (inside / "conda-meta").mkdir(parents=True)
+    (inside / "bin").mkdir()
+    (inside / "bin/python3").symlink_to("/usr/bin/python3")
+    repo.configure(CONFIG.format(base="./env"))
+    wtenv("allow", cwd=repo.root, check=True)
+    for command in (["sync"], ["run", "true"]):
+        done = wtenv(*command, cwd=repo.root)
+        assert done.returncode == 2
+        assert "keep the base outside of the worktree" in done.stderr
+    assert not (repo.root / ".venv").exists()
+
+
+def test_a_checkout_is_not_on_our_own_path(repo: Repo, wtenv: Wtenv) -> None:
+    (repo.root / "argparse.py").write_text("raise SystemExit('ran')\n")
+    for value in (":", ".", f"{repo.root}"):
+        done = wtenv("status", cwd=repo.root, env={"PYTHONPATH": value})
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_name_with_a_newline_says_one_line(home: Home, tmp_path: Path) -> None:
+    place = tmp_path / "evil\nwtenv: all is well"
+    (place / ".git").mkdir(parents=True)
+    (place / "wtenv.toml").write_text(CONFIG.format(base="shared"))
+    _, said = enter(home, place)
+    assert "is not allowed" in said
+    assert len(said.splitlines()) == 1
