@@ -54,7 +54,8 @@ __wtenv_apply() {
 		fi
 	fi
 	while [[ $# -ge 3 ]]; do
-		__wtenv_all="$2[@]" # an array may lack [0]; quoted below, as bash 4.4 splits it even here
+		# An array may lack [0]. In quotes, as bash 4.4 splits [@] even within [[ ]].
+		__wtenv_all="$2[@]"
 		if [[ -z "${!__wtenv_all+x}${1#s}" ]] && \builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # the common case
 			__wtenv_vars="$__wtenv_vars $2"
 			\builtin shift 3
@@ -307,7 +308,7 @@ __wtenv_decide() {
 		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
 		__wtenv_from=computed
 		__wtenv_fresh() { \builtin return 0; }
-		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse" || :)
+		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse") || :
 		if \builtin test "${__wtenv_text%'# end'}" != "$__wtenv_text"; then
 			\builtin eval "$__wtenv_text"
 		fi

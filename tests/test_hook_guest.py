@@ -238,7 +238,7 @@ def test_sourced_twice_is_sourced_once(world: World, name: str) -> None:
 
 
 NAMES = {
-    "bash": "declare -p | sed 's/^declare -[^ ]* //; s/=.*//'; declare -F | cut -d' ' -f3; shopt; set -o; trap; bind -p",
+    "bash": "compgen -v; compgen -A function; compgen -a; shopt; set -o; trap; bind -p",
     "zsh": "typeset +; functions | grep -E '^[^ \t].* \\(\\)'; setopt; zmodload; alias; trap",
     "fish": "set -n; functions -n -a | string split ', '; abbr; bind",
 }
@@ -275,7 +275,7 @@ BASH_OPTIONS = [
     "set -u -o pipefail; shopt -s nullglob",
     "set -E; trap 'echo error in $LINENO' ERR",
     "shopt -s nocasematch",
-    "shopt -s nocasematch nocaseglob nullglob dotglob globstar extglob",
+    "shopt -s nocasematch nocaseglob nullglob dotglob globstar extglob 2>/dev/null",
     "shopt -s failglob",
     "set -f",
     "set -o posix",
@@ -286,7 +286,7 @@ BASH_OPTIONS = [
     "shopt -s localvar_inherit localvar_unset 2>/dev/null",
     "shopt -s compat31 2>/dev/null",
     "shopt -s assoc_expand_once patsub_replacement 2>/dev/null",
-    "shopt -s expand_aliases xpg_echo lastpipe cdable_vars cdspell",
+    "shopt -s expand_aliases xpg_echo lastpipe cdable_vars cdspell 2>/dev/null",
     "set -b -h -P",
     "IFS=",
     "IFS=/",
