@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import rattler
@@ -298,9 +299,13 @@ def _without_debian(text: str) -> str:
 
 def _index_packages(folder: Path) -> Iterator[Package]:
     """The distributions from the package index: noarch where they are pure Python, as on conda-forge."""
-    command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder)]
-    # No `.pth` or user setting of the machine decides what is fetched; its index settings do.
-    subprocess.run([*command, *DISTRIBUTIONS], check=True)
+    if find_spec("pip"):  # it knows the machine's index and certificates also where pip.conf alone has them
+        command = [sys.executable, "-m", "pip", "install", "--no-compile", "--disable-pip-version-check"]
+    else:
+        command = [uv.find_uv_bin(), "pip", "install", "--python", sys.executable]
+    done = subprocess.run([*command, "--quiet", "--target", str(folder), *DISTRIBUTIONS], check=False)
+    if done.returncode:
+        raise SystemExit(f"can't fetch {', '.join(DISTRIBUTIONS)} from the package index (see above)")
     for found in metadata.distributions(path=[str(folder)]):
         yield _index_package(found, folder)
 
