@@ -284,6 +284,8 @@ function __wtenv_decide
             not test -e .git
         end
         __wtenv_leave
+        __wtenv_say left "$__wtenv_farewell" enter
+        set -g __wtenv_farewell
         return 0
     end
     test -n "$__wtenv_dir"; or set __wtenv_dir /

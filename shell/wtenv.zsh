@@ -233,6 +233,8 @@ __wtenv_decide() {
 		__wtenv_from=outside __wtenv_root= __wtenv_said= __wtenv_pwd=$PWD
 		__wtenv_fresh() { [[ ! -e .git ]]; }
 		__wtenv_leave
+		__wtenv_say left "${__wtenv_farewell-}" enter
+		__wtenv_farewell=
 		\builtin return 0
 	fi
 	if [[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] && __wtenv_fresh; then

@@ -111,7 +111,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def active(shell: Shell) -> str:
     """Which worktree's overlay plain `python` would be of; "" for none."""
-    venv = shell.run("/usr/bin/printenv VIRTUAL_ENV || :").out.strip()  # the same in every shell, whatever its options
+    venv = shell.run("""/bin/sh -c 'echo "$VIRTUAL_ENV"'""").out.strip()  # the same in every shell and option
     return Path(venv).parent.name if venv else ""
 
 

@@ -21,7 +21,8 @@ class Entry(NamedTuple):
     """What a hook is told about one root.
 
     kind: active, or why not (blocked, unconfigured, failed, unbuilt); id: names this very answer;
-    message and level: what to say once (level "enter": only where someone is looking);
+    message and level: what to say once (level "enter": only where someone is looking); farewell:
+    what to say on leaving;
     watched: None if the answer can't be kept; stamps: the folder with their stamps;
     guards: variables and the values they had, None for unset.
     """
@@ -35,3 +36,4 @@ class Entry(NamedTuple):
     guards: tuple[tuple[str, str | None], ...]
     activation: Activation | None
     prompt: str = ""
+    farewell: str = ""

@@ -72,6 +72,7 @@ class Shell:
             self.function.format("__wtenv_fresh", fresh),
             self.function.format("__wtenv_guard", self.test_guards(entry.guards)),
             self.function.format("__wtenv_enter", apply),
+            self.assign.format("__wtenv_farewell", self.quote(entry.farewell)),
             "__wtenv_settle " + self.words((entry.kind, entry.id, entry.message, entry.level)),
             "# end",
         ]

@@ -77,7 +77,9 @@ def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | Non
     identity = found.activation.id if found.activation else ""
     if not identity:
         identity = sha256(f"{found.kind}\0{message}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    prompt = ""
+    prompt = farewell = ""
+    if found.activation and found.worktree and found.settings and found.settings.level == "verbose":
+        farewell = make_printable(f"left {found.worktree.name}", keep="")
     if found.settings and found.settings.prompt and found.base and found.worktree:
         prompt = found.base.modifier or f"({found.worktree.name}) "
     return Entry(
@@ -90,6 +92,7 @@ def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | Non
         guards=tuple(sorted(found.guards.items())),
         activation=found.activation,
         prompt=prompt,
+        farewell=farewell,
     )
 
 
