@@ -53,7 +53,7 @@ class Config(NamedTuple):
     path: tuple[str, ...]
     dotenv: tuple[tuple[str, str], ...]
     sources: tuple[Source, ...]
-    roots: tuple[Path, ...]
+    roots: tuple[Path, ...] = ()
 
 
 class _File(NamedTuple):
