@@ -10,6 +10,8 @@ from realbase import Base
 from shells import run_script
 from workspace import Home, Repo
 
+from wtenv import decision, files
+
 CONFIG = '[python]\nbase_conda_env = "{base}"\n'
 
 
@@ -37,6 +39,27 @@ def test_permissions_that_are_mended(ready: Repo, home: Home) -> None:
         assert "chmod go-w" in said
     config.chmod(0o644)  # which changes no time
     assert enter(home, ready.root) == (f"{ready.root}/.venv", "")
+
+
+@pytest.mark.parametrize("name", [".env", "stack.toml"])
+def test_files_that_can_not_be_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice is chmod, which changes no time: such an answer must not be kept, whatever led to the file."""
+    (tmp_path / ".git").mkdir()
+    text = f'[wtenv]\nextends = "{name}"\n' if name == "stack.toml" else f'[activation]\ndotenv = ["{name}"]\n'
+    (tmp_path / "wtenv.toml").write_text(text)
+    read = files.read_bytes
+
+    def refuse(path: Path) -> bytes:  # the tests may run as root, who can read everything
+        if path.name == name:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(files, "read_bytes", refuse)
+    found = decision.decide(tmp_path, {"HOME": str(tmp_path)})
+    assert found.kind == "failed"
+    assert "can't be followed" in found.reason
+    assert "chmod" in found.fix
+    assert not found.lasting
 
 
 def test_settings_that_are_mended(ready: Repo, home: Home) -> None:

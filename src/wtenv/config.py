@@ -113,7 +113,7 @@ def find_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
     try:
         _follow_pointer(sources, worktree.root, home)
     except WtenvError as error:
-        raise WtenvError(error.what, error.fix, [*(source.path for source in sources), *error.watch]) from None
+        raise error.seen_from(watch=[source.path for source in sources]) from None
     return tuple(sources)
 
 
@@ -126,7 +126,8 @@ def _follow_pointer(sources: list[Source], root: Path, home: Path) -> None:
         try:
             stack = _read_source("stack", Path(os.path.realpath(place)))
         except WtenvError as error:
-            _fail(pointer.path, "wtenv", "extends", f"can't be followed: {error.what}", error.fix, [place])
+            key = _name_key(pointer.path, "wtenv", "extends")
+            raise error.seen_from(f"{key} can't be followed: ", [place]) from None
         if stack.data is None:
             what = f"names {_show(str(stack.path))}, which is not there"
             _fail(pointer.path, "wtenv", "extends", what, "correct the path", [place])
@@ -138,7 +139,8 @@ def _follow_pointer(sources: list[Source], root: Path, home: Path) -> None:
             try:
                 sources.append(_read_source("dotenv", place))
             except WtenvError as error:
-                _fail(file.path, "activation", "dotenv", f"can't be followed: {error.what}", error.fix, [place])
+                key = _name_key(file.path, "activation", "dotenv")
+                raise error.seen_from(f"{key} can't be followed: ", [place]) from None
 
 
 def list_absent(worktree: Worktree) -> tuple[Path, ...]:
@@ -366,6 +368,10 @@ def _show(text: str) -> str:
 
 
 def _fail(path: Path, table: str, key: str, what: str, fix: str, watch: Iterable[Path] = ()) -> NoReturn:
+    raise WtenvError(f"{_name_key(path, table, key)} {what}", fix, watch)
+
+
+def _name_key(path: Path, table: str, key: str) -> str:
+    """Where a mistake is, for a message: file, table and key."""
     names = [name if name.isprintable() else ascii(name) for name in (table, key)]
-    where = f"[{names[0]}] {names[1]}".strip() if table else names[1]
-    raise WtenvError(f"{path}: {where} {what}", fix, watch)
+    return f"{path}: " + (f"[{names[0]}] {names[1]}".strip() if table else names[1])

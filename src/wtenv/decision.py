@@ -121,7 +121,7 @@ def locate_base(config: Config, env: Mapping[str, str]) -> Base:
             raise WtenvError(f"{base.prefix} is inside {inside}", "keep the base outside of the worktree", base.watch)
         return base
     except WtenvError as error:
-        raise WtenvError(f"{place}: {error.what}", error.fix, error.watch) from None
+        raise error.seen_from(f"{place}: ") from None
 
 
 def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:

@@ -26,6 +26,11 @@ class WtenvError(Exception):
         self.exit_code = exit_code
         self.lasting = lasting
 
+    def seen_from(self, place: str = "", watch: Iterable[Path] = ()) -> WtenvError:
+        """The same mistake, met on the way from `place` (put before what happened) and from `watch`."""
+        what, paths = f"{place}{self.what}", (*watch, *self.watch)
+        return WtenvError(what, self.fix, paths, exit_code=self.exit_code, lasting=self.lasting)
+
 
 def make_printable(text: str, keep: str = "\n") -> str:
     """`text` as a terminal may see it: no name in it can act as a control sequence. `keep` stays."""

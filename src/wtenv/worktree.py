@@ -112,9 +112,10 @@ def _read_line(path: Path, watch: tuple[Path, ...] = ()) -> str:
     try:
         return files.read_bytes(path).decode("utf-8", "surrogateescape").rstrip("\r\n")
     except OSError as error:
-        raise WtenvError(f"can't read {path} ({error.strerror})", "run: git worktree repair", watch) from None
+        what, lasting = f"can't read {path} ({error.strerror})", not isinstance(error, PermissionError)
+        raise WtenvError(what, "run: git worktree repair", watch, lasting=lasting) from None
     except WtenvError as error:
-        raise WtenvError(error.what, error.fix, watch) from None
+        raise error.seen_from(watch=watch) from None
 
 
 def _follow(folder: Path, written: str, watch: tuple[Path, ...]) -> Path:

@@ -94,7 +94,7 @@ def _check_base(draft: Draft, env: Mapping[str, str], root: Path) -> Draft:
         find(base, env, root)
     except WtenvError as error:
         origin = f"{draft.origin}: " if draft.origin else ""
-        raise WtenvError(f"{origin}{error.what}", error.fix) from None
+        raise error.seen_from(origin) from None
     return draft
 
 
