@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .errors import WtenvError, make_printable
+from .errors import WtenvError, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # this module is imported at every start of a shell
@@ -59,7 +59,7 @@ def fail(message: str, code: int) -> int:
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a full disk: no second error at exit
     try:
-        print(f"wtenv: {make_printable(message)}", file=sys.stderr, flush=True)
+        say(message)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     return code

@@ -117,6 +117,14 @@ def find_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
     return tuple(sources)
 
 
+def require_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
+    """`find_sources`, for commands that need a config. WtenvError if the worktree is not configured."""
+    sources = find_sources(worktree, home)
+    if not sources:
+        raise WtenvError(f"{worktree.root} has no {NAME}", "run: wtenv init NAME (a conda environment)")
+    return sources
+
+
 def _follow_pointer(sources: list[Source], root: Path, home: Path) -> None:
     """Add the stack config that `sources` name, the last of them winning, and the dotenv files."""
     parsed = [_parse(source, root) for source in sources if source.data is not None]

@@ -87,10 +87,8 @@ def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, e
     record = read_record(worktree, env)
     if record.denied:
         return DENIED
-    for source in sources:
-        if source.data is not None and (place := find_unsafe(source.path)):
-            reason = f"is refused: {place} can be written by other users"
-            return Verdict("unsafe", reason, f"run: chmod go-w {place} (or take ownership of it)")
+    if unsafe := find_unsafe_source(sources):
+        return unsafe[1]
     if compute_digest(sources) in record.allowed:
         return Verdict("allowed", "is allowed", "")
     if record.damaged:
@@ -101,6 +99,15 @@ def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, e
     if record.allowed:
         return Verdict("changed", "has changed since it was allowed", "look at it, then run: wtenv allow")
     return Verdict("unknown", "is not allowed", "look at it, then run: wtenv allow")
+
+
+def find_unsafe_source(sources: tuple[Source, ...]) -> tuple[Source, Verdict] | None:
+    """The first of `sources` that another user could change, and what is said about it; None if all are safe."""
+    for source in sources:
+        if source.data is not None and (place := find_unsafe(source.path)):
+            reason = f"is refused: {place} can be written by other users"
+            return source, Verdict("unsafe", reason, f"run: chmod go-w {place} (or take ownership of it)")
+    return None
 
 
 def find_unsafe(path: Path) -> Path | None:

@@ -57,6 +57,14 @@ def find_worktree(directory: Path) -> Worktree | None:
     return open_worktree(root) if root else None
 
 
+def require_worktree(directory: Path, fix: str = "cd into one") -> Worktree:
+    """The worktree that `directory` is in, for commands that need one. WtenvError if there is none."""
+    place = find_worktree(directory)
+    if place is None:
+        raise WtenvError(f"{directory} is not in a git worktree", fix)
+    return place
+
+
 def open_worktree(root: Path) -> Worktree:
     """The worktree whose root is `root` (resolved, has a `.git`)."""
     dot_git = root / ".git"

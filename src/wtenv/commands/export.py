@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from .. import cache, decision, environ, shells
 from ..decision import Decision
 from ..digest import sha256
 from ..entry import Entry, Watched
-from ..errors import WtenvError, make_printable
+from ..errors import WtenvError, make_printable, say
 from .hook import build_command, write
 
 FORMATS = (*shells.SHELLS, "json", "dotenv", "gha")
@@ -24,7 +23,7 @@ def run(form: str, directory: Path, env: Mapping[str, str]) -> int:
     found = decision.decide(directory, plain)
     activation = found.require()
     for warning in found.warnings:
-        print(f"wtenv: {make_printable(warning)}", file=sys.stderr)
+        say(warning)
     if form in shells.SHELLS:
         write(shells.SHELLS[form].render_script(activation))
         return 0
@@ -62,7 +61,7 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
         # The shell runs another version's hook: give it this one, whose functions the entry needs.
         hook = language.render_hook(build_command(language.name), str(cache.locate(env)))
         text = f"{hook}\n{text}"
-        print("wtenv: another version was installed; restart this shell", file=sys.stderr)
+        say("another version was installed; restart this shell")
     write(text)
     if abi != shells.ABI:
         from .setup import follow
@@ -125,7 +124,7 @@ def _build(found: Decision, root: Path, env: Mapping[str, str], plain: Mapping[s
     from .sync import build
 
     try:
-        build(root, env, report=lambda line: print(f"wtenv: {line}", file=sys.stderr, flush=True))
+        build(root, env, say)
     except WtenvError as error:
         found.reason, found.fix = error.what, error.fix
         return found

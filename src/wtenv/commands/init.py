@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import conda, config, environ, files
-from ..errors import WtenvError
-from ..worktree import Worktree, find_worktree
+from ..errors import WtenvError, say
+from ..worktree import Worktree, require_worktree
 
 OTHER_TOOLS = ("notuv.toml", "devpy.toml", "veneer.toml")
 PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
@@ -35,9 +34,7 @@ def run(source: str | None, directory: Path, env: Mapping[str, str], *, clone: b
     source: a conda environment's name or path, an `environment.yml`, or a notuv / devpy / veneer file;
     None takes such a file from the root.
     """
-    place, env = find_worktree(directory), environ.undo(env)
-    if place is None:
-        raise WtenvError(f"{directory} is not in a git worktree", "run: git init")
+    place, env = require_worktree(directory, "run: git init"), environ.undo(env)
     folder = _choose_folder(place, clone)
     target = folder / config.NAME
     if target.exists() or target.is_symlink():
@@ -49,7 +46,7 @@ def run(source: str | None, directory: Path, env: Mapping[str, str], *, clone: b
         raise WtenvError(f"can't write {target} ({error.strerror})", "make the folder writable") from None
     if place.common_dir:
         exclude(place.common_dir, draft.venv)
-    print(f"wtenv: wrote {target}; next: wtenv allow && wtenv sync", file=sys.stderr)
+    say(f"wrote {target}; next: wtenv allow && wtenv sync")
     return 0
 
 
@@ -195,4 +192,4 @@ def exclude(common_dir: Path, venv: str) -> None:
         gap = b"\n" if old and not old.endswith(b"\n") else b""
         files.write_atomic(path, old + gap + line.encode() + b"\n", mode=0o644)
     except OSError as error:
-        print(f"wtenv: can't add {venv} to {path} ({error.strerror}); ignore it yourself", file=sys.stderr)
+        say(f"can't add {venv} to {path} ({error.strerror}); ignore it yourself")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .. import decision, environ
-from ..errors import WtenvError, make_printable
+from ..errors import WtenvError, say
 
 
 def run(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> NoReturn:
@@ -20,7 +20,7 @@ def run(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> NoRe
     found = decision.decide(directory, plain)
     activation = found.require()
     for warning in found.warnings:
-        print(f"wtenv: {make_printable(warning)}", file=sys.stderr)
+        say(warning)
     applied = environ.apply(plain, activation)
     program = command[0]
     restore_signals()

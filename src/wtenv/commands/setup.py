@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .. import files, places
-from ..errors import WtenvError
+from ..errors import WtenvError, say
 from ..shells import Shell
 from .hook import build_command, locate_cache, prepare_cache
 
@@ -30,20 +30,20 @@ def run(shell: Shell, env: Mapping[str, str], *, only_print: bool, undo: bool) -
     if undo:
         if len(kept) < len(old.splitlines()):
             _write(rc, b"".join(kept))
-            print(f"wtenv: removed from {rc}: {line}", file=sys.stderr)
+            say(f"removed from {rc}: {line}")
         else:
-            print(f"wtenv: {rc} has no line of wtenv's", file=sys.stderr)
+            say(f"{rc} has no line of wtenv's")
         hook.unlink(missing_ok=True)
         return 0
     write_hook(shell, env)
     text = b"".join(kept)
     text += (b"\n" if text and not text.endswith(b"\n") else b"") + os.fsencode(line) + b"\n"
     if line.encode("utf-8", "surrogateescape") in old.splitlines():
-        print(f"wtenv: {rc} has it already: {line}", file=sys.stderr)
+        say(f"{rc} has it already: {line}")
         return 0
-    print(f"wtenv: adding to {rc}: {line}", file=sys.stderr)
+    say(f"adding to {rc}: {line}")
     _write(rc, text)
-    print("wtenv: done; open a new shell (to take it back: wtenv setup --undo)", file=sys.stderr)
+    say("done; open a new shell (to take it back: wtenv setup --undo)")
     return 0
 
 

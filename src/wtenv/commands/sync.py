@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .. import decision, environ
 from ..conda import find_python
+from ..errors import say
 from ..overlay.sync import Outcome, Plan, sync
 from ..shells import SHELLS
 from .hook import build_command
@@ -15,16 +15,12 @@ from .hook import build_command
 
 def run(directory: Path, env: Mapping[str, str], *, replace: bool, inexact: bool, only: tuple[str, ...]) -> int:
     """Sync the overlay of `directory`, saying what happens on stderr."""
-
-    def report(line: str) -> None:
-        print(f"wtenv: {line}", file=sys.stderr, flush=True)
-
-    outcome = build(directory, env, report, replace=replace, inexact=inexact, only=only)
+    outcome = build(directory, env, say, replace=replace, inexact=inexact, only=only)
     if not outcome.changed:
-        report("nothing to do")
+        say("nothing to do")
     for verb, names in (("installed", outcome.installed), ("removed", outcome.removed)):
         if names:
-            report(f"{verb} {', '.join(names)}")
+            say(f"{verb} {', '.join(names)}")
     return 0
 
 
