@@ -14,7 +14,7 @@ from realbase import Base
 from workspace import Home
 
 from wtenv.overlay import sealing
-from wtenv.overlay.sync import refresh
+from wtenv.overlay.refresh import refresh
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from wtenv import files
 from wtenv.errors import WtenvError
 from wtenv.overlay import manifest as manifests
 from wtenv.overlay import removal, sealing
+from wtenv.overlay.refresh import refresh
 from wtenv.overlay.state import State, inspect
-from wtenv.overlay.sync import refresh
 
 
 def judge(root: Path, base: Base, home: Home, *editables: Path) -> State:

@@ -15,9 +15,9 @@ from .conda import Base, capture_scripts, find_base, open_prefix, read_variables
 from .config import Config, Source
 from .environ import Activation
 from .errors import WtenvError, make_printable
-from .overlay.manifest import MANIFEST, is_behind
+from .overlay.manifest import MANIFEST
 from .overlay.state import State, inspect
-from .settings import Settings, read_settings
+from .settings import Settings, locate_settings, read_settings
 from .trust import Verdict
 from .worktree import Worktree
 
@@ -99,29 +99,29 @@ def decide(directory: Path, env: Mapping[str, str]) -> Decision:
     return decision
 
 
-def load(directory: Path, env: Mapping[str, str]) -> tuple[Worktree, Config, Settings]:
+def load(directory: Path, env: Mapping[str, str]) -> tuple[Worktree, Config]:
     """The worktree of `directory` and its config, for commands that act on it. Raises WtenvError if it
     is not configured, not allowed or wrong."""
     decision = Decision()
     _read(decision, directory, env)
-    if decision.kind in ("outside", "unconfigured", "blocked"):
+    if decision.worktree is None or decision.config is None:
         raise WtenvError(decision.reason, decision.fix)
-    assert decision.worktree and decision.config and decision.settings
-    return decision.worktree, decision.config, decision.settings
+    return decision.worktree, decision.config
 
 
-def locate_base(config: Config, env: Mapping[str, str]) -> Base:
-    """The base that a config names. Raises WtenvError, with the file, key and fix, if it isn't there."""
+def locate_base(place: Worktree, config: Config, env: Mapping[str, str]) -> Base:
+    """The base that the config of `place` names. Raises WtenvError, with the file, key and fix, if it isn't
+    there, or is inside the worktree or its stack."""
     find = find_base if config.base_kind == "base_conda_env" else open_prefix
-    place = f"{config.base_file}: [python] {config.base_kind}"
     try:
         base = find(config.base, env, config.base_folder)
-        inside = next((root for root in config.roots if root in Path(os.path.realpath(base.prefix)).parents), None)
-        if inside:  # what is checked out there would run without having been allowed
+        above = Path(os.path.realpath(base.prefix)).parents
+        if inside := next((root for root in (place.root, config.anchor) if root in above), None):
+            # What is checked out there would run without having been allowed.
             raise WtenvError(f"{base.prefix} is inside {inside}", "keep the base outside of the worktree", base.watch)
         return base
     except WtenvError as error:
-        raise error.seen_from(f"{place}: ") from None
+        raise error.seen_from(f"{config.base_file}: [python] {config.base_kind}: ") from None
 
 
 def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
@@ -132,14 +132,14 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         decision.kind, decision.reason = "outside", f"{directory} is not in a git worktree"
         decision.fix = "cd into one"
         return
-    decision.watch += [*place.watch, *configs.list_absent(place)]
-    decision.watch.append(files.config_dir(env) / "config.toml")
+    candidates = configs.list_absent(place)
+    decision.watch += [*place.watch, *candidates, locate_settings(env)]
     decision.settings = read_settings(env)
-    record = trust.locate_record(place, env)
-    if trust.read_record(place, env).denied and any(path.exists() for path in configs.list_absent(place)):
+    file, record = trust.locate_record(place, env), trust.read_record(place, env)
+    if record.denied and any(path.exists() for path in candidates):
         # Before anything of it is read: a deny wins over all.
-        decision.kind, decision.watch = "blocked", [*decision.watch, decision.settings.path, record]
-        decision.verdict = trust.DENIED
+        decision.kind, decision.verdict = "blocked", trust.DENIED
+        decision.watch.append(file)
         decision.reason, decision.fix = f"{place.clone} {trust.DENIED.reason}", trust.DENIED.fix
         return
     home = files.home_dir(env)
@@ -148,9 +148,8 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         decision.kind, decision.reason = "unconfigured", f"{place.root} has no {configs.NAME}"
         decision.fix = "run: wtenv init NAME (a conda environment)"
         return
-    decision.watch += [source.path for source in sources]
-    decision.watch += [decision.settings.path, record]
-    decision.verdict = trust.judge(place, sources, decision.settings, env)
+    decision.watch += [*(source.path for source in sources), file]
+    decision.verdict = trust.judge(place, sources, decision.settings, record)
     if not decision.verdict.ok:
         present = [source.path for source in sources if source.data is not None]
         decision.kind, decision.fix = "blocked", decision.verdict.fix
@@ -164,15 +163,15 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
 def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> None:
     _read(decision, directory, env)
     config = decision.config
-    if decision.kind != "active" or config is None:
+    if decision.worktree is None or config is None:
         return
     decision.kind = "failed"
-    base = decision.base = locate_base(config, env)
+    base = decision.base = locate_base(decision.worktree, config, env)
     prefix = Path(base.prefix)
     decision.watch += base.watch
     overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
-    if overlay.usable and is_behind(config.venv):
-        from .overlay.sync import refresh  # twin scripts and seal follow the base
+    if overlay.behind:
+        from .overlay.refresh import refresh  # twin scripts and seal follow the base
 
         refresh(config.venv, env)
         overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)

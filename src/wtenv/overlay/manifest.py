@@ -168,11 +168,9 @@ def list_sources(manifest: Manifest, venv: Path) -> list[str]:
     return [os.fspath(venv / "bin"), *manifest.site, manifest.base_bin, *manifest.base_site]
 
 
-def is_behind(venv: Path) -> bool:
+def is_behind(manifest: Manifest, venv: Path) -> bool:
     """Whether the base, or the overlay itself, changed since the overlay was last brought in step."""
-    venv = real_place(venv)
-    manifest = read_manifest(venv)
-    return manifest is not None and stamp(list_sources(manifest, venv)) != manifest.stamps
+    return stamp(list_sources(manifest, real_place(venv))) != manifest.stamps
 
 
 def _dump(data: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import WtenvError
 from . import manifest as manifests
 from . import state
-from .sync import lock
+from .lock import lock, remove_leftovers
 
 
 def remove(venv: Path, env: Mapping[str, str]) -> bool:
@@ -25,17 +25,13 @@ def remove(venv: Path, env: Mapping[str, str]) -> bool:
             verdict = state.inspect(venv, base_prefix=Path("/"), editables=(), env=env)
             if verdict.kind == "foreign":
                 raise WtenvError(verdict.reason, f"remove it yourself: rm -r {venv}")
-            record_file = manifests.record_path(venv, env)
-            record = manifests.read_record(record_file)
-            for name in record.leftovers if record else ():
-                place = venv.with_name(name)
-                if name.startswith(f"{venv.name}.") and place.is_dir() and not place.is_symlink():
-                    shutil.rmtree(place)
+            if not remove_leftovers(venv, env):
+                raise WtenvError(f"can't remove what a sync left beside {venv}", f"see: ls -d {venv}.*")
             if verdict.kind != "absent":
                 aside = venv.with_name(f"{venv.name}.old-{os.urandom(4).hex()}")
                 venv.rename(aside)
                 shutil.rmtree(aside)
-            record_file.unlink(missing_ok=True)
+            manifests.record_path(venv, env).unlink(missing_ok=True)
             return verdict.kind != "absent"
     except BlockingIOError:
         raise WtenvError(f"a sync of {venv} is running", "wait for it, or end it") from None

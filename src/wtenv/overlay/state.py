@@ -22,12 +22,14 @@ class State(NamedTuple):
     `--replace`. incomplete: a sync was interrupted (or is running). unusable: ours, but for another
     place, base or Python; the next sync rebuilds it. stale: works, yet the config or a package's build
     files changed since. current: all as declared. `watch` names what a cached verdict depends on.
+    `behind`: usable, but twins and seal have to follow the base (`refresh.refresh`).
     """
 
     kind: Kind
     reason: str
     fix: str
     watch: tuple[Path, ...] = ()
+    behind: bool = False
 
     @property
     def usable(self) -> bool:
@@ -63,7 +65,8 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
     change = _find_change(manifest, editables)
     # Every path here costs at every prompt: of ours the manifest alone, which changes with the record.
     kept = (venv / manifests.MANIFEST, *base)
-    return State("stale" if change else "current", change, SYNC if change else "", kept)
+    kind = "stale" if change else "current"
+    return State(kind, change, SYNC if change else "", kept, manifests.is_behind(manifest, venv))
 
 
 def _judge_origin(

@@ -1,4 +1,4 @@
-"""`wtenv sync`: make the overlay what the config declares; `refresh`: let it follow the base.
+"""`wtenv sync`: make the overlay what the config declares.
 
 An overlay is marked as unfinished (in its record, outside of it) before anything in it changes, and the
 mark goes when the overlay's own Python has proved the result. Whatever kills a sync in between leaves
@@ -8,23 +8,20 @@ an overlay that `state.inspect` calls incomplete, and that the next sync rebuild
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import files
 from ..errors import WtenvError
 from . import building, layout, sealing, state, twins
 from . import manifest as manifests
 from .building import REDIRECTOR, Isolation, Project, Uv
+from .lock import Report, lock, remove_leftovers
 from .manifest import Editable, Manifest, Record
-
-Report = Callable[[str], None]
+from .refresh import follow_base
 
 
 @dataclass(frozen=True)
@@ -76,66 +73,6 @@ def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
     return Outcome(changed, installed, removed, time.monotonic() - started)
 
 
-def refresh(venv: Path, env: Mapping[str, str]) -> bool:
-    """Let twins and seal follow a base that changed since; True if something was written.
-
-    Cheap where nothing changed (a few stats). Never waits, starts nothing, and leaves an overlay that is
-    being synced, unfinished or not wtenv's alone.
-    """
-    venv = manifests.real_place(venv)
-    if not manifests.is_behind(venv):
-        return False
-    try:
-        with lock(venv, env, None):
-            manifest = manifests.read_manifest(venv)
-            if manifest is None:
-                return False
-            verdict = state.inspect(venv, base_prefix=Path(manifest.base), editables=(), env=env)
-            if not verdict.usable:
-                return False
-            stamps = manifests.stamp(manifests.list_sources(manifest, venv))
-            changed = _follow_base(venv, manifest)
-            stamps.update(manifests.stamp(manifests.list_sources(manifest, venv)[: 1 + len(manifest.site)]))
-            before = (venv / manifests.MANIFEST).stat().st_mtime_ns
-            manifests.write_manifest(manifest._replace(stamps=stamps), venv)
-            # Not the present time: the caller is about to keep an answer that depends on the manifest,
-            # and distrusts what changed just now.
-            manifests.touch(venv, before)
-            return changed
-    except (OSError, WtenvError):
-        return False
-
-
-def _follow_base(venv: Path, manifest: Manifest) -> bool:
-    minor = ".".join(manifest.python_version.split(".")[:2])
-    owned = {name for site in manifest.site for name in sealing.list_distributions(site)}
-    sealed = sealing.write(Path(manifest.site[-1]), manifest.base_site, owned)
-    return twins.refresh(venv, manifest.base_bin, minor) or sealed
-
-
-@contextlib.contextmanager
-def lock(venv: Path, env: Mapping[str, str], report: Report | None) -> Iterator[None]:
-    """Hold the overlay's lock; without `report` don't wait for it (BlockingIOError).
-
-    flock: the lock of a process that died is free. The file stays: unlinking it would let two in.
-    """
-    place = manifests.record_path(venv, env).with_suffix(".lock")
-    files.make_private_dir(place.parent.parent)
-    files.make_private_dir(place.parent)
-    fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if report is None:
-                raise
-            report(f"waiting for another sync of {venv}")
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
 def _check_names(pairs: Iterator[tuple[str, Path]]) -> None:
     seen: dict[str, Path] = {}
     for name, path in pairs:
@@ -164,7 +101,7 @@ class _Job:
             old = None  # compiled extensions may not fit another build of Python
         if verdict.kind == "foreign":
             self._move_foreign_aside(verdict.reason, verdict.fix)
-        self._remove_leftovers()
+        remove_leftovers(self.venv, self.env)
         manifest = old or self._create()
         try:
             todo = self._choose(projects, manifest)
@@ -180,7 +117,7 @@ class _Job:
                     self._mark(building=False)
                 raise
         finally:
-            self._remove_leftovers()
+            remove_leftovers(self.venv, self.env)
         self._prove(manifest, built)
         kept = self._kept(manifest, built)
         self._finish(manifest._replace(editables=kept, deps=plan.install_deps))
@@ -284,7 +221,7 @@ class _Job:
             uv.pip("install", "--no-deps", *redirectors)
         if plan.install_deps:
             self._install_missing(uv, manifest, [item.name for item in self._kept(manifest, built)])
-        _follow_base(self.venv, manifest)
+        follow_base(self.venv, manifest)
         return built
 
     def _install_missing(self, uv: Uv, manifest: Manifest, roots: Sequence[str]) -> None:
@@ -324,7 +261,7 @@ class _Job:
     def _finish(self, manifest: Manifest) -> bool:
         """Let seal, twins and activation scripts be as they should, and write the manifest."""
         stamps = manifests.stamp(manifests.list_sources(manifest, self.venv))
-        changed = _follow_base(self.venv, manifest) if stamps != manifest.stamps else False
+        changed = follow_base(self.venv, manifest) if stamps != manifest.stamps else False
         changed = layout.write_activate(self.venv, self.plan.activate) or changed
         stamps.update(manifests.stamp(manifests.list_sources(manifest, self.venv)[: 1 + len(manifest.site)]))
         new = manifest._replace(stamps=stamps)
@@ -384,19 +321,6 @@ class _Job:
         with contextlib.suppress(OSError):
             # The mark is outside of what open shells watch; the manifest's time tells them.
             manifests.touch(self.venv)
-
-    def _remove_leftovers(self) -> None:
-        """Delete what a sync had put beside the overlay; only names that the record has."""
-        record_file = manifests.record_path(self.venv, self.env)
-        record = manifests.read_record(record_file)
-        if record is None or not record.leftovers:
-            return
-        for name in record.leftovers:
-            place = self.venv.with_name(name)
-            if name.startswith(f"{self.venv.name}.") and not place.is_symlink() and place.is_dir():
-                shutil.rmtree(place, ignore_errors=True)
-        if not any(os.path.lexists(self.venv.with_name(name)) for name in record.leftovers):
-            manifests.write_record(record._replace(leftovers=()), record_file)
 
     def _move_foreign_aside(self, reason: str, fix: str) -> None:
         if not self.plan.replace:
