@@ -45,7 +45,8 @@ class Clone:
         place = find_worktree(root)
         assert place
         chosen = Settings(self.home.path / "config.toml", trusted=self.trusted)
-        return trust.judge(place, self.sources(root), chosen, self.home.environ)
+        record = trust.read_record(place, self.home.environ)
+        return trust.judge(place, self.sources(root), chosen, record)
 
     def kind(self, root: Path | None = None) -> str:
         found = self.judge(root)

@@ -37,7 +37,7 @@ class Config(NamedTuple):
     anchor: the folder that owns the overlay: the worktree's root, or the stack config's folder.
     base: the value of `base_conda_env` or `base_prefix`, and which of the two it is.
     env: name -> value, None for "unset", placeholders not yet filled in; dotenv: name -> value.
-    roots: the worktree's root and the anchor; sources: every file that decides this, for trust and for the watch list.
+    sources: every file that decides this, for trust and for the watch list.
     """
 
     anchor: Path
@@ -53,7 +53,6 @@ class Config(NamedTuple):
     path: tuple[str, ...]
     dotenv: tuple[tuple[str, str], ...]
     sources: tuple[Source, ...]
-    roots: tuple[Path, ...] = ()
 
 
 class _File(NamedTuple):
@@ -193,7 +192,6 @@ def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> 
         path=tuple(path),
         dotenv=_read_dotenv(locate("activation", "dotenv"), sources),
         sources=sources,
-        roots=(worktree.root, anchor),
     )
 
 

@@ -32,9 +32,14 @@ _KNOWN: dict[str, dict[str, str]] = {
 }
 
 
+def locate_settings(env: Mapping[str, str]) -> Path:
+    """The file, whether it exists or not."""
+    return files.config_dir(env) / "config.toml"
+
+
 def read_settings(env: Mapping[str, str]) -> Settings:
     """The settings, defaults where the file is absent. WtenvError names file and key of a mistake."""
-    path = files.config_dir(env) / "config.toml"
+    path = locate_settings(env)
     try:
         data = files.read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -40,12 +40,12 @@ DENIED = Verdict("denied", "is denied", "to lift that run: wtenv allow")
 
 class Record(NamedTuple):
     """One clone's record. clone: its path; allowed: digests, oldest first; denied: whether all is refused;
-    damaged: there is a record, but none that can be relied on (it may have been a deny)."""
+    damaged: the file, if there is one that can't be relied on (it may have been a deny)."""
 
     clone: str
     allowed: tuple[str, ...] = ()
     denied: bool = False
-    damaged: bool = False
+    damaged: Path | None = None
 
 
 def compute_digest(sources: tuple[Source, ...]) -> str:
@@ -79,12 +79,11 @@ def read_record(worktree: Worktree, env: Mapping[str, str]) -> Record:
         return Record(clone)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, WtenvError):
         pass
-    return Record(clone, damaged=True)
+    return Record(clone, damaged=path)
 
 
-def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, env: Mapping[str, str]) -> Verdict:
-    """Whether this content may take effect in this worktree. A deny wins over everything."""
-    record = read_record(worktree, env)
+def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, record: Record) -> Verdict:
+    """Whether this content may take effect in this worktree, by its clone's record. A deny wins over all."""
     if record.denied:
         return DENIED
     if unsafe := find_unsafe_source(sources):
@@ -92,7 +91,7 @@ def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, e
     if compute_digest(sources) in record.allowed:
         return Verdict("allowed", "is allowed", "")
     if record.damaged:
-        reason = f"is not allowed ({locate_record(worktree, env)} is damaged)"
+        reason = f"is not allowed ({record.damaged} is damaged)"
         return Verdict("unknown", reason, "look at it, then run: wtenv allow")
     if any(_is_below(worktree.root, prefix) for prefix in settings.trusted):
         return Verdict("trusted", f"is trusted by {settings.path}", "")

@@ -35,8 +35,8 @@ def build(
 ) -> Outcome:
     """Sync the overlay of `directory`. Raises WtenvError if it isn't allowed, or with what went wrong."""
     env = environ.undo(env)  # what is active here must not reach records and builds
-    _, config, _ = decision.load(directory, env)
-    base = decision.locate_base(config, env)
+    place, config = decision.load(directory, env)
+    base = decision.locate_base(place, config, env)
     plan = Plan(
         root=config.anchor,
         venv=config.venv,
