@@ -138,13 +138,18 @@ __wtenv_leave() {
 	if [[ -z ${WTENV_VARS+x}${WTENV_ROOT+x} ]]; then
 		\builtin return 0
 	fi
-	\builtin local 'IFS= ' 2>/dev/null || : # read-only where it fails
 	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new
 	\builtin local "__wtenv_moved=" __wtenv_level __wtenv_next __wtenv_merged
 	if [[ -n ${__wtenv_ps1-} ]] && \builtin test "${PS1-}" = "$__wtenv_ps1"; then
 		PS1=$__wtenv_ps1_old
 	fi
 	__wtenv_ps1=''
+	if [[ -n ${__wtenv_straight-} ]]; then # spelled out by the entry that entered
+		__wtenv_straight=''
+		if __wtenv_exit 2>/dev/null; then
+			\builtin return 0
+		fi
+	fi
 	if [[ -n ${WTENV_NEW_CONDA_PREFIX_-} ]] && \builtin test "${CONDA_PREFIX-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
 		__wtenv_moved=1 # the user has activated or deactivated a conda environment inside
 		__wtenv_unstack
@@ -152,6 +157,7 @@ __wtenv_leave() {
 	if [[ " $WTENV_VARS" == *[!A-Za-z0-9_:\ ]* || " $WTENV_VARS" == *\ [0-9:]* || $WTENV_VARS == *:[!\ ]* ]]; then
 		WTENV_VARS='' # not from us
 	fi
+	\builtin local 'IFS= ' 2>/dev/null || : # read-only where it fails
 	for __wtenv_item in $WTENV_VARS; do
 		__wtenv_name=${__wtenv_item%:}
 		__wtenv_old=WTENV_OLD_${__wtenv_name}_
@@ -246,22 +252,20 @@ __wtenv_merge() {
 
 @SETTINGS@
 
-if [[ -z ${__wtenv_pwd+x} ]]; then # else sourced again, or by an entry of a newer version
-	__wtenv_pwd='' __wtenv_root='' __wtenv_said='' __wtenv_adopted='' __wtenv_settled='' __wtenv_from='' __wtenv_ps1=''
-	__wtenv_fresh() { \builtin return 1; }
-fi
+# Kept where it is sourced again, or by an entry of a newer version.
+__wtenv_pwd=${__wtenv_pwd-} __wtenv_root=${__wtenv_root-} __wtenv_held=${__wtenv_held-}
+__wtenv_said=${__wtenv_said-} __wtenv_farewell=${__wtenv_farewell-} __wtenv_from=${__wtenv_from-} __wtenv_settled=''
+__wtenv_adopted=${__wtenv_adopted-} __wtenv_straight=${__wtenv_straight-} __wtenv_ps1=${__wtenv_ps1-}
 
 # Does this bash compare times to the nanosecond? 3.2 to 5.0 see whole seconds, and need fresher entries.
 if [[ $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]]; then __wtenv_coarse=''; else __wtenv_coarse=1; fi
 
-# At the prompt and after a cd: nothing if neither the folder nor what it depends on has changed.
-__wtenv_check() {
-	if \builtin test "$PWD" = "$__wtenv_pwd" && __wtenv_fresh; then
-		__wtenv_from=unchanged
-		\builtin return 0
-	fi
-	__wtenv_decide
-}
+# At the prompt and after a cd comes __wtenv_check: nothing, if neither the folder nor what is known of it has
+# changed, else __wtenv_decide, or what it is given. Each entry brings its own (`__wtenv_arrive`).
+if [[ -z $__wtenv_pwd ]]; then
+	__wtenv_check() { __wtenv_decide; }
+fi
+__wtenv_no() { \builtin return 1; }
 
 __wtenv_prompt() {
 	\builtin local "__wtenv_status=$?"
@@ -273,34 +277,47 @@ __wtenv_prompt() {
 }
 
 __wtenv_decide() {
-	\builtin local "__wtenv_dir=${PWD%/}" "__wtenv_up=" __wtenv_file __wtenv_text
-	while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
+	\builtin local "__wtenv_dir=${PWD%/}" "__wtenv_up="
+	while [[ ! -e $__wtenv_dir/.git && ! -e ${__wtenv_up}.git && -n $__wtenv_dir ]]; do
 		__wtenv_dir=${__wtenv_dir%/*}
 		__wtenv_up=$__wtenv_up../
-		# Reached through a symlink, this folder may be in a worktree that $PWD does not show.
-		if [[ -e $__wtenv_up.git && ! -e $__wtenv_dir/.git ]]; then
-			__wtenv_dir=$(\builtin pwd -P) __wtenv_up=/dev/null/ # once
-		fi
 	done
+	if [[ ! -e $__wtenv_dir/.git && -e ${__wtenv_up}.git ]]; then
+		# Reached through a symlink, this folder is in a worktree that $PWD does not show.
+		__wtenv_dir=$(\builtin pwd -P)
+		while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
+			__wtenv_dir=${__wtenv_dir%/*}
+		done
+	fi
+	__wtenv_pwd=$PWD
 	if [[ ! -e $__wtenv_dir/.git ]]; then
-		__wtenv_from=outside __wtenv_root='' __wtenv_said='' __wtenv_pwd=$PWD
-		__wtenv_fresh() { [[ ! -e .git ]]; }
+		__wtenv_from=outside __wtenv_root='' __wtenv_said=''
+		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} && ! -e .git ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_leave
-		__wtenv_say left "${__wtenv_farewell-}" enter
+		__wtenv_say left "$__wtenv_farewell" enter
 		__wtenv_farewell=''
-		\builtin return 0
+	elif \builtin test "${__wtenv_dir:-/}" = "$__wtenv_root" && __wtenv_check __wtenv_no; then
+		__wtenv_from='same root'
+	else
+		__wtenv_load "$__wtenv_dir"
 	fi
-	if \builtin test "${__wtenv_dir:-/}" = "$__wtenv_root" && __wtenv_fresh; then
-		__wtenv_from='same root' __wtenv_pwd=$PWD
-		\builtin return 0
+	if [[ -n ${WTENV_DEBUG-} ]]; then
+		\builtin printf 'wtenv: debug: %s: %s\n' "$PWD" "$__wtenv_from" >&2 || :
 	fi
-	if \builtin test "${__wtenv_dir:-/}" != "$__wtenv_root"; then
+}
+
+# Put into effect what is known of the root $1, or ask.
+__wtenv_load() {
+	\builtin local "__wtenv_file=$__wtenv_cache$1/%wtenv.bash$__wtenv_coarse" __wtenv_text
+	if \builtin test "${1:-/}" != "$__wtenv_root"; then
 		__wtenv_said=''
 	fi
-	__wtenv_root=${__wtenv_dir:-/} __wtenv_pwd=$PWD __wtenv_settled=''
-	__wtenv_file=$__wtenv_cache$__wtenv_dir/%wtenv.bash$__wtenv_coarse
-	if [[ -O $__wtenv_file && -O $__wtenv_cache ]]; then
-		__wtenv_from=cached
+	__wtenv_root=${1:-/} __wtenv_settled='' __wtenv_from=cached
+	if \builtin test "$__wtenv_held" = "$__wtenv_root"; then # the entry is still in memory
+		__wtenv_arrive
+	fi
+	if [[ -z $__wtenv_settled && -O $__wtenv_file && -O $__wtenv_cache ]]; then
+		__wtenv_held=''
 		\builtin source "$__wtenv_file" || :
 	fi
 	if [[ -z $__wtenv_settled ]]; then
@@ -309,9 +326,10 @@ __wtenv_decide() {
 		fi
 		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
 		__wtenv_from=computed
-		__wtenv_fresh() { \builtin return 0; }
+		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse") || :
 		if \builtin test "${__wtenv_text%'# end'}" != "$__wtenv_text"; then
+			__wtenv_held=''
 			\builtin eval "$__wtenv_text"
 		fi
 	fi
@@ -322,10 +340,11 @@ __wtenv_decide() {
 	fi
 }
 
-# Called by the text of an entry, which has defined __wtenv_fresh, __wtenv_guard and __wtenv_enter:
-# KIND ID MESSAGE LEVEL.
+# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL. There are __wtenv_check, _guard and _enter
+# of this entry, too.
 __wtenv_settle() {
-	if \builtin test "$__wtenv_from" = cached && ! __wtenv_fresh; then
+	__wtenv_held=$__wtenv_root
+	if \builtin test "$__wtenv_from" = cached && ! __wtenv_check __wtenv_no; then
 		\builtin return 0
 	fi
 	if \builtin test "$1" != active; then
@@ -343,7 +362,7 @@ __wtenv_settle() {
 		fi
 		__wtenv_enter
 	fi
-	__wtenv_adopted=1 __wtenv_settled=1
+	__wtenv_adopted=1 __wtenv_settled=1 __wtenv_farewell=$5
 	__wtenv_say "$2" "$3" "$4"
 }
 

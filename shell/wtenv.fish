@@ -107,6 +107,12 @@ function __wtenv_leave
     if not set -q WTENV_VARS; and not set -q WTENV_ROOT
         return 0
     end
+    if set -q __wtenv_straight # spelled out by the entry that entered
+        set -e __wtenv_straight
+        if __wtenv_exit
+            return 0
+        end
+    end
     set -l __wtenv_moved
     if set -q WTENV_NEW_CONDA_PREFIX_; and test "$CONDA_PREFIX" != "$WTENV_NEW_CONDA_PREFIX_"
         set __wtenv_moved 1 # the user has activated or deactivated a conda environment inside
@@ -234,31 +240,31 @@ end
 
 @SETTINGS@
 
-if not set -q __wtenv_pwd # else sourced again, or by an entry of a newer version
-    set -g __wtenv_pwd
-    set -g __wtenv_root
-    set -g __wtenv_said
-    set -g __wtenv_adopted
-    set -g __wtenv_settled
-    set -g __wtenv_from
-    function __wtenv_fresh
-        return 1
-    end
+# Kept where it is sourced again, or by an entry of a newer version.
+for __wtenv_name in pwd root held watch said farewell from adopted settled
+    set -q __wtenv_$__wtenv_name; or set -g __wtenv_$__wtenv_name
 end
+set -e __wtenv_name
+test -n "$__wtenv_pwd"; or set __wtenv_watch -o -n x # nothing is known yet
 
-# Does this fish compare times to the nanosecond? Old ones see whole seconds, and need fresher entries.
+# fish compares times from 3.6 on; before, the program of that name has to.
+set -g __wtenv_test test
+test / -nt '' 2>/dev/null; or set __wtenv_test (builtin command -s test)
+
+# Does it compare to the nanosecond? Else entries have to be fresher.
 set -g __wtenv_coarse 1
-if test $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1
+if $__wtenv_test $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1
     set __wtenv_coarse ''
 end
 
-# At the prompt and after a cd: nothing if neither the folder nor what it depends on has changed.
-function __wtenv_check --on-event fish_prompt --on-variable PWD
-    if test "$PWD" = "$__wtenv_pwd"; and __wtenv_fresh
-        set __wtenv_from unchanged
-        return 0
-    end
-    __wtenv_decide
+# At the prompt: nothing if what the entry in effect depends on is as it was, in one `test`: each costs more than
+# most of what it looks at.
+function __wtenv_check --on-event fish_prompt
+    $__wtenv_test "" $__wtenv_watch; and __wtenv_decide
+end
+
+function __wtenv_move --on-variable PWD
+    test "$PWD" = "$__wtenv_pwd"; or __wtenv_decide
 end
 
 function __wtenv_decide
@@ -266,50 +272,59 @@ function __wtenv_decide
     set -l __wtenv_dir
     string match -qr '^(?<__wtenv_dir>(?s:.*?))/?\z' -- $PWD
     set -l __wtenv_up ''
-    while not test -e "$__wtenv_dir/.git"; and test -n "$__wtenv_dir"
+    while not test -e "$__wtenv_dir/.git" -o -e $__wtenv_up.git -o -z "$__wtenv_dir"
         string match -qr '^(?<__wtenv_dir>(?s:.*))/' -- $__wtenv_dir
         set __wtenv_up $__wtenv_up../
-        # Reached through a symlink, this folder may be in a worktree that $PWD does not show.
-        if test -e $__wtenv_up.git; and not test -e "$__wtenv_dir/.git"
-            set __wtenv_dir (builtin realpath . | string collect)
-            set __wtenv_up /dev/null/ # once
+    end
+    if not test -e "$__wtenv_dir/.git"; and test -e $__wtenv_up.git
+        # Reached through a symlink, this folder is in a worktree that $PWD does not show.
+        set __wtenv_dir (builtin realpath . | string collect)
+        while not test -e "$__wtenv_dir/.git" -o -z "$__wtenv_dir"
+            string match -qr '^(?<__wtenv_dir>(?s:.*))/' -- $__wtenv_dir
         end
     end
+    set __wtenv_pwd $PWD
+    test -n "$__wtenv_dir"; or set __wtenv_dir /
     if not test -e "$__wtenv_dir/.git"
         set __wtenv_from outside
         set __wtenv_root
         set __wtenv_said
-        set __wtenv_pwd $PWD
-        function __wtenv_fresh
-            not test -e .git
-        end
+        set __wtenv_watch -o -e .git
         __wtenv_leave
         __wtenv_say left "$__wtenv_farewell" enter
-        set -g __wtenv_farewell
-        return 0
-    end
-    test -n "$__wtenv_dir"; or set __wtenv_dir /
-    if test "$__wtenv_dir" = "$__wtenv_root"; and __wtenv_fresh
+        set __wtenv_farewell
+    else if test "$__wtenv_dir" = "$__wtenv_root"; and not $__wtenv_test "" $__wtenv_watch
         set __wtenv_from 'same root'
-        set __wtenv_pwd $PWD
-        return 0
+    else
+        __wtenv_load $__wtenv_dir
     end
-    test "$__wtenv_dir" = "$__wtenv_root"; or set __wtenv_said
-    set __wtenv_root $__wtenv_dir
-    set __wtenv_pwd $PWD
+    if set -q WTENV_DEBUG[1]
+        builtin echo "wtenv: debug: $PWD: $__wtenv_from" >&2
+    end
+end
+
+# Put into effect what is known of the root $argv, or ask.
+function __wtenv_load
+    test "$argv" = "$__wtenv_root"; or set __wtenv_said
+    set __wtenv_root $argv
     set __wtenv_settled
-    set -l __wtenv_file $__wtenv_cache$__wtenv_dir/%wtenv.fish$__wtenv_coarse
-    if test -O "$__wtenv_file"; and test -O $__wtenv_cache
-        set __wtenv_from cached
-        builtin source $__wtenv_file
+    set __wtenv_from cached
+    if test "$__wtenv_held" = "$__wtenv_root" # the entry is still in memory
+        __wtenv_arrive
+    end
+    if test -z "$__wtenv_settled"
+        set -l __wtenv_file $__wtenv_cache$__wtenv_root/%wtenv.fish$__wtenv_coarse
+        if test -O "$__wtenv_file" -a -O $__wtenv_cache
+            set __wtenv_held
+            builtin source $__wtenv_file
+        end
     end
     if test -z "$__wtenv_settled"
         test "$WTENV_ROOT" = "$__wtenv_root"; or __wtenv_leave
         # Ctrl-C from here on ends this function: then nothing is retried until something changes.
         set __wtenv_from computed
-        function __wtenv_fresh
-            return 0
-        end
+        set __wtenv_watch
+        set __wtenv_held
         $__wtenv_command $__wtenv_root "$__wtenv_coarse" | builtin source
     end
     if test -z "$__wtenv_settled"
@@ -319,12 +334,14 @@ function __wtenv_decide
     end
 end
 
-# Called by the text of an entry, which has defined __wtenv_fresh, __wtenv_guard and __wtenv_enter:
-# KIND ID MESSAGE LEVEL.
+# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL. There are $__wtenv_watch, __wtenv_guard and
+# __wtenv_enter of this entry, too.
 function __wtenv_settle
-    if test $__wtenv_from = cached; and not __wtenv_fresh
+    set __wtenv_held $__wtenv_root
+    if test $__wtenv_from = cached; and $__wtenv_test "" $__wtenv_watch
         return 0
     end
+    set __wtenv_farewell $argv[5]
     if test $argv[1] != active
         __wtenv_leave
         set __wtenv_from $argv[1]

@@ -105,6 +105,10 @@ __wtenv_leave() {
 		PS1=$__wtenv_ps1_old
 	fi
 	\builtin typeset -g __wtenv_ps1=
+	if [[ -n ${__wtenv_straight-} ]]; then # spelled out by the entry that entered
+		__wtenv_straight=
+		! __wtenv_exit 2>/dev/null || \builtin return 0
+	fi
 	if [[ -n ${WTENV_NEW_CONDA_PREFIX_-} && ${CONDA_PREFIX-} != "${WTENV_NEW_CONDA_PREFIX_-}" ]]; then
 		__wtenv_moved=1 # the user has activated or deactivated a conda environment inside
 		__wtenv_unstack
@@ -200,61 +204,74 @@ __wtenv_merge() {
 
 @SETTINGS@
 
-if (( ! ${+__wtenv_pwd} )); then # else sourced again, or by an entry of a newer version
-	\builtin typeset -g __wtenv_pwd= __wtenv_root= __wtenv_said= __wtenv_adopted= __wtenv_settled= __wtenv_from= __wtenv_ps1=
-	__wtenv_fresh() { \builtin return 1; }
-fi
+# Kept where it is sourced again, or by an entry of a newer version.
+\builtin typeset -g __wtenv_pwd=${__wtenv_pwd-} __wtenv_root=${__wtenv_root-} __wtenv_held=${__wtenv_held-}
+\builtin typeset -g __wtenv_said=${__wtenv_said-} __wtenv_farewell=${__wtenv_farewell-} __wtenv_from=${__wtenv_from-}
+\builtin typeset -g __wtenv_adopted=${__wtenv_adopted-} __wtenv_straight=${__wtenv_straight-} __wtenv_ps1=${__wtenv_ps1-}
+\builtin typeset -g __wtenv_settled=
 
 # Does this zsh compare times to the nanosecond? Old ones see whole seconds, and need fresher entries.
 \builtin typeset -g __wtenv_coarse=1
 [[ ! $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]] || __wtenv_coarse=
 
-# At the prompt and after a cd: nothing if neither the folder nor what it depends on has changed.
-__wtenv_check() {
-	if [[ $PWD == "$__wtenv_pwd" ]] && __wtenv_fresh; then
-		__wtenv_from=unchanged
-		\builtin return 0
+# At the prompt and after a cd comes __wtenv_check: nothing, if neither the folder nor what is known of it has
+# changed, else __wtenv_decide, or what it is given. Each entry brings its own (`__wtenv_arrive`).
+if [[ -z $__wtenv_pwd ]]; then
+	__wtenv_check() { __wtenv_decide; }
+fi
+__wtenv_no() { \builtin return 1; }
+
+__wtenv_decide() {
+	\builtin local __wtenv_dir=${PWD%/} __wtenv_up=
+	while [[ ! -e $__wtenv_dir/.git && ! -e ${__wtenv_up}.git && -n $__wtenv_dir ]]; do
+		__wtenv_dir=${__wtenv_dir%/*}
+		__wtenv_up=$__wtenv_up../
+	done
+	if [[ ! -e $__wtenv_dir/.git && -e ${__wtenv_up}.git ]]; then
+		# Reached through a symlink, this folder is in a worktree that $PWD does not show.
+		__wtenv_dir=${PWD:A}
+		while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
+			__wtenv_dir=${__wtenv_dir%/*}
+		done
 	fi
-	__wtenv_decide
+	__wtenv_pwd=$PWD
+	if [[ ! -e $__wtenv_dir/.git ]]; then
+		__wtenv_from=outside __wtenv_root= __wtenv_said=
+		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} && ! -e .git ]] || "${1:-__wtenv_decide}"; }
+		__wtenv_leave
+		__wtenv_say left "$__wtenv_farewell" enter
+		__wtenv_farewell=
+	elif [[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] && __wtenv_check __wtenv_no; then
+		__wtenv_from='same root'
+	else
+		__wtenv_load "$__wtenv_dir"
+	fi
+	if [[ -n ${WTENV_DEBUG-} ]]; then
+		\builtin print -ru2 -- "wtenv: debug: $PWD: $__wtenv_from"
+	fi
 	\builtin return 0
 }
 
-__wtenv_decide() {
-	\builtin local __wtenv_dir=${PWD%/} __wtenv_up= __wtenv_file __wtenv_text
-	while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
-		__wtenv_dir=${__wtenv_dir%/*}
-		__wtenv_up+=../
-		# Reached through a symlink, this folder may be in a worktree that $PWD does not show.
-		if [[ -e ${__wtenv_up}.git && ! -e $__wtenv_dir/.git ]]; then
-			__wtenv_dir=${PWD:A} __wtenv_up=/dev/null/ # once
-		fi
-	done
-	if [[ ! -e $__wtenv_dir/.git ]]; then
-		__wtenv_from=outside __wtenv_root= __wtenv_said= __wtenv_pwd=$PWD
-		__wtenv_fresh() { [[ ! -e .git ]]; }
-		__wtenv_leave
-		__wtenv_say left "${__wtenv_farewell-}" enter
-		__wtenv_farewell=
-		\builtin return 0
+# Put into effect what is known of the root $1, or ask.
+__wtenv_load() {
+	\builtin local __wtenv_file=$__wtenv_cache$1/%wtenv.zsh$__wtenv_coarse __wtenv_text
+	[[ ${1:-/} == "$__wtenv_root" ]] || __wtenv_said=
+	__wtenv_root=${1:-/} __wtenv_settled= __wtenv_from=cached
+	if [[ $__wtenv_held == "$__wtenv_root" ]]; then # the entry is still in memory
+		__wtenv_arrive
 	fi
-	if [[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] && __wtenv_fresh; then
-		__wtenv_from='same root' __wtenv_pwd=$PWD
-		\builtin return 0
-	fi
-	[[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] || __wtenv_said=
-	__wtenv_root=${__wtenv_dir:-/} __wtenv_pwd=$PWD __wtenv_settled=
-	__wtenv_file=$__wtenv_cache$__wtenv_dir/%wtenv.zsh$__wtenv_coarse
-	if [[ -O $__wtenv_file && -O $__wtenv_cache ]]; then
-		__wtenv_from=cached
+	if [[ -z $__wtenv_settled && -O $__wtenv_file && -O $__wtenv_cache ]]; then
+		__wtenv_held=
 		\builtin source "$__wtenv_file"
 	fi
 	if [[ -z $__wtenv_settled ]]; then
 		[[ ${WTENV_ROOT-} == "$__wtenv_root" ]] || __wtenv_leave
 		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
 		__wtenv_from=computed
-		__wtenv_fresh() { \builtin return 0; }
+		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse")
 		if [[ $__wtenv_text == *'# end' ]]; then
+			__wtenv_held=
 			\builtin eval "$__wtenv_text"
 		fi
 	fi
@@ -265,10 +282,11 @@ __wtenv_decide() {
 	fi
 }
 
-# Called by the text of an entry, which has defined __wtenv_fresh, __wtenv_guard and __wtenv_enter:
-# KIND ID MESSAGE LEVEL.
+# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL. There are __wtenv_check, _guard and _enter
+# of this entry, too.
 __wtenv_settle() {
-	if [[ $__wtenv_from == cached ]] && ! __wtenv_fresh; then
+	__wtenv_held=$__wtenv_root
+	if [[ $__wtenv_from == cached ]] && ! __wtenv_check __wtenv_no; then
 		\builtin return 0
 	fi
 	if [[ $1 != active ]]; then
@@ -284,7 +302,7 @@ __wtenv_settle() {
 		fi
 		__wtenv_enter
 	fi
-	__wtenv_adopted=1 __wtenv_settled=1
+	__wtenv_adopted=1 __wtenv_settled=1 __wtenv_farewell=$5
 	__wtenv_say "$2" "$3" "$4"
 }
 

@@ -133,16 +133,19 @@ def dump(path: Path) -> str:
     return f"/usr/bin/env -0 >{path}\n"
 
 
+@pytest.mark.parametrize("way", ["general", "straight", "computed elsewhere"])
 @pytest.mark.parametrize("shell", SHELLS)
 @settings(
-    max_examples=int(os.environ.get("WTENV_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("WTENV_EXAMPLES", "50")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(env=environments(), activation=activations(), edit=edits(), list_edit=list_edits())
+@given(env=environments(), other=environments(), activation=activations(), edit=edits(), list_edit=list_edits())
 def test_shell_equals_model(
     shell: str,
+    way: str,
     env: dict[str, str],
+    other: dict[str, str],
     activation: Activation,
     edit: dict[str, str | None],
     list_edit: list[tuple[str, str, str]],
@@ -151,8 +154,11 @@ def test_shell_equals_model(
     language = SHELLS[shell]
     start, entered, left = tmp_path / "start", tmp_path / "entered", tmp_path / "left"
     model_edits: dict[str, str | None] = dict(edit)
-    functions = language.render_leave()
-    script = dump(start) + functions + language.render_apply(activation) + "\n" + dump(entered)
+    shortcut = {"general": None, "straight": environ.specialise(env, activation)}.get(
+        way, environ.specialise(other, activation)
+    )
+    enter = f"{language.render_enter(activation, shortcut)}\n__wtenv_enter\n"
+    script = dump(start) + language.render_leave() + enter + dump(entered)
     # fish and zsh add what they need to their own environment: the model starts from what they export.
     for name, value in edit.items():
         script += (
@@ -173,6 +179,44 @@ def test_shell_equals_model(
     assert read_dump(left) == environ.undo(edited)
     if not model_edits and not list_edit:
         assert read_dump(left) == before
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param({}, id="nothing set"),
+        pytest.param({"ALPHA": "it's", "LD_LIBRARY_PATH": "/a:/b c"}, id="variables set"),
+        pytest.param({"CONDA_SHLVL": "0"}, id="conda without an environment"),
+        pytest.param(
+            {
+                "CONDA_SHLVL": "1",
+                "CONDA_PREFIX": "/conda",
+                "CONDA_PROMPT_MODIFIER": "(base) ",
+                "PATH": "/conda/bin:/bin",
+            },
+            id="conda's base active",
+        ),
+    ],
+)
+def test_straight_is_taken(shell: str, before: dict[str, str], tmp_path: Path) -> None:
+    """Where the environment is the one that the entry was computed in, in and out; and not where it isn't."""
+    env = {"PATH": "/usr/bin:/bin", **before}
+    conda = CondaLevel("/env", "e", "(e) ")
+    changes = (Change("PATH", "front", "/x:/env/bin"), Change("ALPHA", "set", "a,b;c|d"), Change("BETA", "unset"))
+    activation = Activation("/root", "id", conda, (*changes, Change("LD_LIBRARY_PATH", "back", "/z")))
+    language = SHELLS[shell]
+    way = "set -q __wtenv_straight; and" if shell == "fish" else '[ -n "${__wtenv_straight-}" ] &&'
+    enter = language.render_enter(activation, environ.specialise(env, activation))
+    general = "function __wtenv_apply; end" if shell == "fish" else "__wtenv_apply() { :; }"
+    for name, value, straight in [("BETA", None, True), ("BETA", "mine", False)]:
+        setup = set_variable(shell, name, os.fsencode(value)) if value else ""
+        script = f"{setup}\n{dump(tmp_path / 'start')}{language.render_leave()}\n{enter}\n{general}\n__wtenv_enter\n"
+        script += f"{way} /usr/bin/touch {tmp_path}/straight\n__wtenv_leave\n{dump(tmp_path / 'left')}"
+        run(shell, env, script, tmp_path)
+        assert (tmp_path / "straight").exists() is straight
+        assert read_dump(tmp_path / "left") == read_dump(tmp_path / "start")
+        (tmp_path / "straight").unlink(missing_ok=True)
 
 
 def _extend(shell: str, name: str, end: str, entry: str) -> str:

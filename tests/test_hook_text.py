@@ -54,6 +54,7 @@ NEWER_FISH = {
     "3.3 set -q on functions' --function scope (3.4 set -f)": r"\bset (-\w*f|--function)\b",
     "3.4 $(…)": r"\$\(",
     "3.4 string collect -a": r"collect (-a|--allow-empty)",
+    "3.6 test -nt, -ot, -ef": r"\btest (?!/ -nt '')[^;]* -[no]t |\btest [^;]* -ef ",
     "3.6 abbr --function, string match --groups-only": r"--groups-only|match -\w*g",
     "3.8 string match --max-matches": r"--max-matches",
     "4.0 &&": r"(?!)",

@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config",),
     ("worktree",),
     ("shells",),
-    ("entry",),
+    ("entry", "straight"),
     ("environ",),
     ("files",),
     ("places", "digest"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .environ import Activation
+from .environ import Activation, Shortcut
 
 
 class Watched(NamedTuple):
@@ -24,7 +24,8 @@ class Entry(NamedTuple):
     message and level: what to say once (level "enter": only where someone is looking); farewell:
     what to say on leaving;
     watched: None if the answer can't be kept; stamps: the folder with their stamps;
-    guards: variables and the values they had, None for unset.
+    guards: variables and the values they had, None for unset;
+    shortcut: the activation spelled out, for an environment like the one it was computed in.
     """
 
     kind: str
@@ -35,5 +36,6 @@ class Entry(NamedTuple):
     stamps: str
     guards: tuple[tuple[str, str | None], ...]
     activation: Activation | None
+    shortcut: Shortcut | None = None
     prompt: str = ""
     farewell: str = ""

@@ -77,6 +77,23 @@ class Activation(NamedTuple):
     changes: tuple[Change, ...]
 
 
+class Shortcut(NamedTuple):
+    """What `apply` does to environments like one that it was tried on, spelled out.
+
+    It holds where the variables `before` have these values (None: unset). `after` has those that it
+    sets; any other of `before` is unset by it. PATH gets `front` and `back` added; where more happens to it,
+    it is in `before` and `after` like the others. names: the value of WTENV_VARS.
+    """
+
+    id: str
+    root: str
+    before: dict[str, str | None]
+    after: dict[str, str]
+    front: str
+    back: str
+    names: str
+
+
 def is_name(name: str) -> bool:
     """Whether `name` is a shell variable name: ASCII letters, digits, underscore, no digit first."""
     return name.isascii() and name.replace("_", "a").isalnum() and not name[:1].isdigit()
@@ -140,6 +157,34 @@ def apply(env: Mapping[str, str], activation: Activation) -> Environment:
     result[ROOT], result[ID] = activation.root, activation.id
     result[VARS] = " ".join(name + ":" * is_list_ for name, is_list_ in touched.items())
     return result
+
+
+def specialise(env: Mapping[str, str], activation: Activation) -> Shortcut | None:
+    """The shortcut for environments like `env`, or None where there can't be one."""
+    plain = undo(env)
+    applied = apply(plain, activation)
+    path = plain.get("PATH", "")
+    touched = [item.removesuffix(":") for item in applied[VARS].split(" ")]
+    if not path or "PATH" not in touched:
+        return None
+    if activation.conda and "CONDA_SHLVL" not in touched:
+        return None  # it decided (conda re-activates in place) without being changed
+    ends = {change.kind: change.value for change in activation.changes if change.name == "PATH"}
+    front, back = (f"{ends['front']}:" if "front" in ends else ""), (f":{ends['back']}" if "back" in ends else "")
+    replaces = activation.conda and conda_level(plain) and plain.get("CONDA_PREFIX")  # see `_stack`
+    if not replaces and applied.get("PATH") == front + path + back:
+        touched.remove("PATH")
+    else:
+        front = back = ""
+    return Shortcut(
+        id=activation.id,
+        root=activation.root,
+        before={name: plain.get(name) for name in touched},
+        after={name: applied[name] for name in touched if name in applied},
+        front=front,
+        back=back,
+        names=applied[VARS],
+    )
 
 
 def _extend(value: str, change: Change) -> str:

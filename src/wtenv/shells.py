@@ -17,11 +17,11 @@ if TYPE_CHECKING:  # this module is imported at every start of a shell
     from collections.abc import Sequence
 
     from .entry import Entry, Watched
-    from .environ import Activation
+    from .environ import Activation, Shortcut
 
 # What entries and hooks of one version agree on. A hook of another version is given this one's text on
 # its next export, and entries of another version lie in another folder.
-ABI = f"1-{__version__}"
+ABI = f"2-{__version__}"
 _MARK = "# --- the hook ---"
 
 
@@ -37,12 +37,17 @@ class Shell:
         """`value` as one word that this shell reads back byte for byte, whatever its options."""
         raise NotImplementedError
 
-    def test_fresh(self, watched: Sequence[Watched]) -> str:
-        """A command that succeeds while every watched path is as it was; stamps are in $__wtenv_stamps."""
+    def render_watch(self, watched: Sequence[Watched] | None) -> tuple[str, str]:
+        """Two texts, to be run once and at each arrival. They let `__wtenv_check` do nothing as long as the paths
+        are as they were (never, if `watched` is None); stamps are in $__wtenv_stamps."""
         raise NotImplementedError
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
         """A command that succeeds if the variables have these values."""
+        raise NotImplementedError
+
+    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str]) -> tuple[str, str]:
+        """See `straight`."""
         raise NotImplementedError
 
     def wrap_hook(self, text: str) -> str:
@@ -63,20 +68,30 @@ class Shell:
 
     def render_entry(self, entry: Entry) -> str:
         """The text that a hook evaluates for one root. Its last line shows that it arrived whole."""
-        fail = "\\builtin return 1" if self.name != "fish" else "return 1"
-        fresh = fail if entry.watched is None else self.test_fresh(entry.watched)
-        apply = self.render_apply(entry.activation, entry.prompt) if entry.activation else "return 1"
+        enter = self.render_enter(entry.activation, entry.shortcut, entry.prompt) if entry.activation else ""
+        once, arrive = self.render_watch(entry.watched)
+        settle = "__wtenv_settle " + self.words((entry.kind, entry.id, entry.message, entry.level, entry.farewell))
         lines = [
             f"# wtenv {ABI} {self.name}",
             self.assign.format("__wtenv_stamps", self.quote(entry.stamps)),
-            self.function.format("__wtenv_fresh", fresh),
+            once,
             self.function.format("__wtenv_guard", self.test_guards(entry.guards)),
-            self.function.format("__wtenv_enter", apply),
-            self.assign.format("__wtenv_farewell", self.quote(entry.farewell)),
-            "__wtenv_settle " + self.words((entry.kind, entry.id, entry.message, entry.level)),
+            enter,
+            self.function.format("__wtenv_arrive", f"{arrive}\n{settle}"),
+            "__wtenv_arrive",
             "# end",
         ]
         return "\n".join(lines) + "\n"
+
+    def render_enter(self, activation: Activation, shortcut: Shortcut | None, prompt: str = "") -> str:
+        """The function that enters: straight where the shortcut holds, else the general way."""
+        functions = straight = ""
+        if shortcut:
+            modifiers = ("", "")
+            if activation.conda:
+                modifiers = (shortcut.before.get("CONDA_PROMPT_MODIFIER") or "", activation.conda.modifier)
+            functions, straight = self.render_straight(shortcut, (*modifiers, prompt))
+        return functions + self.function.format("__wtenv_enter", straight + self.render_apply(activation, prompt))
 
     def render_apply(self, activation: Activation, prompt: str = "") -> str:
         """The call that enters `activation`."""
@@ -106,22 +121,36 @@ class Bash(Shell):
     assign = "{}={}"
     array = "{}=({})"
     function = "{}() {{ {}; }}"
+    there: tuple[str, ...] = ()  # conditions for the stamps themselves
 
     def quote(self, value: str) -> str:
         # bash(1), QUOTING: single quotes keep everything but a single quote.
         return "'" + value.replace("'", "'\\''") + "'"
 
-    def test_fresh(self, watched: Sequence[Watched]) -> str:
-        # In bash -nt and -ot are true as well if only one of the two files exists.
-        terms = []
-        for item in watched:
-            path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
+    def render_watch(self, watched: Sequence[Watched] | None) -> tuple[str, str]:
+        if watched is None:
+            return "", '__wtenv_check() { "${1:-__wtenv_decide}"; }'
+        # Each path in a variable of its own: bash expands a bare $x three times faster than a quoted word.
+        # ${PWD#…} and not ==, which obeys nocasematch. One command for all of it: this is what a prompt costs.
+        assigned, terms = [], ['-z ${PWD#"$__wtenv_pwd"}', *(self.there if any(item.stamp for item in watched) else ())]
+        for index, item in enumerate(watched):
+            path, stamp = f"__wtenv_p{index}", f"__wtenv_s{index}"
+            assigned.append(f"{path}={self.quote(item.path)}")
             if item.stamp is None:
-                terms.append(f"! -e {path}")
+                terms.append(f"! -e ${path}")
             else:
-                older = f" && ! {path} -ot {stamp}" if item.exact else ""
-                terms.append(f"! {path} -nt {stamp}{older}")
-        return f"[[ {' && '.join(terms)} ]]" if terms else "\\builtin return 0"
+                assigned.append(f"{stamp}=$__wtenv_stamps/{item.stamp}")
+                terms += self.compare_times(f"${path}", f"${stamp}", item.exact)
+        return " ".join(assigned), f'__wtenv_check() {{ [[ {" && ".join(terms)} ]] || "${{1:-__wtenv_decide}}"; }}'
+
+    def compare_times(self, path: str, stamp: str, exact: bool) -> list[str]:
+        # In bash -nt and -ot are true as well if only one of the two files exists.
+        return [f"! {path} -nt {stamp}", *([f"! {path} -ot {stamp}"] if exact else [])]
+
+    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str]) -> tuple[str, str]:
+        from .straight import render_posix
+
+        return render_posix(shortcut, prompt, self.quote, zsh=self.name == "zsh")
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
         # Not [[ == ]], which obeys nocasematch.
@@ -136,17 +165,11 @@ class Bash(Shell):
 class Zsh(Bash):
     name = "zsh"
 
-    def test_fresh(self, watched: Sequence[Watched]) -> str:
-        # In zsh -nt and -ot are false if one of the two files is missing: ask for both.
-        terms = ["-e $__wtenv_stamps"] if any(item.stamp for item in watched) else []
-        for item in watched:
-            path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
-            if item.stamp is None:
-                terms.append(f"! -e {path}")
-            else:
-                exact = f"-e {path} && ! {path} -ot {stamp} && " if item.exact else ""
-                terms.append(f"{exact}! {path} -nt {stamp}")
-        return f"[[ {' && '.join(terms)} ]]" if terms else "\\builtin return 0"
+    # In zsh -nt and -ot are false if one of the two files is missing: ask for both.
+    there = ("-e $__wtenv_stamps",)
+
+    def compare_times(self, path: str, stamp: str, exact: bool) -> list[str]:
+        return [*([f"-e {path}", f"! {path} -ot {stamp}"] if exact else []), f"! {path} -nt {stamp}"]
 
     def wrap_hook(self, text: str) -> str:
         # `emulate -c` parses and later runs the text under zsh's own defaults (zshbuiltins(1), emulate).
@@ -173,16 +196,23 @@ class Fish(Shell):
         parts.append(f"'{plain}'" if plain or not parts else "")
         return "".join(parts)
 
-    def test_fresh(self, watched: Sequence[Watched]) -> str:
-        # As in bash, a missing file is older than any other.
-        terms = []
-        for item in watched:
+    def render_watch(self, watched: Sequence[Watched] | None) -> tuple[str, str]:
+        # Further arguments of the `test` in __wtenv_check. As in bash, a missing file is older than any other.
+        words = ["-o", "-n", "x"] if watched is None else []
+        for item in watched or ():
             path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
             if item.stamp is None:
-                terms.append(f"-e {path}")
+                words += ["-o", "-e", path]
             else:
-                terms.append(f"{path} -nt {stamp}" + (f" -o {path} -ot {stamp}" if item.exact else ""))
-        return f"not test {' -o '.join(terms)}" if terms else "return 0"
+                words += ["-o", path, "-nt", stamp]
+                words += ["-o", path, "-ot", stamp] if item.exact else []
+        return f"set -g __wtenv_stale {' '.join(words)}", "set -g __wtenv_watch $__wtenv_stale"
+
+    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str]) -> tuple[str, str]:
+        del prompt  # fish's is a function of the user's
+        from .straight import render_fish
+
+        return render_fish(shortcut, self.quote)
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
         unset = " ".join(name for name, value in guards if value is None)

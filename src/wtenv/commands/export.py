@@ -54,7 +54,7 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     paths = dict.fromkeys(found.watch)
     kept = cache.stamp(paths, found.base_watch, root, started, env, coarse=coarse) if found.lasting else None
     stamps, watched = kept or ("", None)
-    entry = build_entry(found, stamps, watched)
+    entry = build_entry(found, stamps, watched, plain)
     text = language.render_entry(entry)
     cache.store(entry, text, root, language, env, coarse=coarse)
     if abi != shells.ABI:
@@ -70,8 +70,8 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     return 0
 
 
-def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | None) -> Entry:
-    """What a hook is told about a decision."""
+def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | None, plain: Mapping[str, str]) -> Entry:
+    """What a hook is told about a decision. plain: the shell's environment without what is active in it."""
     message = decision.describe(found)
     identity = found.activation.id if found.activation else ""
     if not identity:
@@ -90,6 +90,7 @@ def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | Non
         stamps=stamps,
         guards=tuple(sorted(found.guards.items())),
         activation=found.activation,
+        shortcut=environ.specialise(plain, found.activation) if found.activation else None,
         prompt=prompt,
         farewell=farewell,
     )
