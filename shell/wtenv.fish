@@ -245,7 +245,11 @@ for __wtenv_name in pwd root held watch said farewell from adopted settled
     set -q __wtenv_$__wtenv_name; or set -g __wtenv_$__wtenv_name
 end
 set -e __wtenv_name
-test -n "$__wtenv_pwd"; or set __wtenv_watch -o -n x # nothing is known yet
+# What makes a prompt decide anew: one of these, or $__wtenv_stale, which each entry has.
+set -g __wtenv_always -o -n x
+set -g __wtenv_outside -o -e .git
+set -g __wtenv_never
+test -n "$__wtenv_watch"; or set __wtenv_watch __wtenv_always
 
 # fish compares times from 3.6 on; before, the program of that name has to.
 set -g __wtenv_test test
@@ -260,7 +264,7 @@ end
 # At the prompt: nothing if what the entry in effect depends on is as it was, in one `test`: each costs more than
 # most of what it looks at.
 function __wtenv_check --on-event fish_prompt
-    $__wtenv_test "" $__wtenv_watch; and __wtenv_decide
+    $__wtenv_test "" $$__wtenv_watch; and __wtenv_decide
 end
 
 function __wtenv_move --on-variable PWD
@@ -269,14 +273,14 @@ end
 
 function __wtenv_decide
     # Named groups set variables without a command substitution, which would cost more than all the rest.
-    set -l __wtenv_dir
-    string match -qr '^(?<__wtenv_dir>(?s:.*?))/?\z' -- $PWD
+    set -l __wtenv_dir $PWD
+    test "$PWD" = /; and set __wtenv_dir ''
     set -l __wtenv_up ''
     while not test -e "$__wtenv_dir/.git" -o -e $__wtenv_up.git -o -z "$__wtenv_dir"
         string match -qr '^(?<__wtenv_dir>(?s:.*))/' -- $__wtenv_dir
         set __wtenv_up $__wtenv_up../
     end
-    if not test -e "$__wtenv_dir/.git"; and test -e $__wtenv_up.git
+    if test -e $__wtenv_up.git -a ! -e "$__wtenv_dir/.git"
         # Reached through a symlink, this folder is in a worktree that $PWD does not show.
         set __wtenv_dir (builtin realpath . | string collect)
         while not test -e "$__wtenv_dir/.git" -o -z "$__wtenv_dir"
@@ -289,11 +293,13 @@ function __wtenv_decide
         set __wtenv_from outside
         set __wtenv_root
         set __wtenv_said
-        set __wtenv_watch -o -e .git
+        set __wtenv_watch __wtenv_outside
         __wtenv_leave
-        __wtenv_say left "$__wtenv_farewell" enter
-        set __wtenv_farewell
-    else if test "$__wtenv_dir" = "$__wtenv_root"; and not $__wtenv_test "" $__wtenv_watch
+        if test -n "$__wtenv_farewell"
+            __wtenv_say left $__wtenv_farewell enter
+            set __wtenv_farewell
+        end
+    else if test "$__wtenv_dir" = "$__wtenv_root"; and not $__wtenv_test "" $$__wtenv_watch
         set __wtenv_from 'same root'
     else
         __wtenv_load $__wtenv_dir
@@ -323,7 +329,7 @@ function __wtenv_load
         test "$WTENV_ROOT" = "$__wtenv_root"; or __wtenv_leave
         # Ctrl-C from here on ends this function: then nothing is retried until something changes.
         set __wtenv_from computed
-        set __wtenv_watch
+        set __wtenv_watch __wtenv_never
         set __wtenv_held
         $__wtenv_command $__wtenv_root "$__wtenv_coarse" | builtin source
     end
@@ -338,10 +344,11 @@ end
 # __wtenv_enter of this entry, too.
 function __wtenv_settle
     set __wtenv_held $__wtenv_root
-    if test $__wtenv_from = cached; and $__wtenv_test "" $__wtenv_watch
+    if test $__wtenv_from = cached; and $__wtenv_test "" $__wtenv_stale
         return 0
     end
     set __wtenv_farewell $argv[5]
+    set __wtenv_watch __wtenv_stale
     if test $argv[1] != active
         __wtenv_leave
         set __wtenv_from $argv[1]

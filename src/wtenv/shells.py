@@ -77,7 +77,7 @@ class Shell:
             once,
             self.function.format("__wtenv_guard", self.test_guards(entry.guards)),
             enter,
-            self.function.format("__wtenv_arrive", f"{arrive}\n{settle}"),
+            self.function.format("__wtenv_arrive", f"{arrive}{settle}"),
             "__wtenv_arrive",
             "# end",
         ]
@@ -129,7 +129,7 @@ class Bash(Shell):
 
     def render_watch(self, watched: Sequence[Watched] | None) -> tuple[str, str]:
         if watched is None:
-            return "", '__wtenv_check() { "${1:-__wtenv_decide}"; }'
+            return "", '__wtenv_check() { "${1:-__wtenv_decide}"; }\n'
         # Each path in a variable of its own: bash expands a bare $x three times faster than a quoted word.
         # ${PWD#…} and not ==, which obeys nocasematch. One command for all of it: this is what a prompt costs.
         assigned, terms = [], ['-z ${PWD#"$__wtenv_pwd"}', *(self.there if any(item.stamp for item in watched) else ())]
@@ -141,7 +141,7 @@ class Bash(Shell):
             else:
                 assigned.append(f"{stamp}=$__wtenv_stamps/{item.stamp}")
                 terms += self.compare_times(f"${path}", f"${stamp}", item.exact)
-        return " ".join(assigned), f'__wtenv_check() {{ [[ {" && ".join(terms)} ]] || "${{1:-__wtenv_decide}}"; }}'
+        return " ".join(assigned), f'__wtenv_check() {{ [[ {" && ".join(terms)} ]] || "${{1:-__wtenv_decide}}"; }}\n'
 
     def compare_times(self, path: str, stamp: str, exact: bool) -> list[str]:
         # In bash -nt and -ot are true as well if only one of the two files exists.
@@ -206,7 +206,7 @@ class Fish(Shell):
             else:
                 words += ["-o", path, "-nt", stamp]
                 words += ["-o", path, "-ot", stamp] if item.exact else []
-        return f"set -g __wtenv_stale {' '.join(words)}", "set -g __wtenv_watch $__wtenv_stale"
+        return f"set -g __wtenv_stale {' '.join(words)}", ""
 
     def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str]) -> tuple[str, str]:
         del prompt  # fish's is a function of the user's
