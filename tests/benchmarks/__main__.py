@@ -1,8 +1,8 @@
 """`python tests/benchmarks`: wtenv beside its peers, on this machine, in one run, as ratios with their spread.
 
-Peers are used where they are installed: direnv and conda on PATH (or --conda PROGRAM), notuv (or --notuv
-PROGRAM). Each figure is taken in turns, ours and theirs, so that a machine whose speed drifts gives the
+Peers are used where they are installed: direnv, mise, conda and notuv on PATH (or --mise PROGRAM, …). Each figure is taken in turns, ours and theirs, so that a machine whose speed drifts gives the
 same ratio; the ratio's median is what counts, its smallest and largest value show how sure it is.
+--growth shows instead what a known `cd` costs as things grow.
 """
 
 from __future__ import annotations
@@ -27,12 +27,8 @@ from workspace import Home, Repo, make_repo, wtenv_program
 LOOPS = 300
 CLOCK = {"bash": "$EPOCHREALTIME", "zsh": "$EPOCHREALTIME", "fish": "(date +%s.%N)"}
 HOOK = {"bash": 'eval "$(wtenv hook bash)"', "zsh": 'eval "$(wtenv hook zsh)"', "fish": "wtenv hook fish | source"}
-DIRENV = {
-    "bash": 'eval "$(direnv export bash)"',
-    "zsh": 'eval "$(direnv export zsh)"',
-    "fish": "direnv export fish | source",
-}
-ENVRC = "".join(f"export BENCH_{n}='value {n}'\n" for n in range(9)) + 'export PATH="$PWD/bin:$PATH"\n'
+VARIABLES = {f"BENCH_{n}": f"value {n}" for n in range(9)}
+ENVRC = "".join(f"export {name}='{value}'\n" for name, value in VARIABLES.items()) + 'export PATH="$PWD/bin:$PATH"\n'
 
 
 @dataclass(frozen=True)
@@ -68,6 +64,27 @@ def compare(
     return Row(moment, peer, seconds, (ratios[0], median(ratios), ratios[-1]), budget)
 
 
+@dataclass(frozen=True)
+class Peer:
+    """A tool with a hook of its own. folder: where it has variables to set; program: what to start."""
+
+    name: str
+    folder: Path
+    program: str
+
+    def start(self, shell: str) -> str:
+        return self.hook(shell) if self.name == "direnv" else _evaluate(shell, f"{self.program} activate {shell}")
+
+    def hook(self, shell: str) -> str:
+        """What its hook does at every prompt."""
+        words = f"export {shell}" if self.name == "direnv" else f"hook-env -s {shell}"
+        return _evaluate(shell, f"{self.program} {words}")
+
+
+def _evaluate(shell: str, command: str) -> str:
+    return f"{command} | source" if shell == "fish" else f'eval "$({command})"'
+
+
 class Bench:
     """A repository with a synced worktree, a folder with a plain .envrc, and a home of its own."""
 
@@ -83,10 +100,25 @@ class Bench:
         self.wtenv("sync")
         self.wtenv("sync", cwd=self.repo.feature)
         self.plain = folder / "plain"
-        self.envrc = folder / "envrc"
-        for place in (self.plain, self.envrc / "bin"):
-            place.mkdir(parents=True)
-        (self.envrc / ".envrc").write_text(ENVRC)
+        self.plain.mkdir()
+
+    def make_peers(self, mise: str | None) -> list[Peer]:
+        """Those that are there, each with a folder that it may read."""
+        peers = []
+        if direnv := shutil.which("direnv"):
+            peers.append(Peer("direnv", self._add_folder("direnv", ".envrc", ENVRC), direnv))
+            self.home.run([direnv, "allow", "."], peers[-1].folder, check=True)
+        if mise:
+            text = "[env]\n" + "".join(f'{name} = "{value}"\n' for name, value in VARIABLES.items())
+            peers.append(Peer("mise", self._add_folder("mise", "mise.toml", text), mise))
+            self.home.run([mise, "trust", "mise.toml"], peers[-1].folder, check=True)
+        return peers
+
+    def _add_folder(self, name: str, file: str, text: str) -> Path:
+        folder = self.folder / f"with-{name}"
+        (folder / "bin").mkdir(parents=True)
+        (folder / file).write_text(text)
+        return folder
 
     def wtenv(self, *words: str, cwd: Path | None = None) -> None:
         self.home.run([wtenv_program(), *words], cwd or self.repo.root, check=True)
@@ -127,33 +159,37 @@ class Bench:
 
     # --- the moments ----------------------------------------------------------------------------
 
-    def prompt(self, shell: str, where: str) -> Row:
-        """An unchanged prompt. direnv's cost is its export, which its hook runs at every prompt."""
-        inside = where == "inside"
-        ours_at, theirs_at = (self.repo.root, self.envrc) if inside else (self.plain, self.plain)
+    def prompt(self, shell: str, where: str, peer: Peer) -> Row:
+        """An unchanged prompt. The peers' cost is what their hook runs at every prompt."""
+        ours_at, theirs_at = (self.repo.root, peer.folder) if where == "inside" else (self.plain, self.plain)
         return compare(
             f"{shell}: prompt, nothing changed, {where}",
-            "direnv",
+            peer.name,
             lambda: self.time_loop(shell, f"{HOOK[shell]}\n__wtenv_check", "__wtenv_check", 2000, ours_at),
-            lambda: self.time_loop(shell, DIRENV[shell], DIRENV[shell], 60, theirs_at),
-            1 / 50,
+            lambda: self.time_loop(shell, peer.start(shell), peer.hook(shell), 60, theirs_at),
+            1 / 50 if peer.name == "direnv" else None,
             self.rounds,
         )
 
-    def known_cd(self, shell: str) -> Row:
+    def known_cd(self, shell: str, peer: Peer) -> Row:
         """Into a worktree seen before, and out again."""
         # In fish `cd` is a function that keeps a history, and takes longer than what follows from it.
         go = "builtin cd" if shell == "fish" else "cd"
-        ours = f"{go} {self.repo.root}\n{go} {self.plain}"
-        theirs = f"{go} {self.envrc}\n{DIRENV[shell]}\n{go} {self.plain}\n{DIRENV[shell]}"
+        theirs = f"{go} {peer.folder}\n{peer.hook(shell)}\n{go} {self.plain}\n{peer.hook(shell)}"
         return compare(
             f"{shell}: cd into a known worktree and out",
-            "direnv",
-            lambda: self.time_loop(shell, f"{HOOK[shell]}\n{ours}", ours, 300),
-            lambda: self.time_loop(shell, DIRENV[shell], theirs, 30),
-            1 / 30,
+            peer.name,
+            lambda: self.time_visit(shell, self.repo.root),
+            lambda: self.time_loop(shell, peer.start(shell), theirs, 30),
+            1 / 30 if peer.name == "direnv" else None,
             self.rounds,
         )
+
+    def time_visit(self, shell: str, place: Path) -> float:
+        """Seconds for a visit to `place` and out again, from the second one on."""
+        go = "builtin cd" if shell == "fish" else "cd"
+        visit = f"{go} {place}\n{go} {self.plain}"
+        return self.time_loop(shell, f"{HOOK[shell]}\n{visit}", visit, 300)
 
     def first_cd(self, conda: str, shell: str = "bash") -> Row:
         """Into a worktree for the first time: the computing run, against `conda activate`."""
@@ -219,23 +255,39 @@ class Bench:
         (self.repo.root / "notuv.toml").write_text(text)
 
 
+def print_growth(bench: Bench, shells: list[str], only: str) -> None:
+    """The growth curves, in the first shell that there is."""
+    from growth import make_curves, render_curve
+
+    print(f"| {shells[0]}: a known cd in and out | cost | ratio to the smallest (spread) |\n|---|---|---|", flush=True)
+    for what, places in make_curves(bench.folder, bench.home, bench.base).items():
+        if only in what:
+            for line in render_curve(what, places, lambda place: bench.time_visit(shells[0], place), 3 * bench.rounds):
+                print(line, flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="pairs per figure (5)")
+    parser.add_argument("--mise", default=shutil.which("mise"), help="the mise program")
+    parser.add_argument("--growth", action="store_true", help="what a known cd costs as things grow")
     parser.add_argument("--conda", default=shutil.which("conda"), help="the conda program")
     parser.add_argument("--notuv", default=shutil.which("notuv"), help="the notuv program")
     parser.add_argument("--only", default="", help="only moments that contain this")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wtenv-bench-") as folder:
         bench = Bench(Path(os.path.realpath(folder)), shared_base(cache_folder()), chosen.rounds)
+        shells = list(filter(shutil.which, CLOCK))
+        if chosen.growth:
+            print_growth(bench, shells, chosen.only)
+            return 0
         moments: list[tuple[str, Callable[[], Row]]] = [("hook", bench.hook_start)]
-        if shutil.which("direnv"):
-            for place in (bench.envrc,):
-                bench.home.run(["direnv", "allow", place], place, check=True)
-            for shell in filter(shutil.which, CLOCK):
+        for peer in bench.make_peers(chosen.mise):
+            for shell in shells:
                 for where in ("inside", "outside"):
-                    moments.append((f"{shell} prompt {where}", lambda s=shell, w=where: bench.prompt(s, w)))
-                moments.append((f"{shell} known", lambda s=shell: bench.known_cd(s)))
+                    name = f"{shell} prompt {where} {peer.name}"
+                    moments.append((name, lambda s=shell, w=where, p=peer: bench.prompt(s, w, p)))
+                moments.append((f"{shell} known {peer.name}", lambda s=shell, p=peer: bench.known_cd(s, p)))
         if chosen.conda:
             moments.append(("bash first", lambda: bench.first_cd(chosen.conda)))
         if chosen.conda and chosen.notuv:
