@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hookworld import World, active, name, own_world, said, shared_world, without, world  # noqa: F401
-from shells import HOOK_LINES, SHELLS, require_shell, run_script, write_rc
+from shells import HOOK_LINES, SHELLS, Shell, require_shell, run_script, write_rc
 
 # (what is typed, which worktree is active at the prompt after it); {main}, {feature} and {outside} are folders.
 JOURNEY = [
@@ -193,3 +195,50 @@ def test_interactive_with_a_command(world: World, name: str) -> None:
     done = run_script(name, 'echo "<$VIRTUAL_ENV>"', world.home.environ, cwd=world.main, arguments=("-i",))
     assert done.stdout.endswith(f"<{world.main}/.venv>\n"), done
     assert done.returncode == 0
+
+
+# --- the decisions and their names ----------------------------------------------------------------------
+
+
+def test_status_names_the_decision(own_world: Callable[..., World], name: str) -> None:
+    world = own_world()
+    config = world.main / "wtenv.toml"
+
+    def look(shell: Shell) -> tuple[str, str]:
+        hook = json.loads(shell.run("wtenv status --json").out)["hook"]
+        assert hook["shell"] == name
+        assert f"\nhook        {name}: {hook['decision']}" in shell.run("wtenv status").out
+        return hook["decision"], hook["reason"]
+
+    time.sleep(0.1)  # what was written this instant is not kept
+    shell, bare = world.open(name), world.open(name, hook=False)
+    bare.run(f"cd {world.main}")
+    assert look(bare) == ("computed", "nothing is kept for it yet")
+    assert look(shell)[0] == "outside"
+    shell.run(f"cd {world.main}")
+    assert look(shell)[0] == "unchanged"
+    assert look(bare) == ("cached", "what is kept still holds")
+    config.write_text(config.read_text() + "# other\n")
+    assert look(bare) == ("blocked", f"{config} has changed")
+    world.wtenv("allow")
+    assert look(bare) == ("computed", f"{config} has changed")
+
+
+def test_debug_names_the_decision(own_world: Callable[..., World], name: str) -> None:
+    world = own_world()
+    time.sleep(0.1)
+    shell = world.open(name, env={"WTENV_DEBUG": "1"})
+
+    def decided(line: str) -> list[str]:
+        lines = shell.run(line).out.splitlines()
+        return [each.rpartition(": ")[2] for each in lines if each.startswith("wtenv: debug: ")]
+
+    assert decided(f"cd {world.main}") == ["computed"]
+    assert decided("true") == []  # unchanged
+    assert decided("cd src") == ["same root"]
+    assert decided(f"cd {world.outside}") == ["outside"]
+    assert decided(f"cd {world.main}") == ["cached"]
+    world.wtenv("deny")
+    assert decided("true") == ["blocked"]
+    (world.main / "wtenv.toml").unlink()
+    assert decided("true") == ["unconfigured"]

@@ -185,7 +185,7 @@ steps = st.lists(st.one_of(places, events), min_size=4, max_size=14)
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(chosen=steps)
-def test_cached_is_computed(world: World, name: str, chosen: list[tuple[str, Step]]) -> None:  # noqa: F811
+def test_cached_is_computed(world: World, name: str, chosen: list[tuple[str, Step]]) -> None:
     visit = Visit.begin(world, name)
     for place in ("conda-meta/state", "etc/conda/activate.d/zz-own.sh"):
         (world.base.prefix / place).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from wtenv.errors import make_printable
 
 KEYS = {
     "state", "reason", "fix", "worktree", "clone", "linked", "doubt", "config", "trust", "base", "overlay", "editables",
-    "active_root", "active", "current", "warnings",
+    "active_root", "active", "current", "warnings", "hook",
 }  # fmt: skip
 
 

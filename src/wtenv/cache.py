@@ -74,13 +74,7 @@ def stamp(
     the epoch). A path that changed since, or just before, makes the answer racy: it holds for this
     prompt only.
     """
-    # As the shells see it: a link is followed, a dangling one counts as absent.
-    times: dict[str, int | None] = {}
-    for path in paths:
-        try:
-            times[str(path)] = os.stat(path).st_mtime_ns
-        except OSError:
-            times[str(path)] = None
+    times = {str(path): _read_time(path) for path in paths}
     now, margin = time.time_ns(), RACY_COARSE if coarse else RACY
     if any(value is not None and started - margin <= value <= now + margin for value in times.values()):
         return None
@@ -95,6 +89,28 @@ def stamp(
             )
         except (OSError, WtenvError):
             continue
+    return None
+
+
+def _read_time(path: Path) -> int | None:
+    """In ns; None if it is absent. As the shells see it: a link is followed, a dangling one is absent."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+
+
+def find_change(paths: Iterable[Path], root: str, shell: Shell, env: Mapping[str, str]) -> str | None:
+    """Why the hook can't use what is kept for `root`, in words; None if it can."""
+    folder = Path(f"{locate(env)}{root}")
+    names = _list_stamps(folder, f"%wtenv.{shell.name}*")
+    if not names:
+        return "nothing is kept for it yet"
+    known = [place / "stamps" / name for place in list_folders(env) for name in names]
+    stamps = next((place for place in known if place.is_dir()), folder)
+    for index, path in enumerate(paths):
+        if _read_time(path) != _read_time(stamps / str(index)):
+            return f"{path} has changed"
     return None
 
 
@@ -132,9 +148,9 @@ def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, st
     return True
 
 
-def _list_stamps(folder: Path) -> set[str]:
+def _list_stamps(folder: Path, entries: str = "%wtenv.*") -> set[str]:
     """The names of the stamp folders that the entries in `folder` use: each has it in its second line."""
-    lines = [place.read_bytes().split(b"\n", 2)[1:2] for place in folder.glob("%wtenv.*")]
+    lines = [place.read_bytes().split(b"\n", 2)[1:2] for place in folder.glob(entries)]
     return {line[0].rstrip(b"'").rpartition(b"/")[2].decode("ascii", "replace") for line in lines if line}
 
 

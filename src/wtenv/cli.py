@@ -206,7 +206,11 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
     if command in ("status", "info"):
         from .commands import status
 
-        return status.run(directory, env, as_json=arguments.json)
+        try:
+            parent = find_shell_name(env)
+        except WtenvError:
+            parent = ""  # an editor, say
+        return status.run(directory, env, parent, as_json=arguments.json)
     if command == "clean":
         from .commands import clean
 

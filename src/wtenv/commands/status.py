@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import decision, environ
+from .. import cache, decision, environ
 from ..decision import Decision
 from ..errors import make_printable
+from ..shells import SHELLS, Shell
 from .hook import write
 
 
-def run(directory: Path, env: Mapping[str, str], *, as_json: bool) -> int:
-    """Print the state; 0 whatever it is."""
+def run(directory: Path, env: Mapping[str, str], shell: str, *, as_json: bool) -> int:
+    """Print the state; 0 whatever it is. shell: the one that runs us, if it is known, else ""."""
     found = decision.decide(directory, environ.undo(env))
     facts = gather(found, env)
+    facts["hook"] = predict(found, facts, env, SHELLS[shell]) if shell else None
     if as_json:
         import json
 
@@ -52,6 +54,17 @@ def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def predict(found: Decision, facts: Mapping[str, Any], env: Mapping[str, str], shell: Shell) -> dict[str, str]:
+    """What the hook of `shell` will come to at the next prompt here, by the names in docs/design.md, and how."""
+    if facts["current"]:
+        return {"shell": shell.name, "decision": "unchanged", "reason": "this is in effect"}
+    if found.worktree is None:
+        return {"shell": shell.name, "decision": found.kind, "reason": ""}
+    change = cache.find_change(dict.fromkeys(found.watch), str(found.worktree.root), shell, env)
+    decided = found.kind if found.kind != "active" else "cached" if change is None else "computed"
+    return {"shell": shell.name, "decision": decided, "reason": change or "what is kept still holds"}
+
+
 def render(facts: Mapping[str, Any]) -> str:
     """One screen for people."""
     rows: list[tuple[str, str]] = []
@@ -84,6 +97,9 @@ def render(facts: Mapping[str, Any]) -> str:
         rows.append(("this shell", 'not active; is the hook in your rc? eval "$(wtenv hook SHELL)"'))
     else:
         rows.append(("this shell", "not active"))
+    if hook := facts["hook"]:
+        reason = f" ({hook['reason']})" if hook["reason"] else ""
+        rows.append(("hook", f"{hook['shell']}: {hook['decision']}{reason}"))
     if facts["reason"]:
         rows.append(("why", facts["reason"]))
     if facts["fix"]:
