@@ -1,0 +1,131 @@
+"""Entries on disk, in real shells: whatever becomes of them, a worktree is entered right, at worst slower."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hookworld import World, active, name, own_world, said, shared_world, without, world  # noqa: F401
+from shells import HOOK_LINES
+
+from wtenv.shells import ABI
+
+
+def find_entry(world: World, shell: str) -> Path:
+    [found] = (world.home.path / ".cache/wtenv").glob(f"v*{world.main}/%wtenv.{shell}")
+    return found
+
+
+def learn(world: World, name: str) -> Path:
+    """Let a shell visit the main worktree until there is an entry; where it is."""
+    shutil.rmtree(world.home.path / ".cache/wtenv", ignore_errors=True)
+    time.sleep(0.1)  # what was written this instant is not kept
+    shell = world.open(name)
+    shell.run(f"cd {world.main}")
+    assert active(shell) == "main"
+    return find_entry(world, name)
+
+
+CUT = "cut"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\x00\xff garbage '\"`", id="garbage"),
+        *(pytest.param((CUT, part), id=f"cut after {part:.0%}") for part in (0.05, 0.3, 0.6, 0.9)),
+    ],
+)
+def test_damaged_entry(content: bytes | tuple[str, float], world: World, name: str) -> None:
+    entry = learn(world, name)
+    whole = entry.read_bytes()
+    if not isinstance(content, bytes):
+        content = whole[: int(content[1] * len(whole))]
+    entry.write_bytes(content)
+    shell = world.open(name)
+    before = without(shell.environ())
+    shell.run(f"cd {world.main}")
+    assert active(shell) == "main"
+    assert shell.environ()[b"ALPHA"] == b"one two"
+    shell.run(f"cd {world.outside}")
+    assert without(shell.environ()) == before
+    assert entry.read_bytes() == whole
+
+
+def test_folder_in_its_place(world: World, name: str) -> None:
+    entry = learn(world, name)
+    entry.unlink()
+    entry.mkdir()
+    shell = world.open(name)
+    shell.run(f"cd {world.main}")
+    assert active(shell) == "main"
+    entry.rmdir()
+
+
+def test_entry_of_another_version_is_not_read(world: World, name: str) -> None:
+    entry = learn(world, name)
+    old = Path(str(entry).replace(f"/v{ABI}/", "/v1-0.0.1/"))
+    old.parent.mkdir(parents=True)
+    old.write_text("echo READ; # end\n")
+    entry.write_bytes(entry.read_bytes().replace(ABI.encode(), b"1-0.0.1", 1))
+    shell = world.open(name)
+    assert shell.run(f"cd {world.main}").out == world.entering(world.main)
+    assert active(shell) == "main"
+
+
+def test_many_shells_at_once(world: World, name: str) -> None:
+    learn(world, name)
+    expected = find_entry(world, name).read_bytes()
+    shutil.rmtree(world.home.path / ".cache/wtenv")
+    text = f"{HOOK_LINES[name]}\ncd {world.main}; cd /; cd {world.main}\n/usr/bin/env"
+    command = [shutil.which(name, path=world.home.environ["PATH"]) or name, "-c", text]
+    started = [
+        subprocess.Popen(
+            command, env=world.home.environ, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(6)
+    ]  # fmt: skip
+    for each in started:
+        out, error = each.communicate(timeout=60)
+        assert error == ""
+        assert f"VIRTUAL_ENV={world.main}/.venv\n" in out
+        assert "ALPHA=one two\n" in out
+    assert find_entry(world, name).read_bytes() == expected
+    assert not list((world.home.path / ".cache").rglob("*.tmp"))
+
+
+def test_full_disk(world: World, name: str) -> None:
+    """There is no room for an entry (6 blocks are enough for all else): each visit asks, and works."""
+    assert learn(world, name).stat().st_size > 6 * 1024
+    shutil.rmtree(world.home.path / ".cache/wtenv")
+    shell = world.open(name)
+    shell.run("ulimit -f 6")
+    for _ in range(2):
+        assert shell.run(f"cd {world.main}").out == world.entering(world.main)
+        assert active(shell) == "main"
+        assert shell.run("true").out == ""
+        assert shell.run(f"cd {world.outside}").out == ""
+        assert active(shell) == ""
+    assert not list((world.home.path / ".cache/wtenv").glob("v*/**/%wtenv.*"))
+    assert not list((world.home.path / ".cache").rglob("*.tmp"))
+
+
+def test_vanishing_stamps(own_world: Callable[..., World], name: str) -> None:
+    """Somebody clears ~/.cache: what is in memory can't be relied on any more, and is asked for again."""
+    world = own_world()
+    learn(world, name)
+    shell = world.open(name)
+    shell.run(f"cd {world.main}")
+    shutil.rmtree(world.home.path / ".cache/wtenv")
+    config = world.main / "wtenv.toml"
+    config.write_text(config.read_text() + "# other\n")
+    os.utime(config, ns=(10**18, 10**18))
+    assert len(said(shell.run("true"))) == 1
+    assert active(shell) == ""
