@@ -6,7 +6,7 @@ or out, nothing has happened yet, and the general way is taken (`tests/test_envi
 the same model).
 
 Values are compared joined by a character that none of those expected has: then the whole is equal if and
-only if each of them is. An unset variable reads as that character.
+only if each of them is. A variable that should be set, and isn't, reads as that character.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class _Plan(NamedTuple):
     """A shortcut, sorted by what a shell has to do. PATH is in `path` and `around` alone.
 
     unset, kept: what is unset before, and what is set, with its value; sets: what is set then; dropped: what is
-    unset then, though it was set; held: what has to be so still for leaving straight, None for unset;
-    gone: what is unset on leaving; path: the PATH that it takes, or "" for any; around: what is
-    put before and behind it, or the whole new one and None.
+    unset then, though it was set; held, absent: what has to be so still for leaving straight; gone: what is unset
+    on leaving; path: the PATH that it takes, or "" for any; around: what is put before and behind it, or the
+    whole new one and None.
     """
 
     separator: str
@@ -36,13 +36,11 @@ class _Plan(NamedTuple):
     kept: dict[str, str]
     sets: dict[str, str]
     dropped: list[str]
-    held: dict[str, str | None]
+    held: dict[str, str]
+    absent: list[str]
     gone: list[str]
     path: str
     around: tuple[str, str | None]
-
-    def expect(self, values: Iterable[str | None], quote: Quote) -> str:
-        return quote(self.separator.join(self.separator if value is None else value for value in values))
 
     def render_path(self, quote: Quote) -> str:
         front, back = self.around
@@ -66,7 +64,8 @@ def _make_plan(shortcut: Shortcut) -> _Plan | None:
         kept=kept,
         sets={**after, **news, **state},
         dropped=[name for name in kept if name not in after],
-        held={VARS: shortcut.names, ID: shortcut.id, **{name: after.get(name) for name in before}},
+        held={VARS: shortcut.names, ID: shortcut.id, **after},
+        absent=[name for name in before if name not in after],
         gone=[*unset, *news, *state, new_name("PATH"), old_name("PATH"), *map(old_name, kept)],
         path=path,
         around=(new_path, None) if path else (shortcut.front, shortcut.back),
@@ -84,19 +83,21 @@ def render_posix(shortcut: Shortcut, prompt: tuple[str, str, str], quote: Quote,
         # A number, an array, a read-only or unexported variable needs the general way; so does a tied one.
         look = "[[ ${(t)PATH} == scalar*export* && ${(t)PATH} != *readonly* ]] && "
         kinds, expected = "".join(f"${{(t){name}}}" for name in plan.kept), "scalar-export" * len(plan.kept)
-        unset = "".join(f"${{{name}+x}}" for name in plan.unset)
+        unset = _probe(plan.unset)
     else:
         look = '\\builtin local "__wtenv_look=" "__wtenv_flags="\n'
         look += "".join(f"__wtenv_attributes {name}; __wtenv_look=$__wtenv_look$__wtenv_flags\n" for name in saved)
         kinds, expected = "$__wtenv_look", "x" * len(saved)
         unset = "".join(f"${{{name}[@]+x}}" for name in plan.unset)  # an array may lack [0]
     found = sep.join([kinds, unset, *_read(plan.kept, sep), "${PATH-}" if plan.path else "${PATH:+x}"])
-    look += f'\\builtin test "{found}" = {plan.expect([expected, "", *plan.kept.values(), plan.path or "x"], quote)}'
+    wanted = quote(sep.join([expected, "", *plan.kept.values(), plan.path or "x"]))
+    look += f'\\builtin test "{found}" = {wanted}'
     olds = " ".join(f'"{old_name(name)}=${name}"' for name in saved)
     sets = " ".join(quote(f"{name}={value}") for name, value in plan.sets.items())
     drop = f"\\builtin unset -v {' '.join(plan.dropped)}\n" if plan.dropped else ""
     show = f"__wtenv_show {' '.join(map(quote, prompt))}\n" if prompt[0] or prompt[2] else ""
-    held, still = sep.join(_read(plan.held, sep)), plan.expect(plan.held.values(), quote)
+    held = sep.join([_probe(plan.absent), *_read(plan.held, sep)])
+    still = quote(sep.join(["", *plan.held.values()]))
     undo = "\\builtin export " + " ".join(f'"{name}=${{{old_name(name)}-}}"' for name in saved)
     # No reserved words: they may be aliases by now. bash may find a variable read-only that is unset.
     functions = f"""\
@@ -122,14 +123,13 @@ def render_fish(shortcut: Shortcut, quote: Quote) -> tuple[str, str]:
         return "", ""
     sep, saved = plan.separator, ["PATH", *plan.kept]
     look = sep.join([*(f"${name}" for name in plan.kept), "$PATH" if plan.path else ""])
-    wanted = plan.expect([*plan.kept.values(), plan.path], quote)
+    wanted = quote(sep.join([*plan.kept.values(), plan.path]))
     # A *PATH variable is a list in fish, and kept as the string that others see.
     olds = [f"set -gx {old_name(name)} " + (f'"${name}"' if name.endswith("PATH") else f"${name}") for name in saved]
     sets = [f"set -gx {name} {quote(value)}" for name, value in plan.sets.items()]
     drop = [f"set -eg {' '.join(plan.dropped)}"] if plan.dropped else []
-    here = [name for name, value in plan.held.items() if value is not None]
-    absent = "".join(f"; and not set -q {name}" for name, value in plan.held.items() if value is None)
-    held, still = sep.join(f"${name}" for name in here), plan.expect((plan.held[name] for name in here), quote)
+    absent = "".join(f"; and not set -q {name}" for name in plan.absent)
+    held, still = sep.join(f"${name}" for name in plan.held), quote(sep.join(plan.held.values()))
     undo = [f"__wtenv_restore {name} ${old_name(name)}" for name in plan.kept]
     enter, leave = "\n".join([*olds, *sets, *drop]), "\n".join(undo)
     functions = f"""\
@@ -140,7 +140,7 @@ set -g __wtenv_universal
 set -gx PATH {plan.render_path(quote)}
 set -gx {new_name("PATH")} "$PATH"
 function __wtenv_exit
-set -q {" ".join(here)}{absent}; and test "$PATH" = "${new_name("PATH")}"; and test "{held}" = {still}; or return 1
+set -q {" ".join(plan.held)}{absent}; and test "$PATH" = "${new_name("PATH")}"; and test "{held}" = {still}; or return 1
 set -gx PATH ${old_name("PATH")}
 {leave}
 set -eg {" ".join(plan.gone)}
@@ -162,6 +162,10 @@ end
 end
 """,
     )
+
+
+def _probe(names: Iterable[str]) -> str:
+    return "".join(f"${{{name}+x}}" for name in names)
 
 
 def _read(names: Iterable[str], separator: str) -> list[str]:
