@@ -14,9 +14,8 @@ from .errors import WtenvError
 
 def build_base(base: Base, variables: Mapping[str, str | None]) -> Activation:
     """What `conda activate BASE` does before it runs scripts: the stack, PATH, env_vars.d and state."""
-    level = CondaLevel(base.prefix, base.name, base.modifier) if base.kind == "conda" else None
     changes = [Change("PATH", "front", f"{base.prefix}/bin"), *_to_changes(variables)]
-    return Activation("", "", level, tuple(changes))
+    return Activation("", "", _build_level(base), tuple(changes))
 
 
 def build(
@@ -53,7 +52,7 @@ def build(
     for name, value in (*own.items(), *config.dotenv, *fill_placeholders(config.env, placeholders)):
         changes[name] = [_to_change(name, value)]
     front = [*config.path, f"{config.venv}/bin", *front]
-    level = CondaLevel(base.prefix, base.name, base.modifier) if base.kind == "conda" else None
+    level = _build_level(base)
     ordered = [
         Change("PATH", "front", ":".join(front)),
         *([Change("PATH", "back", ":".join(back))] if back else []),
@@ -91,6 +90,10 @@ def find_guards(reads: frozenset[str], scripts: Mapping[str, str | None], before
         or any(change.kind in ("front", "back") for change in _find_extension(name, before.get(name), value))
     }
     return frozenset(name for name in reads - extended if environ.explain_refusal(name) is None)
+
+
+def _build_level(base: Base) -> CondaLevel | None:
+    return CondaLevel(base.prefix, base.name, base.modifier) if base.kind == "conda" else None
 
 
 def _to_change(name: str, value: str | None) -> Change:

@@ -19,21 +19,16 @@ from . import files
 from .digest import sha256
 from .entry import Entry, Watched
 from .errors import WtenvError
-from .shells import ABI, Shell
+from .shells import Shell, locate_entries
 
 # A file changed this shortly before it was read may change again without its time showing it (the
 # kernel's clock ticks; racy-git in git's documentation). In nanoseconds; coarse: bash before 5.1 or so.
 RACY, RACY_COARSE = 50_000_000, 2_000_000_000
 
 
-def locate(env: Mapping[str, str]) -> Path:
-    """The folder that hooks read entries from."""
-    return files.cache_dir(env) / f"v{ABI}"
-
-
 def prepare(env: Mapping[str, str]) -> None:
     """Create the folder, with the two files by which a shell sees how finely it compares times."""
-    folder = locate(env)
+    folder = Path(locate_entries(env))
     if not _has_home(env):
         raise WtenvError(f"{files.home_dir(env)} does not exist", "set HOME")
     files.make_private_dir(folder.parent)
@@ -102,7 +97,7 @@ def _read_time(path: Path) -> int | None:
 
 def find_change(paths: Iterable[Path], root: str, shell: Shell, env: Mapping[str, str]) -> str | None:
     """Why the hook can't use what is kept for `root`, in words; None if it can."""
-    folder = Path(f"{locate(env)}{root}")
+    folder = Path(f"{locate_entries(env)}{root}")
     names = _list_stamps(folder, f"%wtenv.{shell.name}*")
     if not names:
         return "nothing is kept for it yet"
@@ -135,7 +130,7 @@ def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, st
     """Keep `text` for the next time that `shell` comes to `root`. False, not an error, if it can't be."""
     if entry.watched is None:
         return False
-    folder = Path(f"{locate(env)}{root}")
+    folder = Path(f"{locate_entries(env)}{root}")
     try:
         prepare(env)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

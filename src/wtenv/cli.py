@@ -97,9 +97,8 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
         from .commands import run
 
         command = words[2:] if words[1] == "--" else words[1:]
-        if not command:
-            raise WtenvError("run needs a command", "run: wtenv run CMD…")
-        run.run(command, find_directory(None, env), env)
+        if command:
+            run.run(command, find_directory(None, env), env)
     arguments = build_parser().parse_args(words)
     return _run(arguments, env)
 

@@ -95,6 +95,15 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = 
         raise
 
 
+def replace(path: Path, data: bytes) -> None:
+    """Write `data` in place of a file of the user's: through a link (dotfiles are often linked), with the
+    permissions that it has. Raises OSError."""
+    real = Path(os.path.realpath(path))
+    real.parent.mkdir(parents=True, exist_ok=True)
+    mode = real.stat().st_mode & 0o7777 if real.exists() else 0o644
+    write_atomic(real, data, mode)
+
+
 def make_private_dir(path: Path) -> None:
     """Create `path` (and missing parents) as 0700, and refuse one that is not the user's alone.
 

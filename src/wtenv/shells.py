@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 
-from . import __version__
+from . import __version__, places
 from .errors import WtenvError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # this module is imported at every start of a shell
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .entry import Entry, Watched
     from .environ import Activation, Shortcut
@@ -23,6 +23,11 @@ if TYPE_CHECKING:  # this module is imported at every start of a shell
 # its next export, and entries of another version lie in another folder.
 ABI = f"2-{__version__}"
 _MARK = "# --- the hook ---"
+
+
+def locate_entries(env: Mapping[str, str]) -> str:
+    """The folder that hooks read entries from."""
+    return os.path.join(places.find_cache(env), f"v{ABI}")
 
 
 class Shell:
@@ -108,8 +113,7 @@ class Shell:
 
     def render_script(self, activation: Activation) -> str:
         """Text that enters `activation` in a shell without the hook (and leaves what was active)."""
-        functions = self.wrap_hook(_read_hook(self.name).partition(_MARK)[0])
-        return f"{functions}\n__wtenv_leave\n{self.render_apply(activation)}\n"
+        return f"{self.render_leave()}{self.render_apply(activation)}\n"
 
     def render_leave(self) -> str:
         """Text that leaves whatever is active in a shell without the hook."""

@@ -57,16 +57,15 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     entry = build_entry(found, stamps, watched, plain)
     text = language.render_entry(entry)
     cache.store(entry, text, root, language, env, coarse=coarse)
-    if abi != shells.ABI:
-        # The shell runs another version's hook: give it this one, whose functions the entry needs.
-        hook = language.render_hook(build_command(language.name), str(cache.locate(env)))
-        text = f"{hook}\n{text}"
-        say("another version was installed; restart this shell")
-    write(text)
-    if abi != shells.ABI:
-        from .setup import follow
+    if abi == shells.ABI:
+        write(text)
+        return 0
+    # The shell runs another version's hook: give it this one, whose functions the entry needs.
+    from .setup import follow
 
-        follow(language, env)
+    say("another version was installed; restart this shell")
+    write(f"{language.render_hook(build_command(language.name), shells.locate_entries(env))}\n{text}")
+    follow(language, env)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .. import places, shells
+from .. import shells
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,20 +15,15 @@ if TYPE_CHECKING:
 def run(shell: str, env: Mapping[str, str]) -> int:
     """Print the hook. One Python at a shell's start: nothing is imported that it doesn't need."""
     language = shells.find_shell(shell)
-    cache = locate_cache(env)
+    cache = shells.locate_entries(env)
     if not os.path.exists(os.path.join(cache, "fine.2")):
         prepare_cache(env)
     write(language.render_hook(build_command(language.name), cache))
     return 0
 
 
-def locate_cache(env: Mapping[str, str]) -> str:
-    """The folder that hooks read entries from."""
-    return os.path.join(places.find_cache(env), f"v{shells.ABI}")
-
-
 def prepare_cache(env: Mapping[str, str]) -> None:
-    """Create that folder, once. Without a cache the hook works, only slower."""
+    """Create the folder of the entries, once. Without a cache the hook works, only slower."""
     from .. import cache
     from ..errors import WtenvError
 

@@ -182,14 +182,13 @@ def exclude(common_dir: Path, venv: str) -> None:
     """Add the overlay to the clone's own exclude file, once (gitignore(5), $GIT_COMMON_DIR/info/exclude)."""
     import re
 
-    path = Path(os.path.realpath(common_dir / "info" / "exclude"))
+    path = common_dir / "info" / "exclude"
     line = "/" + re.sub(r"([\\*?\[ ])", r"\\\1", venv) + "/"
     try:
         old = path.read_bytes() if path.exists() else b""
         if line.encode() in old.splitlines():
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
         gap = b"\n" if old and not old.endswith(b"\n") else b""
-        files.write_atomic(path, old + gap + line.encode() + b"\n", mode=0o644)
+        files.replace(path, old + gap + line.encode() + b"\n")
     except OSError as error:
         say(f"can't add {venv} to {path} ({error.strerror}); ignore it yourself")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .. import files, places
 from ..errors import WtenvError, say
-from ..shells import Shell
-from .hook import build_command, locate_cache, prepare_cache
+from ..shells import Shell, locate_entries
+from .hook import build_command, prepare_cache
 
 MARK = "# added by wtenv setup"
 
@@ -78,7 +78,7 @@ def write_hook(shell: Shell, env: Mapping[str, str]) -> None:
     """Write the hook's file, readable by the user alone."""
     place = locate_hook(shell.name, env)
     prepare_cache(env)
-    text = shell.render_hook(build_command(shell.name), locate_cache(env))
+    text = shell.render_hook(build_command(shell.name), locate_entries(env))
     try:
         files.make_private_dir(place.parent)
         files.write_atomic(place, text.encode("utf-8", "surrogateescape"))
@@ -105,11 +105,7 @@ def _read(rc: Path) -> bytes:
 
 
 def _write(rc: Path, data: bytes) -> None:
-    """In place of what is there, through a link (dotfiles are often linked), with its permissions."""
-    real = Path(os.path.realpath(rc))
     try:
-        real.parent.mkdir(parents=True, exist_ok=True)
-        mode = real.stat().st_mode & 0o7777 if real.exists() else 0o644
-        files.write_atomic(real, data, mode)
+        files.replace(rc, data)
     except OSError as error:
         raise WtenvError(f"can't write {rc} ({error.strerror})", "add the line of: wtenv setup --print") from None
