@@ -208,6 +208,8 @@ def write_rc(environ: Mapping[str, str], name: str, *, hook: bool = True, before
     """Write the shell's rc file into HOME and return it."""
     path = Path(environ["HOME"], RC_FILES[name])
     path.parent.mkdir(parents=True, exist_ok=True)
+    if name == "fish":  # else each new home has it read all manual pages, in the background
+        Path(environ["HOME"], ".local/share/fish/generated_completions").mkdir(parents=True, exist_ok=True)
     line = HOOK_LINES[name] if hook else ""
     path.write_text(f"{_PREAMBLE[name]}{before}\n{line}\n{after}\n")
     return path
