@@ -34,7 +34,7 @@ __wtenv_apply() {
 	\builtin local "__wtenv_vars=" "__wtenv_refused=" "__wtenv_flags=" "__wtenv_cut=" "__wtenv_old=" "__wtenv_value="
 	\builtin local "__wtenv_at=$1" "__wtenv_id=$2" "__wtenv_base=$3" "__wtenv_name=$4" "__wtenv_modifier=$5"
 	\builtin local "__wtenv_level=${CONDA_SHLVL-}" __wtenv_all
-	__wtenv_plain=' '
+	__wtenv_plain=' ' __wtenv_straight=''
 	__wtenv_show "${3:+${CONDA_PROMPT_MODIFIER-}}" "$5" "$6"
 	\builtin shift 6
 	if [[ -n $__wtenv_base ]]; then # conda's own stack, one level up
@@ -136,6 +136,7 @@ __wtenv_show() {
 # Leave: take our changes back by value, keep the user's.
 __wtenv_leave() {
 	if [[ -z ${WTENV_VARS+x}${WTENV_ROOT+x} ]]; then
+		__wtenv_straight=''
 		\builtin return 0
 	fi
 	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new
@@ -154,6 +155,7 @@ __wtenv_leave() {
 		__wtenv_moved=1 # the user has activated or deactivated a conda environment inside
 		__wtenv_unstack
 	fi
+	WTENV_VARS=${WTENV_VARS-}
 	if [[ " $WTENV_VARS" == *[!A-Za-z0-9_:\ ]* || " $WTENV_VARS" == *\ [0-9:]* || $WTENV_VARS == *:[!\ ]* ]]; then
 		WTENV_VARS='' # not from us
 	fi
@@ -252,7 +254,10 @@ __wtenv_merge() {
 
 @SETTINGS@
 
-# Kept where it is sourced again, or by an entry of a newer version.
+# Kept where it is sourced again, or by an entry of a newer version; but not what `set -a` let through to a child.
+if [[ ${__wtenv_shell-} != "$$" ]]; then
+	__wtenv_shell=$$ __wtenv_pwd='' __wtenv_root='' __wtenv_held='' __wtenv_adopted='' __wtenv_straight='' __wtenv_ps1=''
+fi
 __wtenv_pwd=${__wtenv_pwd-} __wtenv_root=${__wtenv_root-} __wtenv_held=${__wtenv_held-}
 __wtenv_said=${__wtenv_said-} __wtenv_farewell=${__wtenv_farewell-} __wtenv_from=${__wtenv_from-} __wtenv_settled=''
 __wtenv_adopted=${__wtenv_adopted-} __wtenv_straight=${__wtenv_straight-} __wtenv_ps1=${__wtenv_ps1-}
@@ -277,6 +282,14 @@ __wtenv_prompt() {
 }
 
 __wtenv_decide() {
+	case $- in # with -e, an assignment to a read-only variable ends the shell, whatever tests it
+	*e*)
+		\builtin set +e
+		__wtenv_decide
+		\builtin set -e
+		\builtin return 0
+		;;
+	esac
 	\builtin local "__wtenv_dir=${PWD%/}" "__wtenv_up="
 	while [[ ! -e $__wtenv_dir/.git && ! -e ${__wtenv_up}.git && -n $__wtenv_dir ]]; do
 		__wtenv_dir=${__wtenv_dir%/*}

@@ -13,6 +13,7 @@
 function __wtenv_apply
     set -g __wtenv_plain
     set -g __wtenv_universal
+    set -e __wtenv_straight
     set -l __wtenv_vars
     set -l __wtenv_refused
     set -l __wtenv_cut
@@ -55,7 +56,8 @@ function __wtenv_apply
             set -qx $argv[2]; or set -a __wtenv_plain $argv[2]
             # A universal variable is shadowed, not changed: leaving removes the shadow.
             set -qU $argv[2]; and not set -qg $argv[2]; and set -a __wtenv_universal $argv[2]
-            if string match -q '*PATH' -- $argv[2]
+            set -l __wtenv_list $$argv[2]
+            if string match -q '*PATH' -- $argv[2]; or test "$__wtenv_list" != "$__wtenv_old" # joined by ":"
                 set -gx WTENV_OLD_$argv[2]_ $__wtenv_old
             else
                 set -gx WTENV_OLD_$argv[2]_ $$argv[2]
@@ -105,6 +107,7 @@ end
 # Leave: take our changes back by value, keep the user's.
 function __wtenv_leave
     if not set -q WTENV_VARS; and not set -q WTENV_ROOT
+        set -e __wtenv_straight
         return 0
     end
     if set -q __wtenv_straight # spelled out by the entry that entered
@@ -240,7 +243,11 @@ end
 
 @SETTINGS@
 
-# Kept where it is sourced again, or by an entry of a newer version.
+# Kept where it is sourced again, or by an entry of a newer version; but not what an `allexport` let through.
+if test "$__wtenv_shell" != $fish_pid
+    set -e __wtenv_pwd __wtenv_root __wtenv_held __wtenv_watch __wtenv_adopted __wtenv_straight
+    set -g __wtenv_shell $fish_pid
+end
 for __wtenv_name in pwd root held watch said farewell from adopted settled
     set -q __wtenv_$__wtenv_name; or set -g __wtenv_$__wtenv_name
 end

@@ -15,7 +15,7 @@ __wtenv_apply() {
 	\builtin local __wtenv_at=$1 __wtenv_id=$2 __wtenv_base=$3 __wtenv_old
 	\builtin local -a __wtenv_conda
 	__wtenv_conda=(s CONDA_PREFIX "$3" s CONDA_DEFAULT_ENV "$4" s CONDA_PROMPT_MODIFIER "$5")
-	\builtin typeset -g __wtenv_plain=' '
+	\builtin typeset -g __wtenv_plain=' ' __wtenv_straight=
 	__wtenv_show "${3:+${CONDA_PROMPT_MODIFIER-}}" "$5" "$6"
 	\builtin shift 6
 	if [[ -n $__wtenv_base ]]; then # conda's own stack, one level up
@@ -100,7 +100,10 @@ __wtenv_show() {
 # Leave: take our changes back by value, keep the user's.
 __wtenv_leave() {
 	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_moved= __wtenv_merged
-	(( ${+WTENV_VARS} + ${+WTENV_ROOT} )) || \builtin return 0
+	if (( ${+WTENV_VARS} + ${+WTENV_ROOT} == 0 )); then
+		\builtin typeset -g __wtenv_straight=
+		\builtin return 0
+	fi
 	if [[ -n ${__wtenv_ps1-} && ${PS1-} == "${__wtenv_ps1-}" ]]; then
 		PS1=$__wtenv_ps1_old
 	fi
@@ -204,7 +207,10 @@ __wtenv_merge() {
 
 @SETTINGS@
 
-# Kept where it is sourced again, or by an entry of a newer version.
+# Kept where it is sourced again, or by an entry of a newer version; but not what ALL_EXPORT let through to a child.
+if [[ ${__wtenv_shell-} != $$ ]]; then
+	\builtin typeset -g __wtenv_shell=$$ __wtenv_pwd= __wtenv_root= __wtenv_held= __wtenv_adopted= __wtenv_straight= __wtenv_ps1=
+fi
 \builtin typeset -g __wtenv_pwd=${__wtenv_pwd-} __wtenv_root=${__wtenv_root-} __wtenv_held=${__wtenv_held-}
 \builtin typeset -g __wtenv_said=${__wtenv_said-} __wtenv_farewell=${__wtenv_farewell-} __wtenv_from=${__wtenv_from-}
 \builtin typeset -g __wtenv_adopted=${__wtenv_adopted-} __wtenv_straight=${__wtenv_straight-} __wtenv_ps1=${__wtenv_ps1-}

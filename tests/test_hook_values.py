@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from hookworld import CONFIG, World, active, name, own_world, said, shared_world, without, world  # noqa: F401
-from shells import SHELLS, Shell, require_shell, set_variable, unset_variable
+from shells import HOOK_LINES, SHELLS, Shell, quote, require_shell, run_script, set_variable, unset_variable
 
 HOSTILE = {
     "QUOTES": "a'b\"c`d",
@@ -247,3 +247,76 @@ def test_list_of_several(own_world: Callable[..., World], name: str) -> None:
     after = without(shell.environ())
     assert after[b"LD_LIBRARY_PATH"] in (b"/mine:/yours:/added", b"/added:/mine:/yours")
     assert {**after, b"LD_LIBRARY_PATH": b""} == {**before, b"LD_LIBRARY_PATH": b""}
+
+
+# --- what a script may do to a variable of ours -------------------------------------------------------
+
+OPTIONS = [("bash", ""), ("bash", "-u"), ("bash", "-e"), ("bash", "-eu"), ("zsh", ""), ("zsh", "-u"), ("zsh", "-e")]
+
+
+def run_inside(world: World, name: str, option: str, *lines: str) -> tuple[list[str], str]:
+    """A script whose hook knows the worktrees already; what it printed, and what came on stderr."""
+    start = [HOOK_LINES[name], f"cd {world.main}", f"cd {world.feature}", f"cd {world.outside}"]
+    arguments = (option,) if option else ()
+    text = "\n".join([*start, *lines])
+    done = run_script(name, text, world.home.environ, cwd=world.outside, arguments=arguments)
+    return done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_SHLVL", "PATH"])
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_read_only_costs_itself_alone(name: str, option: str, variable: str, world: World) -> None:
+    require_shell(name)
+    inside, outside, other = f"cd {world.main}", f"cd {world.outside}", f"cd {world.feature}"
+    state = "/usr/bin/env | /usr/bin/grep -c -e ^WTENV -e ^CONDA_PREFIX || :"
+    # Made so inside.
+    out, _ = run_inside(world, name, option, inside, f"readonly {variable}", outside, state, "echo alive")
+    assert out == ["0", "alive"]
+    out, _ = run_inside(
+        world, name, option, inside, f"readonly {variable}", other, 'echo "$WTENV_ROOT"', outside, state
+    )
+    assert out == [str(world.feature), "0"]
+    # Before.
+    lines = (f"readonly {variable}", inside, 'echo "$WTENV_ROOT"', outside, state, "echo alive")
+    out, error = run_inside(world, name, option, *lines)
+    assert out == [str(world.main), "0", "alive"]
+    assert error == f"wtenv: left as they are, read-only or of a special type in this shell: {variable}\n"
+
+
+def test_environment_reset_by_hand(world: World, name: str) -> None:
+    """Somebody's script clears all of it inside: what is set then is the user's."""
+    shell = world.open(name)
+    for folder in (world.main, world.outside, world.main):
+        shell.run(f"cd {folder}")
+    for variable in [os.fsdecode(each) for each in shell.environ() if each.startswith((b"WTENV_", b"CONDA_"))]:
+        shell.run(unset_variable(name, variable))
+    shell.run(set_variable(name, "PATH", world.home.environ["PATH"]))
+    shell.run(set_variable(name, "VIRTUAL_ENV", "/mine"))
+    for folder in (world.outside, world.main, world.outside):
+        shell.run(f"cd {folder}")
+    found = shell.environ()
+    assert found[b"VIRTUAL_ENV"] == b"/mine"
+    assert not [each for each in found if each.startswith(b"WTENV_")]
+
+
+@pytest.mark.parametrize("child", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_all_export(name: str, child: str, world: World) -> None:
+    """With `set -a` the hook's own variables are exported as well: a child shell has to begin anew."""
+    require_shell(name)
+    require_shell(child)
+    text = f"{HOOK_LINES[name]}\nset -a\ncd {world.main}\nset +a\n{child} -c " + quote(
+        name, f"{HOOK_LINES[child]}\ncd {world.outside}\n/usr/bin/env"
+    )
+    done = run_script(name, text, world.home.environ, cwd=world.outside)
+    assert done.stderr == ""
+    assert not [line for line in done.stdout.splitlines() if line.startswith(("WTENV_", "VIRTUAL_ENV"))]
+
+
+def test_fish_path_variable_in_another_shell(world: World) -> None:
+    """A path variable of any name is kept as others see it, joined by ":"."""
+    text = f"set -gx --path ALPHA /a /b\ncd {world.main}\nbash -c " + quote(
+        "fish", f"{HOOK_LINES['bash']}\ncd {world.outside}\necho $ALPHA"
+    )
+    done = run_script(require_shell("fish"), f"{HOOK_LINES['fish']}\n{text}", world.home.environ, cwd=world.outside)
+    assert (done.stdout, done.stderr) == ("/a:/b\n", "")

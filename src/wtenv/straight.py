@@ -99,9 +99,13 @@ def render_posix(shortcut: Shortcut, prompt: tuple[str, str, str], quote: Quote,
     held = sep.join([_probe(plan.absent), *_read(plan.held, sep)])
     still = quote(sep.join(["", *plan.held.values()]))
     undo = "\\builtin export " + " ".join(f'"{name}=${{{old_name(name)}-}}"' for name in saved)
+    if zsh:  # made read-only since: zsh would end all functions at once, and not only say so
+        kinds_now = "".join(f"${{(t){name}}}" for name in ["PATH", *plan.held])
+        undo = f'[[ "{kinds_now}" != *readonly* ]] || \\builtin return 1\n{undo}'
     # No reserved words: they may be aliases by now. bash may find a variable read-only that is unset.
     functions = f"""\
 __wtenv_spell() {{
+__wtenv_plain=' '
 \\builtin export {olds} {sets} && \\builtin export "PATH="{plan.render_path(quote)} ||
 {{ __wtenv_leave; \\builtin return 1; }}
 \\builtin export "{new_name("PATH")}=$PATH"
@@ -109,8 +113,9 @@ __wtenv_spell() {{
 \\builtin test "${{PATH-}}" = "${{{new_name("PATH")}-}}" && \\builtin test "{held}" = {still} || \\builtin return 1
 {undo}
 \\builtin unset -v {" ".join(plan.gone)}
+\\builtin return 0
 }}
-__wtenv_plain=' ' __wtenv_straight=1
+__wtenv_straight=1
 }}
 """
     return functions, f"{look} && __wtenv_spell 2>/dev/null && \\builtin return 0\n"
@@ -124,8 +129,9 @@ def render_fish(shortcut: Shortcut, quote: Quote) -> tuple[str, str]:
     sep, saved = plan.separator, ["PATH", *plan.kept]
     look = sep.join([*(f"${name}" for name in plan.kept), "$PATH" if plan.path else ""])
     wanted = quote(sep.join([*plan.kept.values(), plan.path]))
-    # A *PATH variable is a list in fish, and kept as the string that others see.
-    olds = [f"set -gx {old_name(name)} " + (f'"${name}"' if name.endswith("PATH") else f"${name}") for name in saved]
+    # Kept as the string that others see: *PATH variables are lists in fish. Another list needs the general way.
+    olds = [f'set -gx {old_name(name)} "${name}"' for name in saved]
+    lists = ["__wtenv_none", *(f"{name}[2]" for name in plan.kept if not name.endswith("PATH"))]
     sets = [f"set -gx {name} {quote(value)}" for name, value in plan.sets.items()]
     drop = [f"set -eg {' '.join(plan.dropped)}"] if plan.dropped else []
     absent = "".join(f"; and not set -q {name}" for name in plan.absent)
@@ -156,8 +162,11 @@ set -q {" ".join([*plan.unset, "__wtenv_none"])}
 if test $status = {len(plan.unset) + 1} -a -n "$PATH" -a "{look}" = {wanted}; and set -qgx {" ".join(saved)}
 set -qU {" ".join(saved)}
 if test $status = {len(saved)}
+set -q {" ".join(lists)}
+if test $status = {len(lists)}
 __wtenv_spell
 return 0
+end
 end
 end
 """,
