@@ -2,6 +2,7 @@
 
     CACHE/v1/ROOT…/%wtenv.bash          the entry, found by the hook without hashing or encoding anything
     CACHE/stamps/HASH/0, 1, …           a stamp per watched path that exists, with its exact time
+    CACHE/stamps/HASH/0-, …             and one a little earlier
 
 A hook compares a path with its stamp by `-nt` and `-ot`; neither means the same time. The folder is the
 user's alone; entries are written whole or not at all, and can always be recomputed.
@@ -73,15 +74,13 @@ def stamp(
     now, margin = time.time_ns(), RACY_COARSE if coarse else RACY
     if any(value is not None and started - margin <= value <= now + margin for value in times.values()):
         return None
-    content = repr((root, sorted(times.items())))
+    content = repr((root, coarse, sorted(times.items())))
     name = sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:20]
     for folder in list_folders(env):
         try:
             files.make_private_dir(folder)
-            watched = _write_stamps(folder / "stamps" / name, times)
-            return str(folder / "stamps" / name), tuple(
-                item._replace(exact=Path(item.path) not in loose) for item in watched
-            )
+            exact = {path for path in times if Path(path) not in loose}
+            return str(folder / "stamps" / name), _write_stamps(folder / "stamps" / name, times, exact, coarse=coarse)
         except (OSError, WtenvError):
             continue
     return None
@@ -109,21 +108,29 @@ def find_change(paths: Iterable[Path], root: str, shell: Shell, env: Mapping[str
     return None
 
 
-def _write_stamps(folder: Path, times: Mapping[str, int | None]) -> list[Watched]:
+def _write_stamps(
+    folder: Path, times: Mapping[str, int | None], exact: Container[str], *, coarse: bool
+) -> tuple[Watched, ...]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     watched = []
     for index, (path, nanoseconds) in enumerate(times.items()):
-        place = folder / str(index)
-        if nanoseconds is None:
-            watched.append(Watched(path, None))
-            continue
-        if not place.exists() or place.stat().st_mtime_ns != nanoseconds:
-            place.touch(mode=0o600)
-            os.utime(place, ns=(nanoseconds, nanoseconds))
-            if place.stat().st_mtime_ns != nanoseconds:
+        stamp = None if nanoseconds is None else str(index)
+        if nanoseconds is not None:
+            if not _write_stamp(folder / str(index), nanoseconds):
                 raise OSError("this file system keeps coarser times")
-        watched.append(Watched(path, str(index)))
-    return watched
+            # zsh asks for "newer than just before", which says at once that the path is there.
+            if path in exact and (coarse or not _write_stamp(folder / f"{index}-", nanoseconds - 1)):
+                _write_stamp(folder / f"{index}-", nanoseconds - 10**9)
+        watched.append(Watched(path, stamp, path in exact))
+    return tuple(watched)
+
+
+def _write_stamp(place: Path, nanoseconds: int) -> bool:
+    """Whether the file system keeps that time."""
+    if not place.exists() or place.stat().st_mtime_ns != nanoseconds:
+        place.touch(mode=0o600)
+        os.utime(place, ns=(nanoseconds, nanoseconds))
+    return place.stat().st_mtime_ns == nanoseconds
 
 
 def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, str], *, coarse: bool = False) -> bool:

@@ -125,7 +125,6 @@ class Bash(Shell):
     assign = "{}={}"
     array = "{}=({})"
     function = "{}() {{ {}; }}"
-    there: tuple[str, ...] = ()  # conditions for the stamps themselves
 
     def quote(self, value: str) -> str:
         # bash(1), QUOTING: single quotes keep everything but a single quote.
@@ -136,7 +135,7 @@ class Bash(Shell):
             return "", '__wtenv_check() { "${1:-__wtenv_decide}"; }\n'
         # Each path in a variable of its own: bash expands a bare $x three times faster than a quoted word.
         # ${PWD#…} and not ==, which obeys nocasematch. One command for all of it: this is what a prompt costs.
-        assigned, terms = [], ['-z ${PWD#"$__wtenv_pwd"}', *(self.there if any(item.stamp for item in watched) else ())]
+        assigned, terms = [], ['-z ${PWD#"$__wtenv_pwd"}']
         for index, item in enumerate(watched):
             path, stamp = f"__wtenv_p{index}", f"__wtenv_s{index}"
             assigned.append(f"{path}={self.quote(item.path)}")
@@ -169,11 +168,9 @@ class Bash(Shell):
 class Zsh(Bash):
     name = "zsh"
 
-    # In zsh -nt and -ot are false if one of the two files is missing: ask for both.
-    there = ("-e $__wtenv_stamps",)
-
     def compare_times(self, path: str, stamp: str, exact: bool) -> list[str]:
-        return [*([f"-e {path}", f"! {path} -ot {stamp}"] if exact else []), f"! {path} -nt {stamp}"]
+        # In zsh -nt and -ot are false if one of the two files is missing. An entry with stamps has exact ones.
+        return [*([f"{path} -nt {stamp}-"] if exact else []), f"! {path} -nt {stamp}"]
 
     def wrap_hook(self, text: str) -> str:
         # `emulate -c` parses and later runs the text under zsh's own defaults (zshbuiltins(1), emulate).
