@@ -107,7 +107,7 @@ def edit(value: str, back: bool) -> Step:
         config = visit.world.main / "wtenv.toml"
         config.write_text(CONFIG.format(base=visit.world.base.name).replace("one two", value))
         if back:
-            old = 10**18 + sum(value.encode())  # another time for another content
+            old = (10**9 + sum(value.encode())) * 10**9  # another second for another content
             os.utime(config, ns=(old, old))
         visit.step("true")
 
