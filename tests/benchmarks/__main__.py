@@ -199,15 +199,29 @@ class Bench:
             shutil.rmtree(cache, ignore_errors=True)
             return self.time_loop(shell, HOOK[shell], f"cd {self.repo.root}", 1)
 
-        hook = f'eval "$({conda} shell.{shell} hook)"\nconda deactivate'
         return compare(
             f"{shell}: cd for the first time",
             "conda activate",
             ours,
-            lambda: self.time_loop(shell, hook, f"conda activate {self.base.prefix}", 1),
+            lambda: self.time_conda(conda, shell),
             1 / 4,
             self.rounds,
         )
+
+    def known_cd_and_conda(self, conda: str, shell: str = "bash") -> Row:
+        """One way: half a visit to a worktree seen before, against `conda activate`."""
+        return compare(
+            f"{shell}: cd, known, one way",
+            "conda activate",
+            lambda: self.time_visit(shell, self.repo.root) / 2,
+            lambda: self.time_conda(conda, shell),
+            1 / 500,
+            self.rounds,
+        )
+
+    def time_conda(self, conda: str, shell: str) -> float:
+        hook = f'eval "$({conda} shell.{shell} hook)"\nconda deactivate'
+        return self.time_loop(shell, hook, f"conda activate {self.base.prefix}", 1)
 
     def hook_start(self) -> Row:
         program = os.fspath(wtenv_program())
@@ -290,6 +304,7 @@ def main() -> int:
                 moments.append((f"{shell} known {peer.name}", lambda s=shell, p=peer: bench.known_cd(s, p)))
         if chosen.conda:
             moments.append(("bash first", lambda: bench.first_cd(chosen.conda)))
+            moments.append(("bash known conda", lambda: bench.known_cd_and_conda(chosen.conda)))
         if chosen.conda and chosen.notuv:
             moments.append(("run", lambda: bench.run_true(chosen.conda, chosen.notuv)))
             moments.append(("sync", lambda: bench.sync_new(chosen.conda, chosen.notuv)))
