@@ -16,7 +16,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hookworld import CONFIG, World, make_world, name  # noqa: F401
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from realbase import Base
 from shells import Shell, set_variable, unset_variable
 
@@ -185,6 +185,7 @@ steps = st.lists(st.one_of(places, events), min_size=4, max_size=14)
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(chosen=steps)
+@example(chosen=[("cd main", go("main")), ("set", edit_base("state", "1")), ("gone", edit_base("state", None))])
 def test_cached_is_computed(world: World, name: str, chosen: list[tuple[str, Step]]) -> None:
     visit = Visit.begin(world, name)
     for place in ("conda-meta/state", "etc/conda/activate.d/zz-own.sh"):

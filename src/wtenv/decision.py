@@ -195,7 +195,9 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
         decision.watch = [path for path in decision.watch if path != folder] + [history]
         decision.watch += [*found.watch, *captured.watch]
-        decision.base_watch = {*overlay.watch, *found.watch, *captured.watch} - {config.venv / MANIFEST}
+        # `state` is watched without its folder: that it is gone shows in no other time.
+        exact = {config.venv / MANIFEST, folder / "state"}
+        decision.base_watch = {*overlay.watch, *found.watch, *captured.watch} - exact
         decision.warnings += [*found.warnings, *captured.warnings]
         for name in find_guards(captured.reads, changes, before):
             decision.guards[name] = plain.get(name)
