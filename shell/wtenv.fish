@@ -126,27 +126,21 @@ function __wtenv_leave
     for __wtenv_name in $__wtenv_names
         set -l __wtenv_old WTENV_OLD_{$__wtenv_name}_
         set -l __wtenv_new WTENV_NEW_{$__wtenv_name}_
-        if set -q $__wtenv_name; and set -q $__wtenv_new
-            if test "$$__wtenv_name" = "$$__wtenv_new"
-                if not set -q $__wtenv_old; or contains -- $__wtenv_name $__wtenv_universal
-                    set -eg $__wtenv_name
-                else
-                    __wtenv_restore $__wtenv_name $$__wtenv_old
-                end
-                continue
-            end
-        else if not set -q $__wtenv_new
-            # Unset by us; hidden (see "u" above) counts as unset.
-            if not set -qx $__wtenv_name
-                if not set -q $__wtenv_old; or contains -- $__wtenv_name $__wtenv_universal
-                    set -eg $__wtenv_name
-                else
-                    __wtenv_restore $__wtenv_name $$__wtenv_old
-                end
-                continue
-            end
-        else
+        set -l __wtenv_ours # still as we left it
+        if not set -q $__wtenv_new # unset by us; hidden (see "u" above) counts as unset
+            set -qx $__wtenv_name; or set __wtenv_ours 1
+        else if not set -q $__wtenv_name
             continue # the user has unset it
+        else if test "$$__wtenv_name" = "$$__wtenv_new"
+            set __wtenv_ours 1
+        end
+        if set -q __wtenv_ours[1]
+            if not set -q $__wtenv_old; or contains -- $__wtenv_name $__wtenv_universal
+                set -eg $__wtenv_name
+            else
+                __wtenv_restore $__wtenv_name $$__wtenv_old
+            end
+            continue
         end
         if string match -q "* $__wtenv_name: *" -- " $WTENV_VARS "
             if test $__wtenv_name = PATH
@@ -279,11 +273,11 @@ function __wtenv_move --on-variable PWD
 end
 
 function __wtenv_decide
-    # Named groups set variables without a command substitution, which would cost more than all the rest.
     set -l __wtenv_dir $PWD
     test "$PWD" = /; and set __wtenv_dir ''
     set -l __wtenv_up ''
     while not test -e "$__wtenv_dir/.git" -o -e $__wtenv_up.git -o -z "$__wtenv_dir"
+        # A named group sets a variable without a command substitution, which would cost more than all the rest.
         string match -qr '^(?<__wtenv_dir>(?s:.*))/' -- $__wtenv_dir
         set __wtenv_up $__wtenv_up../
     end
@@ -322,13 +316,14 @@ function __wtenv_load
     set __wtenv_root $argv
     set __wtenv_settled
     set __wtenv_from cached
-    if test "$__wtenv_held" = "$__wtenv_root" # the entry is still in memory
+    set -l __wtenv_last $__wtenv_held
+    set __wtenv_held
+    if test "$__wtenv_last" = "$__wtenv_root" # the entry is still in memory
         __wtenv_arrive
     end
     if test -z "$__wtenv_settled"
         set -l __wtenv_file $__wtenv_cache$__wtenv_root/%wtenv.fish$__wtenv_coarse
         if test -O "$__wtenv_file" -a -O $__wtenv_cache
-            set __wtenv_held
             builtin source $__wtenv_file
         end
     end
@@ -337,7 +332,6 @@ function __wtenv_load
         # Ctrl-C from here on ends this function: then nothing is retried until something changes.
         set __wtenv_from computed
         set __wtenv_watch __wtenv_never
-        set __wtenv_held
         $__wtenv_command $__wtenv_root "$__wtenv_coarse" | builtin source
     end
     if test -z "$__wtenv_settled"
@@ -350,7 +344,6 @@ end
 # Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL. There are $__wtenv_watch, __wtenv_guard and
 # __wtenv_enter of this entry, too.
 function __wtenv_settle
-    set __wtenv_held $__wtenv_root
     if test $__wtenv_from = cached; and $__wtenv_test "" $__wtenv_stale
         return 0
     end
@@ -371,6 +364,7 @@ function __wtenv_settle
     end
     set __wtenv_adopted 1
     set __wtenv_settled 1
+    set __wtenv_held $__wtenv_root
     __wtenv_say $argv[2] "$argv[3]" "$argv[4]"
 end
 

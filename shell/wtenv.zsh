@@ -260,14 +260,13 @@ __wtenv_decide() {
 
 # Put into effect what is known of the root $1, or ask.
 __wtenv_load() {
-	\builtin local __wtenv_file=$__wtenv_cache$1/%wtenv.zsh$__wtenv_coarse __wtenv_text
+	\builtin local __wtenv_file=$__wtenv_cache$1/%wtenv.zsh$__wtenv_coarse __wtenv_last=$__wtenv_held __wtenv_text
 	[[ ${1:-/} == "$__wtenv_root" ]] || __wtenv_said=
-	__wtenv_root=${1:-/} __wtenv_settled= __wtenv_from=cached
-	if [[ $__wtenv_held == "$__wtenv_root" ]]; then # the entry is still in memory
+	__wtenv_root=${1:-/} __wtenv_settled= __wtenv_held= __wtenv_from=cached
+	if [[ $__wtenv_last == "$__wtenv_root" ]]; then # the entry is still in memory
 		__wtenv_arrive
 	fi
 	if [[ -z $__wtenv_settled && -O $__wtenv_file && -O $__wtenv_cache ]]; then
-		__wtenv_held=
 		\builtin source "$__wtenv_file"
 	fi
 	if [[ -z $__wtenv_settled ]]; then
@@ -277,7 +276,6 @@ __wtenv_load() {
 		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse")
 		if [[ $__wtenv_text == *'# end' ]]; then
-			__wtenv_held=
 			\builtin eval "$__wtenv_text"
 		fi
 	fi
@@ -291,7 +289,6 @@ __wtenv_load() {
 # Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL. There are __wtenv_check, _guard and _enter
 # of this entry, too.
 __wtenv_settle() {
-	__wtenv_held=$__wtenv_root
 	if [[ $__wtenv_from == cached ]] && ! __wtenv_check __wtenv_no; then
 		\builtin return 0
 	fi
@@ -308,7 +305,7 @@ __wtenv_settle() {
 		fi
 		__wtenv_enter
 	fi
-	__wtenv_adopted=1 __wtenv_settled=1 __wtenv_farewell=$5
+	__wtenv_adopted=1 __wtenv_settled=1 __wtenv_held=$__wtenv_root __wtenv_farewell=$5
 	__wtenv_say "$2" "$3" "$4"
 }
 

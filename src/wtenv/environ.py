@@ -160,10 +160,9 @@ def apply(env: Mapping[str, str], activation: Activation) -> Environment:
 
 
 def specialise(env: Mapping[str, str], activation: Activation) -> Shortcut | None:
-    """The shortcut for environments like `env`, or None where there can't be one."""
-    plain = undo(env)
-    applied = apply(plain, activation)
-    path = plain.get("PATH", "")
+    """The shortcut for environments like `env`, with nothing active in it; None where there can't be one."""
+    applied = apply(env, activation)
+    path = env.get("PATH", "")
     touched = [item.removesuffix(":") for item in applied[VARS].split(" ")]
     if not path or "PATH" not in touched:
         return None
@@ -171,7 +170,7 @@ def specialise(env: Mapping[str, str], activation: Activation) -> Shortcut | Non
         return None  # it decided (conda re-activates in place) without being changed
     ends = {change.kind: change.value for change in activation.changes if change.name == "PATH"}
     front, back = (f"{ends['front']}:" if "front" in ends else ""), (f":{ends['back']}" if "back" in ends else "")
-    replaces = activation.conda and conda_level(plain) and plain.get("CONDA_PREFIX")  # see `_stack`
+    replaces = activation.conda and conda_level(env) and env.get("CONDA_PREFIX")  # see `_stack`
     if not replaces and applied.get("PATH") == front + path + back:
         touched.remove("PATH")
     else:
@@ -179,7 +178,7 @@ def specialise(env: Mapping[str, str], activation: Activation) -> Shortcut | Non
     return Shortcut(
         id=activation.id,
         root=activation.root,
-        before={name: plain.get(name) for name in touched},
+        before={name: env.get(name) for name in touched},
         after={name: applied[name] for name in touched if name in applied},
         front=front,
         back=back,

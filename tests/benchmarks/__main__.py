@@ -1,7 +1,8 @@
 """`python tests/benchmarks`: wtenv beside its peers, on this machine, in one run, as ratios with their spread.
 
-Peers are used where they are installed: direnv, mise, conda and notuv on PATH (or --mise PROGRAM, …). Each figure is taken in turns, ours and theirs, so that a machine whose speed drifts gives the
-same ratio; the ratio's median is what counts, its smallest and largest value show how sure it is.
+Peers are used where they are installed: direnv, mise, conda and notuv on PATH (or --mise PROGRAM, …). Each
+figure is taken in turns, ours and theirs, so that a machine whose speed drifts gives the same ratio; the
+ratio's median is what counts, its smallest and largest value show how sure it is.
 --growth shows instead what a known `cd` costs as things grow.
 """
 
@@ -22,11 +23,13 @@ from statistics import median
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
 from realbase import Base, cache_folder, copy_base, shared_base
+from shells import HOOK_LINES
 from workspace import Home, Repo, make_repo, wtenv_program
 
 LOOPS = 300
 CLOCK = {"bash": "$EPOCHREALTIME", "zsh": "$EPOCHREALTIME", "fish": "(date +%s.%N)"}
-HOOK = {"bash": 'eval "$(wtenv hook bash)"', "zsh": 'eval "$(wtenv hook zsh)"', "fish": "wtenv hook fish | source"}
+# In fish `cd` is a function that keeps a history, and takes longer than what follows from it.
+GO = {"bash": "cd", "zsh": "cd", "fish": "builtin cd"}
 VARIABLES = {f"BENCH_{n}": f"value {n}" for n in range(9)}
 ENVRC = "".join(f"export {name}='{value}'\n" for name, value in VARIABLES.items()) + 'export PATH="$PWD/bin:$PATH"\n'
 
@@ -165,7 +168,7 @@ class Bench:
         return compare(
             f"{shell}: prompt, nothing changed, {where}",
             peer.name,
-            lambda: self.time_loop(shell, f"{HOOK[shell]}\n__wtenv_check", "__wtenv_check", 2000, ours_at),
+            lambda: self.time_loop(shell, f"{HOOK_LINES[shell]}\n__wtenv_check", "__wtenv_check", 2000, ours_at),
             lambda: self.time_loop(shell, peer.start(shell), peer.hook(shell), 60, theirs_at),
             1 / 50 if peer.name == "direnv" else None,
             self.rounds,
@@ -173,8 +176,7 @@ class Bench:
 
     def known_cd(self, shell: str, peer: Peer) -> Row:
         """Into a worktree seen before, and out again."""
-        # In fish `cd` is a function that keeps a history, and takes longer than what follows from it.
-        go = "builtin cd" if shell == "fish" else "cd"
+        go = GO[shell]
         theirs = f"{go} {peer.folder}\n{peer.hook(shell)}\n{go} {self.plain}\n{peer.hook(shell)}"
         return compare(
             f"{shell}: cd into a known worktree and out",
@@ -187,9 +189,8 @@ class Bench:
 
     def time_visit(self, shell: str, place: Path) -> float:
         """Seconds for a visit to `place` and out again, from the second one on."""
-        go = "builtin cd" if shell == "fish" else "cd"
-        visit = f"{go} {place}\n{go} {self.plain}"
-        return self.time_loop(shell, f"{HOOK[shell]}\n{visit}", visit, 300)
+        visit = f"{GO[shell]} {place}\n{GO[shell]} {self.plain}"
+        return self.time_loop(shell, f"{HOOK_LINES[shell]}\n{visit}", visit, 300)
 
     def first_cd(self, conda: str, shell: str = "bash") -> Row:
         """Into a worktree for the first time: the computing run, against `conda activate`."""
@@ -197,7 +198,7 @@ class Bench:
 
         def ours() -> float:
             shutil.rmtree(cache, ignore_errors=True)
-            return self.time_loop(shell, HOOK[shell], f"cd {self.repo.root}", 1)
+            return self.time_loop(shell, HOOK_LINES[shell], f"cd {self.repo.root}", 1)
 
         return compare(
             f"{shell}: cd for the first time",
