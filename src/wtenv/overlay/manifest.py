@@ -20,7 +20,8 @@ from ..digest import sha256
 
 MANIFEST = "wtenv.json"
 # What decides how an editable is built. Sources are not here: an editable serves them as they are.
-BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "meson.build", "CMakeLists.txt")
+BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "hatch.toml", "hatch_build.py", "meson.build",
+               "meson.options", "meson_options.txt", "CMakeLists.txt", "Cargo.toml")  # fmt: skip
 
 
 class Editable(NamedTuple):
@@ -48,8 +49,13 @@ class Manifest(NamedTuple):
     base_bin: str
     base_site: tuple[str, ...]
     editables: tuple[Editable, ...] = ()
-    deps: bool = False  # install_deps, as it was when synced
+    deps: str = ""  # with install_deps: which packages the base had when its lacks were filled
     stamps: Mapping[str, int] = MappingProxyType({})  # base folder -> mtime_ns when last read
+
+    @property
+    def minor(self) -> str:
+        """As in `python3.11`."""
+        return ".".join(self.python_version.split(".")[:2])
 
 
 class Record(NamedTuple):
@@ -165,7 +171,8 @@ def stamp(folders: Sequence[str]) -> dict[str, int]:
 
 def list_sources(manifest: Manifest, venv: Path) -> list[str]:
     """The folders whose change a refresh must look at: the overlay's own first."""
-    return [os.fspath(venv / "bin"), *manifest.site, manifest.base_bin, *manifest.base_site]
+    kernels = os.path.join(manifest.base, "share/jupyter/kernels")
+    return [os.fspath(venv / "bin"), *manifest.site, manifest.base_bin, *manifest.base_site, kernels]
 
 
 def is_behind(manifest: Manifest, venv: Path) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import WtenvError
+from . import kernels, sealing, state, twins
 from . import manifest as manifests
-from . import sealing, state, twins
 from .lock import lock
 from .manifest import Manifest
 
@@ -44,8 +44,11 @@ def refresh(venv: Path, env: Mapping[str, str]) -> bool:
 
 
 def follow_base(venv: Path, manifest: Manifest) -> bool:
-    """Write seal and twins as the base is now, under the lock; True if something changed."""
-    minor = ".".join(manifest.python_version.split(".")[:2])
+    """Write seal, twins and kernels as the base is now, under the lock; True if something changed."""
     owned = {name for site in manifest.site for name in sealing.list_distributions(site)}
-    sealed = sealing.write(Path(manifest.site[-1]), manifest.base_site, owned)
-    return twins.refresh(venv, manifest.base_bin, minor) or sealed
+    steps = (
+        sealing.write(Path(manifest.site[-1]), manifest.base_site, owned),
+        twins.refresh(venv, manifest.base_bin, manifest.minor),
+        kernels.refresh(venv, manifest.base, manifest.minor),
+    )
+    return any(steps)

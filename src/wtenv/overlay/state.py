@@ -103,10 +103,9 @@ def _find_base_problem(venv: Path, manifest: Manifest, base_prefix: Path) -> str
         default = Path(os.path.realpath(os.path.join(manifest.base_bin, name)))
         if default.exists():
             # A base that now starts another minor version has another site-packages folder, too.
-            minor = ".".join(manifest.python_version.split(".")[:2])
             tail = default.name.removeprefix("python").rstrip("t")
-            if tail.count(".") == 1 and tail != minor:
-                return f"the base's Python is now {tail}, {venv} was made for {minor}"
+            if tail.count(".") == 1 and tail != manifest.minor:
+                return f"the base's Python is now {tail}, {venv} was made for {manifest.minor}"
             break
     return ""
 

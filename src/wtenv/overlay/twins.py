@@ -83,12 +83,17 @@ def parse_shebang(head: str, real_bin: str, minor: str) -> str | None:
 
 
 def _accept(program: str, arguments: str, real_bin: str, minor: str) -> str | None:
+    return arguments.strip() if is_python(program, real_bin, minor) else None
+
+
+def is_python(program: str, real_bin: str, minor: str) -> bool:
+    """Whether the path `program` is the Python in `real_bin`, by one of its names."""
     folder, _, name = program.rpartition("/")
     match = _PYTHON.fullmatch(name)
     if match is None or match[1] not in (None, minor.split(".")[0], minor):
-        return None
+        return False
     # Compared by folder, not by program: in a virtual environment the program is a link elsewhere.
-    return arguments.strip() if os.path.realpath(folder) == real_bin else None
+    return os.path.realpath(folder) == real_bin
 
 
 def refresh(venv: Path, base_bin: str, minor: str) -> bool:

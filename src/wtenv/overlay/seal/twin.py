@@ -20,6 +20,16 @@ def _load(here):
             source = file.read()
     except OSError as error:
         sys.exit("wtenv: can't read %s (%s); the base has changed, run: wtenv sync" % (script, error.strerror))
+    if os.path.basename(script).startswith("jupyter"):
+        # It looks below sys.prefix alone; what the base has is to be found behind that, kernels included.
+        prefix = os.path.dirname(base_bin)
+        for name, folder in (("JUPYTER_PATH", "share/jupyter"), ("JUPYTER_CONFIG_PATH", "etc/jupyter")):
+            places = os.environ.get(name, "").split(os.pathsep)
+            places += [os.path.join(place, folder) for place in (sys.prefix, prefix)]
+            os.environ[name] = os.pathsep.join(dict.fromkeys(filter(None, places)))
+        lab = os.path.join(prefix, "share/jupyter/lab")
+        if os.path.isdir(lab) and not os.path.isdir(os.path.join(sys.prefix, "share/jupyter/lab")):
+            os.environ.setdefault("JUPYTERLAB_DIR", lab)
     # As if the script had been started where it is.
     if sys.path and sys.path[0] in (os.path.dirname(here), os.path.dirname(os.path.realpath(here))):
         sys.path[0] = base_bin
