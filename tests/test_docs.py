@@ -149,7 +149,7 @@ def test_commands_and_options() -> None:
     assert set(documented) | aliases == set(commands)
     for name, text in documented.items():
         options = {option for action in commands[name]._actions for option in action.option_strings}
-        said = set(re.findall(r"(?<=`)--?[a-z]+", text))
+        said = set(re.findall(r"(?<=`)--?[a-z-]+", text))
         assert said <= options, name
         for action in commands[name]._actions:
             assert not action.option_strings or {*action.option_strings} & {*said, "-h"}, (name, action.option_strings)

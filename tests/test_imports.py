@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("entry", "straight"),
     ("environ",),
     ("files",),
-    ("places", "digest"),
+    ("progress", "places", "digest"),
     ("errors",),
     ("__init__",),
 )

@@ -11,7 +11,7 @@ from typing import Literal
 from . import config as configs
 from . import environ, files, trust, worktree
 from .activation import build, build_base, find_guards
-from .conda import Base, capture_scripts, find_base, open_prefix, read_variables
+from .conda import Base, Capture, Variables, capture_scripts, find_base, open_prefix, read_variables
 from .config import Config, Source
 from .environ import Activation
 from .errors import WtenvError, make_printable
@@ -182,16 +182,8 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         return
     if overlay.reason:
         decision.warnings.append(f"{overlay.reason}; {overlay.fix}")
-    variables: dict[str, str | None] = {}
-    changes: dict[str, str | None] = {}
-    before: dict[str, str] = {}
+    found, captured, before = _read_base(base, plain)
     if base.kind == "conda":
-        found = read_variables(prefix)
-        variables = found.values
-        applied = environ.apply(plain, build_base(base, variables))
-        before = {name: value for name, value in applied.items() if not environ.is_state(name)}
-        captured = capture_scripts(prefix, before)
-        changes = captured.changes
         history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
         decision.watch = [path for path in decision.watch if path != folder] + [history]
         decision.watch += [*found.watch, *captured.watch]
@@ -199,11 +191,29 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         exact = {config.venv / MANIFEST, folder / "state"}
         decision.base_watch = {*overlay.watch, *found.watch, *captured.watch} - exact
         decision.warnings += [*found.warnings, *captured.warnings]
-        for name in find_guards(captured.reads, changes, before):
+        for name in find_guards(captured.reads, captured.changes, before):
             decision.guards[name] = plain.get(name)
     root = worktree.find_root(directory) or worktree.find_root(Path(os.path.realpath(directory)))
-    decision.activation = build(config, base, variables, changes, before, str(root))
+    decision.activation = build(config, base, found.values, captured.changes, before, str(root))
     decision.kind = "active"
+
+
+def _read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture, dict[str, str]]:
+    """A conda environment's own variables, what its scripts change, and the environment that they start in;
+    all of them empty for another Python."""
+    if base.kind != "conda":
+        return Variables({}, (), ()), Capture({}, frozenset(), (), ()), {}
+    found = read_variables(Path(base.prefix))
+    applied = environ.apply(plain, build_base(base, found.values))
+    before = {name: value for name, value in applied.items() if not environ.is_state(name)}
+    return found, capture_scripts(Path(base.prefix), before), before
+
+
+def make_build_env(config: Config, base: Base, plain: Mapping[str, str]) -> dict[str, str]:
+    """The environment that the builds of a sync see: what being inside gives, before there is an overlay."""
+    found, captured, before = _read_base(base, plain)
+    activation = build(config, base, found.values, captured.changes, before, str(config.anchor))
+    return {name: value for name, value in environ.apply(plain, activation).items() if not environ.is_state(name)}
 
 
 def describe(decision: Decision) -> str:

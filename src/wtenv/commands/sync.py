@@ -2,41 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from .. import decision, environ
 from ..conda import find_python
 from ..errors import say
-from ..overlay.sync import Outcome, Plan, sync
+from ..overlay.sync import Outcome, Plan, preview, sync
+from ..progress import Progress
 from ..shells import SHELLS
 from .hook import build_command
 
 
-def run(directory: Path, env: Mapping[str, str], *, replace: bool, inexact: bool, only: tuple[str, ...]) -> int:
-    """Sync the overlay of `directory`, saying what happens on stderr."""
-    outcome = build(directory, env, say, replace=replace, inexact=inexact, only=only)
-    if not outcome.changed:
-        say("nothing to do")
-    for verb, names in (("installed", outcome.installed), ("removed", outcome.removed)):
-        if names:
-            say(f"{verb} {', '.join(names)}")
-    return 0
-
-
-def build(
+def run(
     directory: Path,
     env: Mapping[str, str],
-    report: Callable[[str], None],
     *,
     replace: bool = False,
     inexact: bool = False,
     only: tuple[str, ...] = (),
-) -> Outcome:
-    """Sync the overlay of `directory`. Raises WtenvError if it isn't allowed, or with what went wrong."""
-    env = environ.undo(env)  # what is active here must not reach records and builds
-    place, config = decision.load(directory, env)
-    base = decision.locate_base(place, config, env)
+    dry_run: bool = False,
+    check: bool = False,
+) -> int:
+    """Sync the overlay of `directory`, saying what happens on stderr. dry_run: only say what would be done;
+    check: the same, and 1 if that is anything."""
+    plan, plain = make_plan(directory, env, replace=replace, inexact=inexact, only=only)
+    if dry_run or check:
+        outcome = preview(plan, plain)
+        if outcome.changed and outcome.reason:
+            say(outcome.reason)
+        _say_outcome(outcome, "would install", "would remove")
+        return 1 if check and outcome.changed else 0
+    with Progress() as report:
+        outcome = sync(plan, plain, report)
+    _say_outcome(outcome, "installed", "removed")
+    return 0
+
+
+def _say_outcome(outcome: Outcome, installed: str, removed: str) -> None:
+    if not outcome.changed:
+        say("nothing to do")
+    for verb, names in ((installed, outcome.installed), (removed, outcome.removed)):
+        if names:
+            say(f"{verb} {', '.join(names)}")
+
+
+def make_plan(
+    directory: Path,
+    env: Mapping[str, str],
+    *,
+    replace: bool = False,
+    inexact: bool = False,
+    only: tuple[str, ...] = (),
+) -> tuple[Plan, Mapping[str, str]]:
+    """What the overlay of `directory` shall be, and the user's environment without what is active in it, which
+    must not reach records and builds. Raises WtenvError if it isn't allowed, or with what is wrong."""
+    plain = environ.undo(env)
+    place, config = decision.load(directory, plain)
+    base = decision.locate_base(place, config, plain)
     plan = Plan(
         root=config.anchor,
         venv=config.venv,
@@ -49,8 +72,9 @@ def build(
         inexact=inexact,
         only=only,
         activate=render_activate(),
+        build_env=lambda: decision.make_build_env(config, base, plain),
     )
-    return sync(plan, env, report)
+    return plan, plain
 
 
 def render_activate() -> dict[str, str]:

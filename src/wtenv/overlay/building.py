@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,7 @@ class Project:
     name: str  # normalised; empty if only running setup.py would tell
     backend: str
     requires: tuple[str, ...]
+    data: Mapping[str, Any] = field(default_factory=dict, compare=False)  # its pyproject.toml
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def read_project(path: Path) -> Project:
         normalise(name) if isinstance(name, str) else "",
         str(build.get("build-backend", "setuptools.build_meta")),
         tuple(item for item in requires if isinstance(item, str)) if isinstance(requires, list) else (),
+        data,
     )
 
 
@@ -140,12 +142,19 @@ def make_env(env: Mapping[str, str], *bins: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in env.items()
-        if name not in _DROPPED
-        and not name.startswith(("CONDA_", "PIP_"))
-        and (not name.startswith("UV_") or _UV_KEPT.match(name))
+        if name not in _DROPPED and not name.startswith("PIP_") and (not name.startswith("UV_") or _UV_KEPT.match(name))
     }
     path = [entry for entry in env.get("PATH", os.defpath).split(":") if entry and entry not in bins]
     return {**kept, "PATH": ":".join([*bins, *path]), "PYTHONNOUSERSITE": "1"}
+
+
+def show_base(env: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """`env`, with the base where CMake and pkg-config look for headers and libraries, as conda-forge's compiler
+    packages set it (and as Meson asks these two)."""
+    pkg_config = [f"{prefix}/{folder}/pkgconfig" for folder in ("lib", "share")]
+    shown = {"CMAKE_PREFIX_PATH": [prefix], "PKG_CONFIG_PATH": pkg_config}
+    lists = {name: dict.fromkeys([*env.get(name, "").split(":"), *folders]) for name, folders in shown.items()}
+    return {**env, **{name: ":".join(filter(None, folders)) for name, folders in lists.items()}}
 
 
 @dataclass(frozen=True)

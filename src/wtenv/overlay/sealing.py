@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from .. import files
+from ..digest import sha256
 from ..errors import WtenvError
 
 PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
@@ -91,6 +92,11 @@ def list_base(base_sites: Sequence[str]) -> dict[str, str]:
         for name, version in list_distributions(folder).items():
             found.setdefault(name, version)
     return found
+
+
+def identify_base(base_sites: Sequence[str]) -> str:
+    """A text that changes when a package of the base comes, goes or changes its version."""
+    return sha256(repr(sorted(list_base(base_sites).items())).encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
 def check_base_sites(base_sites: Sequence[str]) -> None:

@@ -7,21 +7,21 @@ an overlay that `state.inspect` calls incomplete, and that the next sync rebuild
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from ..errors import WtenvError
-from . import building, layout, sealing, state, twins
+from . import building, builds, layout, placement, sealing, state, twins
 from . import manifest as manifests
 from .building import REDIRECTOR, Isolation, Project, Uv
 from .lock import Report, lock, remove_leftovers
-from .manifest import Editable, Manifest, Record
+from .manifest import Editable, Manifest
 from .refresh import follow_base
+from .state import State
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,31 @@ class Plan:
     reinstall: bool = False  # build all editables, also those whose build files did not change
     only: tuple[str, ...] = ()  # names or paths of the editables to look at; implies `inexact`
     activate: Mapping[str, str] = field(default_factory=dict)  # file name in bin -> text
+    build_env: Callable[[], Mapping[str, str]] | None = None  # the environment that builds see; None: the user's
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sync did."""
+    """What a sync did, or would do."""
 
     changed: bool
     installed: tuple[str, ...]
     removed: tuple[str, ...]
-    seconds: float
+    reason: str = ""  # why the overlay was not current; empty if it was, or if there is nothing more to say
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """What lies between the overlay and the plan. old: what is there and can be kept."""
+
+    verdict: State
+    old: Manifest | None
+    build: tuple[Project, ...]
+    remove: tuple[str, ...]
+    deps: bool  # dependencies have to be looked at
+
+    def __bool__(self) -> bool:
+        return self.old is None or bool(self.build or self.remove or self.deps)
 
 
 def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
@@ -58,19 +73,31 @@ def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
     `env` is the user's environment (for data folders, PATH and package indexes); `report` gets one
     line for each step that takes time.
     """
-    started = time.monotonic()
+    job, projects = _prepare(plan, env, report)
+    try:
+        with lock(job.venv, env, report):
+            return job.run(projects)
+    except OSError as error:
+        raise WtenvError(
+            f"can't write the overlay {job.venv} ({error.strerror or error})", "mend that and run: wtenv sync"
+        ) from error
+
+
+def preview(plan: Plan, env: Mapping[str, str]) -> Outcome:
+    """What `sync` would do now; changes nothing. WtenvError where it would refuse to begin."""
+    job, projects = _prepare(plan, env, lambda _: None)
+    found = job.compare(projects)
+    if found.verdict.kind == "foreign" and not plan.replace:
+        raise WtenvError(found.verdict.reason, found.verdict.fix)
+    names = tuple(item.name or item.path.name for item in found.build)
+    return Outcome(bool(found), names, found.remove, found.verdict.reason)
+
+
+def _prepare(plan: Plan, env: Mapping[str, str], report: Report) -> tuple[_Job, list[Project]]:
     layout.check_path(plan.venv)
     projects = [building.read_project(path) for path in plan.editables]
     _check_names((item.name, item.path) for item in projects)
-    venv = manifests.real_place(plan.venv)
-    try:
-        with lock(venv, env, report):
-            changed, installed, removed = _Job(plan, venv, env, report).run(projects)
-    except OSError as error:
-        raise WtenvError(
-            f"can't write the overlay {venv} ({error.strerror or error})", "mend that and run: wtenv sync"
-        ) from error
-    return Outcome(changed, installed, removed, time.monotonic() - started)
+    return _Job(plan, manifests.real_place(plan.venv), env, report), projects
 
 
 def _check_names(pairs: Iterator[tuple[str, Path]]) -> None:
@@ -92,41 +119,52 @@ class _Job:
     env: Mapping[str, str]
     report: Report
 
-    def run(self, projects: Sequence[Project]) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
-        """Whether something changed, and the names of what was installed and removed."""
-        plan = self.plan
-        verdict = state.inspect(self.venv, base_prefix=plan.base_prefix, editables=plan.editables, env=self.env)
-        old = manifests.read_manifest(self.venv) if verdict.usable else None
-        if old is not None and manifests.identify(old.interpreter) != old.interpreter_id:
-            old = None  # compiled extensions may not fit another build of Python
-        if verdict.kind == "foreign":
-            self._move_foreign_aside(verdict.reason, verdict.fix)
+    def run(self, projects: Sequence[Project]) -> Outcome:
+        """Do what is to be done."""
+        found = self.compare(projects)
+        if found.verdict.kind == "foreign":
+            if not self.plan.replace:
+                raise WtenvError(found.verdict.reason, found.verdict.fix)
+            placement.move_foreign_aside(self.venv, self.report)
         remove_leftovers(self.venv, self.env)
-        manifest = old or self._create()
+        if found.old and not found:
+            changed = self._finish(found.old._replace(editables=self._kept(found.old, ())))
+            return Outcome(changed or found.verdict.kind != "current", (), (), found.verdict.reason)
+        manifest = found.old or self._create()
         try:
-            todo = self._choose(projects, manifest)
-            surplus = self._find_surplus(projects, manifest)
-            if old and not todo and not surplus and old.deps == plan.install_deps:
-                changed = self._finish(old._replace(editables=self._kept(old, ())))
-                return changed or verdict.kind != "current", (), ()
-            self._mark(building=True)
+            placement.mark(self.venv, self.env, building=True)
             try:
-                built = self._change(manifest, todo, surplus, projects)
+                built = self._change(manifest, found, projects)
             except building.BuildError:
-                if old:  # uv installs nothing unless all was built: what worked still does
-                    self._mark(building=False)
+                if found.old:  # uv installs nothing unless all was built: what worked still does
+                    placement.mark(self.venv, self.env, building=False)
                 raise
         finally:
             remove_leftovers(self.venv, self.env)
         self._prove(manifest, built)
         kept = self._kept(manifest, built)
-        self._finish(manifest._replace(editables=kept, deps=plan.install_deps))
-        self._mark(building=False)
-        return True, tuple(item.name for item in built), tuple(surplus)
+        self._finish(manifest._replace(editables=kept, deps=self._name_deps(manifest)))
+        placement.mark(self.venv, self.env, building=False)
+        return Outcome(True, tuple(item.name for item in built), found.remove, found.verdict.reason)
 
     # -- what is to be done
 
-    def _choose(self, projects: Sequence[Project], manifest: Manifest) -> list[Project]:
+    def compare(self, projects: Sequence[Project]) -> _Difference:
+        """What lies between the overlay as it is and the plan; reads only."""
+        plan = self.plan
+        verdict = state.inspect(self.venv, base_prefix=plan.base_prefix, editables=plan.editables, env=self.env)
+        old = manifests.read_manifest(self.venv) if verdict.usable else None
+        if old is None or manifests.identify(old.interpreter) != old.interpreter_id:
+            # Compiled extensions may not fit another build of Python.
+            return _Difference(verdict, None, tuple(self._restrict(projects)), (), plan.install_deps)
+        surplus = self._find_surplus(projects, old)
+        return _Difference(verdict, old, self._choose(projects, old), surplus, old.deps != self._name_deps(old))
+
+    def _name_deps(self, manifest: Manifest) -> str:
+        """Of which base the dependencies were last looked at; empty if they are the base's."""
+        return sealing.identify_base(manifest.base_site) if self.plan.install_deps else ""
+
+    def _choose(self, projects: Sequence[Project], manifest: Manifest) -> tuple[Project, ...]:
         """The projects to build."""
         plan = self.plan
         have = {item.path: item for item in manifest.editables}
@@ -145,7 +183,7 @@ class _Job:
                 or any(base.get(name) != version for name, equals, version in _split(item.built_with) if equals)
             ):
                 chosen.append(project)
-        return chosen
+        return tuple(chosen)
 
     def _restrict(self, projects: Sequence[Project]) -> Sequence[Project]:
         if not self.plan.only:
@@ -159,10 +197,10 @@ class _Job:
             chosen += found
         return chosen
 
-    def _find_surplus(self, projects: Sequence[Project], manifest: Manifest) -> list[str]:
+    def _find_surplus(self, projects: Sequence[Project], manifest: Manifest) -> tuple[str, ...]:
         """The distributions in the overlay that nothing declares."""
         if self.plan.inexact or self.plan.only:
-            return []
+            return ()
         names = {item.path: item.name for item in manifest.editables}
         wanted = {item.name or names.get(os.fspath(item.path), "") for item in projects}
         surplus = {name for site in manifest.site for name in sealing.list_distributions(site)} - wanted
@@ -170,7 +208,7 @@ class _Job:
             folders = [*manifest.site, *manifest.base_site]
             needed, _ = building.walk_requires(wanted, folders, manifest.python_version)
             surplus -= needed if self.plan.install_deps else needed & {REDIRECTOR}
-        return sorted(surplus)
+        return tuple(sorted(surplus))
 
     def _kept(self, manifest: Manifest, built: Sequence[Editable]) -> tuple[Editable, ...]:
         """The manifest's list: declared ones, as they are now, in the declared order."""
@@ -179,37 +217,40 @@ class _Job:
 
     # -- doing it
 
-    def _change(
-        self, manifest: Manifest, todo: Sequence[Project], surplus: Sequence[str], projects: Sequence[Project]
-    ) -> list[Editable]:
+    def _create(self) -> Manifest:
+        plan = self.plan
+        facts = layout.probe(plan.base_python, plan.base_prefix, building.make_env(self.env))
+        return placement.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
+
+    def _change(self, manifest: Manifest, found: _Difference, projects: Sequence[Project]) -> list[Editable]:
         plan, site = self.plan, Path(manifest.site[-1])
-        env = building.make_env(self.env, os.fspath(self.venv / "bin"), manifest.base_bin)
-        uv = Uv(self.venv, plan.root, env, self.report)
+
+        @cache
+        def open_uv() -> Uv:
+            env = building.show_base(plan.build_env() if plan.build_env else self.env, manifest.base)
+            return Uv(self.venv, plan.root, self._make_env(manifest, env), self.report)
+
         # Sealed before the first build: a build that is not isolated runs on the overlay's Python.
         sealing.write(site, manifest.base_site, {item.name for item in projects})
-        twins.refresh(self.venv, manifest.base_bin, ".".join(manifest.python_version.split(".")[:2]))
-        prints = {item.path: manifests.fingerprint(item.path) for item in todo}
-        built_with: dict[Path, tuple[str, ...]] = {}
-        if surplus:
-            uv.pip("uninstall", *surplus)
-        if todo:
-            base = sealing.list_base(manifest.base_site)
-            native = {item.path: building.match_base(item, base, manifest.python_version) for item in todo}
-            built_with = uv.build(todo, plan.build_isolation, native)
+        twins.refresh(self.venv, manifest.base_bin, manifest.minor)
+        prints = {item.path: manifests.fingerprint(item.path) for item in found.build}
+        if found.remove:
+            open_uv().pip("uninstall", *found.remove)
+        built_with = self._build(manifest, found.build, open_uv)
         installed = building.list_installed(manifest.site)
         built = []
-        for project in todo:
+        for project in found.build:
             real = os.path.realpath(project.path)
-            found = next((item for item in installed.values() if item.source == real), None)
-            if found is None:
+            own = next((item for item in installed.values() if item.source == real), None)
+            if own is None:
                 raise WtenvError(
                     f"{project.path} was built but replaced: another declared package has its name",
                     "declare one of them in [editables]",
                 )
             text = os.fspath(project.path)
-            modules, _ = building.find_modules(found)
+            modules, _ = building.find_modules(own)
             made = (prints[project.path], modules, built_with[project.path])
-            built.append(Editable(text, found.name, found.version, *made))
+            built.append(Editable(text, own.name, own.version, *made))
         # A redirector is imported while the base is not on the path yet: it must be in the overlay.
         redirectors = {
             text.partition(";")[0].strip()
@@ -218,13 +259,42 @@ class _Job:
             if text.startswith(REDIRECTOR) and REDIRECTOR not in installed
         }
         if redirectors:
-            uv.pip("install", "--no-deps", *redirectors)
+            open_uv().pip("install", "--no-deps", *redirectors)
         if plan.install_deps:
-            self._install_missing(uv, manifest, [item.name for item in self._kept(manifest, built)])
+            self._install_missing(open_uv, manifest, [item.name for item in self._kept(manifest, built)])
         follow_base(self.venv, manifest)
         return built
 
-    def _install_missing(self, uv: Uv, manifest: Manifest, roots: Sequence[str]) -> None:
+    def _build(
+        self, manifest: Manifest, projects: Sequence[Project], open_uv: Callable[[], Uv]
+    ) -> dict[Path, tuple[str, ...]]:
+        """Install `projects`, from kept builds where there are; what each was built with."""
+        plan, built_with, keys = self.plan, dict[Path, tuple[str, ...]](), dict[Path, str]()
+        base = sealing.list_base(manifest.base_site)
+        native = {item.path: building.match_base(item, base, manifest.python_version) for item in projects}
+        present = building.list_installed(manifest.site)
+        for item in projects:
+            matched = None if plan.build_isolation is True else native[item.path]
+            against = building.ISOLATED if matched is None else matched
+            if plan.build_isolation is False or plan.reinstall or item.name in present:
+                continue
+            if key := builds.identify(item, manifest, against, self.env):
+                keys[item.path] = key
+                if made := builds.place(key, item.path, self.venv, self.env):
+                    built_with[item.path] = made
+        if rest := [item for item in projects if item.path not in built_with]:
+            built_with.update(open_uv().build(rest, plan.build_isolation, native))
+            installed = building.list_installed(manifest.site)
+            for item in rest:
+                if item.path in keys and item.name in installed:
+                    made = built_with[item.path]
+                    builds.keep(keys[item.path], made, installed[item.name], item.path, self.venv, self.env)
+        return built_with
+
+    def _make_env(self, manifest: Manifest, env: Mapping[str, str]) -> dict[str, str]:
+        return building.make_env(env, os.fspath(self.venv / "bin"), manifest.base_bin)
+
+    def _install_missing(self, open_uv: Callable[[], Uv], manifest: Manifest, roots: Sequence[str]) -> None:
         """Install what neither the overlay nor the base has; what the base has stays the base's."""
         base = sealing.list_base(manifest.base_site)
         wanted: set[str] = set()
@@ -235,7 +305,7 @@ class _Job:
             with tempfile.NamedTemporaryFile("w", suffix=".txt") as excludes:
                 excludes.write("\n".join(name for name in {*base, *roots} if name not in needed))
                 excludes.flush()
-                uv.pip("install", "--excludes", excludes.name, *sorted(wanted))
+                open_uv().pip("install", "--excludes", excludes.name, *sorted(wanted))
 
     def _prove(self, manifest: Manifest, built: Sequence[Editable]) -> None:
         """Ask the overlay's Python where each module comes from; WtenvError if from elsewhere."""
@@ -246,8 +316,7 @@ class _Job:
                 source, (_, places) = installed[item.name].source, building.find_modules(installed[item.name])
                 own = [os.path.realpath(place) for place in (source, *manifest.site, *places)]
                 allowed.update(dict.fromkeys(item.modules, (item, own)))
-        env = building.make_env(self.env, os.fspath(self.venv / "bin"), manifest.base_bin)
-        found = layout.locate(self.venv, sorted(allowed), env)
+        found = layout.locate(self.venv, sorted(allowed), self._make_env(manifest, self.env))
         for module, (item, own) in allowed.items():
             origin = found.get(module, "")
             if not origin:
@@ -268,71 +337,6 @@ class _Job:
         if new != manifests.read_manifest(self.venv):
             manifests.write_manifest(new, self.venv)
         return changed
-
-    # -- the folder and its record
-
-    def _create(self) -> Manifest:
-        """Build a bare overlay beside the place, and put it there with one rename."""
-        plan, venv = self.plan, self.venv
-        env = building.make_env(self.env)
-        facts = layout.probe(plan.base_python, plan.base_prefix, env)
-        sealing.check_base_sites(facts.sites)
-        token = os.urandom(16).hex()
-        fresh, aside = (venv.with_name(f"{venv.name}.{word}-{token[:8]}") for word in ("new", "old"))
-        record_file = manifests.record_path(venv, self.env)
-        leftovers = (fresh.name, aside.name)
-        if os.path.lexists(venv):
-            # Ours, but unfinished, moved, copied or for another base. Adopted first: killed here,
-            # it is still known as ours.
-            seen = manifests.read_manifest(venv)
-            known = manifests.read_record(record_file)
-            old = seen.token if seen else known.token if known else token
-            inode = venv.lstat().st_ino
-            manifests.write_record(Record(old, str(venv), inode, True, leftovers), record_file)
-            venv.rename(aside)
-        manifests.write_record(Record(token, str(venv), 0, True, leftovers), record_file)
-        fresh.parent.mkdir(parents=True, exist_ok=True)  # venv = "build/env"
-        fresh.mkdir()
-        layout.create(fresh, facts, plan.root.name)
-        libs = dict.fromkeys((facts.platlib, facts.purelib))
-        manifest = Manifest(
-            token=token,
-            root=os.fspath(plan.root),
-            venv=os.fspath(venv),
-            base=os.fspath(plan.base_prefix),
-            interpreter=facts.interpreter,
-            interpreter_id=manifests.identify(facts.interpreter),
-            python_version=facts.version,
-            site=tuple(os.fspath(venv / lib) for lib in libs),
-            base_bin=os.fspath(plan.base_prefix / "bin"),
-            base_site=facts.sites,
-        )
-        manifests.write_manifest(manifest, fresh)
-        inode = fresh.lstat().st_ino
-        manifests.write_record(Record(token, str(venv), inode, True, leftovers), record_file)
-        fresh.rename(venv)
-        return manifest
-
-    def _mark(self, *, building: bool) -> None:
-        record_file = manifests.record_path(self.venv, self.env)
-        record = manifests.read_record(record_file)
-        assert record is not None
-        manifests.write_record(record._replace(building=building), record_file)
-        with contextlib.suppress(OSError):
-            # The mark is outside of what open shells watch; the manifest's time tells them.
-            manifests.touch(self.venv)
-
-    def _move_foreign_aside(self, reason: str, fix: str) -> None:
-        if not self.plan.replace:
-            raise WtenvError(reason, fix)
-        if self.venv.is_symlink():
-            self.venv.unlink()  # the link alone; where it leads is not ours
-            return
-        number = 1
-        while os.path.lexists(aside := self.venv.with_name(f"{self.venv.name}.replaced-{number}")):
-            number += 1
-        self.venv.rename(aside)
-        self.report(f"the old {self.venv.name} is now {aside}")
 
 
 def _split(requirements: Sequence[str]) -> list[tuple[str, str, str]]:

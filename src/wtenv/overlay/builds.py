@@ -1,0 +1,221 @@
+"""Kept builds: what building an editable gave, so that another worktree of the same content need not build.
+
+    CACHE/builds/KEY.json    the installed files as texts, with tokens for the project's and the overlay's path
+
+The key covers everything that the build backends listed here read to build an editable: its settings, the
+files beside them, which folders and modules there are, the base and what of it builds. Where more could
+decide (code in setup.py, plugins, build hooks, a version that is computed) there is no key, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, files
+from ..digest import sha256
+from ..errors import WtenvError
+from .building import Installed, Project
+from .manifest import Manifest
+from .sealing import normalise
+from .twins import SHEBANG_LIMIT
+
+# backend -> the package that it comes in: one that requires more has plugins.
+_BACKENDS = {
+    "setuptools.build_meta": "setuptools",
+    "hatchling.build": "hatchling",
+    "flit_core.buildapi": "flit-core",
+    "uv_build": "uv-build",
+}
+# Settings that run code, add files or read other ones: any key of that name below [tool].
+_COMPUTING = {"hooks", "dev-mode-exact", "force-include", "shared-data", "shared-scripts", "external-data",
+              "data", "data-files", "dynamic", "ext-modules", "cmdclass", "build-dir"}  # fmt: skip
+_CODE = ("setup.py", "setup.cfg", "hatch.toml")
+_SETTING = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|SOURCE_DATE_EPOCH|PYTHONOPTIMIZE|CFLAGS")
+# In a path of these characters alone every way to quote it is the path itself.
+_PLAIN = re.compile(r"(/[\w.-]+)+", re.ASCII)
+_VENV, _PROJECT = "\0venv\0", "\0project\0"
+_DROPPED = {"uv_cache.json"}  # when the sources were last changed, which uv is not asked for
+MAX_FOLDERS, MAX_FILE, MAX_KEPT = 5000, 1 << 18, 300
+
+
+def identify(project: Project, manifest: Manifest, built_with: tuple[str, ...], env: Mapping[str, str]) -> str | None:
+    """The key of what building `project` with `built_with` would give; None if that can't be told."""
+    if not _is_declared(project):
+        return None
+    settings = sorted(f"{name}={value}" for name, value in env.items() if _SETTING.match(name))
+    facts = (__version__, manifest.base, manifest.python_version, manifest.interpreter_id, built_with, settings)
+    digest = sha256(repr(facts).encode("utf-8", "surrogateescape"))
+    try:
+        for text in _list_tree(project.path):
+            digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
+        for entry in sorted(os.scandir(project.path), key=lambda entry: entry.name):
+            if entry.name.startswith(".") or entry.name.endswith(".py") or not entry.is_file():
+                continue
+            data = files.read_bytes(Path(entry.path))
+            digest.update(f"{entry.name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
+    except (OSError, WtenvError):
+        return None
+    return digest.hexdigest()[:32]
+
+
+def _is_declared(project: Project) -> bool:
+    """Whether its settings alone say what the build gives."""
+    table, build = project.data.get("project"), project.data.get("build-system")
+    package = _BACKENDS.get(project.backend)
+    if not isinstance(table, dict) or not isinstance(build, dict) or package is None or "backend-path" in build:
+        return False
+    if any((project.path / name).exists() for name in _CODE):
+        return False
+    if table.get("dynamic") or not isinstance(table.get("version"), str):
+        return False
+    names = {normalise(re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]) for text in project.requires}
+    beside = [table.get("readme"), table.get("license"), *_as_list(table.get("license-files"))]
+    files_below = any("/" in text for item in beside for text in _list_texts(item))
+    return names <= {package, "wheel"} and not files_below and not _names_any(project.data.get("tool"), _COMPUTING)
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _list_texts(value: object) -> list[str]:
+    """The strings that may name a file: of a table, its `file`."""
+    if isinstance(value, dict):
+        value = value.get("file", "")
+    return [value] if isinstance(value, str) else []
+
+
+def _names_any(value: object, names: set[str]) -> bool:
+    if isinstance(value, dict):
+        return any(key in names or _names_any(item, names) for key, item in value.items())
+    return isinstance(value, list) and any(_names_any(item, names) for item in value)
+
+
+def _list_tree(top: Path) -> Iterator[str]:
+    """The folders below `top`, whether each is a package, and the modules of the first three levels."""
+    for count, (folder, below, names) in enumerate(os.walk(top)):
+        inside = os.path.relpath(folder, top)
+        depth = 0 if inside == "." else inside.count("/") + 1
+        below[:] = sorted(name for name in below if not _is_made(name, depth))
+        if count > MAX_FOLDERS:
+            raise OSError("too many folders")
+        yield f"{inside}/{'+' if '__init__.py' in names else ''}"
+        if depth < 3:
+            yield from sorted(f"{inside}/{name}" for name in names if name.endswith((".py", ".pyi", ".so")))
+
+
+def _is_made(name: str, depth: int) -> bool:
+    """Folders that a build, a run or a tool has put there: no backend takes them for packages."""
+    return (
+        name.startswith(".")
+        or name in ("__pycache__", "node_modules")
+        or name.endswith((".egg-info", ".dist-info"))
+        or (depth == 0 and name in ("build", "dist"))
+    )
+
+
+def keep(
+    key: str, built_with: tuple[str, ...], installed: Installed, project: Path, venv: Path, env: Mapping[str, str]
+) -> None:
+    """Keep what building `project` put into the overlay `venv`, if its texts can be moved elsewhere."""
+    try:
+        texts = dict(_read_files(installed, os.path.realpath(project), venv))
+        folder = files.cache_dir(env) / "builds"
+        files.make_private_dir(folder.parent)
+        files.make_private_dir(folder)
+        data = {"built_with": built_with, "files": texts}
+        files.write_atomic(folder / f"{key}.json", json.dumps(data).encode())
+        _drop_oldest(folder)
+    except (OSError, ValueError, WtenvError):
+        pass  # the next worktree builds
+
+
+def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tuple[str, str]]:
+    """Path below the overlay -> text with tokens. ValueError if there is one that names another place."""
+    own = os.fspath(venv)
+    if not _PLAIN.fullmatch(project) or not _PLAIN.fullmatch(own):
+        raise ValueError("the path is quoted somewhere")
+    for name in _list_record(installed.folder):
+        place = os.path.normpath(installed.folder.parent / name)
+        inside = os.path.relpath(place, venv)
+        if inside.startswith("..") or os.path.islink(place):
+            raise ValueError(f"{place} is outside of the overlay")
+        if os.path.basename(inside) in _DROPPED:
+            continue
+        data = Path(place).read_bytes()
+        if len(data) > MAX_FILE:
+            raise ValueError(f"{place} is large")
+        text = data.decode("utf-8")
+        if "\0" in text:
+            raise ValueError(f"{place} is no text")
+        for path, token in ((own, _VENV), (project, _PROJECT)):
+            text = re.sub(re.escape(path) + r"(?![\w.-])", token, text)
+        if own in text or project in text:
+            raise ValueError(f"{place} names a place beside the project")
+        if inside.startswith("bin/") and not text.startswith(f"#!{_VENV}/bin/python"):
+            raise ValueError(f"{place} is no script of Python")
+        yield inside, text
+
+
+def _list_record(folder: Path) -> list[str]:
+    """The files of a distribution (Recording installed projects, RECORD)."""
+    rows = csv.reader(io.StringIO((folder / "RECORD").read_text("utf-8")))
+    return [row[0] for row in rows if row]
+
+
+def place(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Install the kept build `key` for `project` into `venv`: what it was built with, None if there is none.
+
+    Raises OSError if the overlay can't be written.
+    """
+    try:
+        data = json.loads(files.read_bytes(files.cache_dir(env) / "builds" / f"{key}.json"))
+        texts = _fill(data["files"], os.path.realpath(project), os.fspath(venv))
+        built_with = tuple(map(str, data["built_with"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, WtenvError):
+        return None
+    for inside, text in texts.items():
+        target = venv / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomic(target, text.encode(), 0o755 if inside.startswith("bin/") else 0o644)
+    return built_with
+
+
+def _fill(texts: dict[str, Any], project: str, venv: str) -> dict[str, str]:
+    """The texts for other paths, RECORD written anew. ValueError if these paths would have to be quoted."""
+    if not _PLAIN.fullmatch(project) or not _PLAIN.fullmatch(venv):
+        raise ValueError("the path would be quoted somewhere")
+    filled = {}
+    for inside, text in texts.items():
+        if os.path.isabs(inside) or os.path.normpath(inside) != inside or inside.startswith(".."):
+            raise ValueError(f"{inside} is outside of the overlay")
+        filled[inside] = text.replace(_VENV, venv).replace(_PROJECT, project)
+        if inside.startswith("bin/") and len(filled[inside].partition("\n")[0]) > SHEBANG_LIMIT:
+            raise ValueError("the first line is too long")
+    record = next((inside for inside in filled if inside.endswith(".dist-info/RECORD")), "")
+    if not record:
+        raise ValueError("there is no RECORD")
+    site = os.path.dirname(os.path.dirname(record))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for inside, text in filled.items():
+        content = text.encode()
+        # RECORD's own line has neither (Recording installed projects).
+        hashed = base64.urlsafe_b64encode(sha256(content).digest()).decode().rstrip("=")
+        facts = ["", ""] if inside == record else [f"sha256={hashed}", str(len(content))]
+        writer.writerow([os.path.relpath(inside, site), *facts])
+    return {**filled, record: out.getvalue()}
+
+
+def _drop_oldest(folder: Path) -> None:
+    kept = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    for path in kept[: max(0, len(kept) - MAX_KEPT)]:
+        path.unlink(missing_ok=True)

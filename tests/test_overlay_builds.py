@@ -1,0 +1,196 @@
+"""Kept builds: a second worktree reuses what the first one built, where that is provably the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from overlay_projects import BACKENDS, clean_env, make_overlay, make_project, run
+from realbase import Base
+from workspace import Home
+
+from wtenv.errors import WtenvError
+from wtenv.overlay import building, builds
+from wtenv.overlay import manifest as manifests
+
+KEPT = ("setuptools-src", "setuptools-flat", "hatchling", "flit", "uv_build")
+
+
+def kept(home: Home) -> list[Path]:
+    return sorted((home.path / ".cache/wtenv/builds").glob("*.json"))
+
+
+def listing(root: Path) -> dict[str, str]:
+    """The overlay's own files by name, with this worktree's place taken out."""
+    found = {}
+    for path in sorted((root / ".venv").rglob("*")):
+        inside = str(path.relative_to(root))
+        if path.is_file() and not path.is_symlink() and "__pycache__" not in inside:
+            found[inside] = f"{path.stat().st_mode:o} " + path.read_text().replace(str(root), "ROOT")
+    for name in [name for name in found if name.endswith(("wtenv.json", "uv_cache.json", ".lock"))]:
+        del found[name]
+    for name, text in found.items():
+        if name.endswith("RECORD"):  # rows in another order, hashes of other texts
+            rows = [row.split(",")[0] for row in text.splitlines() if "uv_cache.json" not in row]
+            found[name] = "\n".join(sorted(rows))
+    return found
+
+
+@pytest.mark.parametrize("backend", KEPT)
+def test_the_second_worktree_builds_nothing(backend: str, tmp_path: Path, base: Base, home: Home) -> None:
+    first = make_project(tmp_path / "first", backend, "worktree")
+    make_overlay(first, base, home.environ, first)
+    assert len(kept(home)) == 1
+    second = make_project(tmp_path / "a-longer-name/first", backend, "worktree")
+    said: list[str] = []
+    assert make_overlay(second, base, {**home.environ, "PATH": "/nonexistent"}, second, said=said).installed == ("pkg",)
+    assert said == []
+    env = clean_env(home.environ, second, base)
+    look = "import pkg, pkg.sub, importlib.metadata as m; print(pkg.__file__, m.version('pkg'), len(m.files('pkg')))"
+    where, version, files = run(second / ".venv/bin/python", "-c", look, env=env).split()
+    assert (where.startswith(str(second)), version, int(files) > 4) == (True, "1.0", True)
+    assert run(second / ".venv/bin/pkg-cli", env=env).startswith(str(second))
+    # The same as a build would have given.
+    third = make_project(tmp_path / "third/first", backend, "worktree")
+    make_overlay(third, base, home.environ, third, reinstall=True)
+    assert listing(second) == listing(third)
+    # uv knows it as its own: it goes as it came.
+    make_overlay(second, base, home.environ)
+    assert not (second / ".venv/bin/pkg-cli").exists()
+    assert not [path for path in (second / ".venv").rglob("*pkg*") if path.suffix != ".pyc"]
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "settings": lambda root: append(root / "pyproject.toml", "# one more line\n"),
+    "a new module": lambda root: (root / "src/pkg/new.py").write_text(""),
+    "a new package": lambda root: make_project(root / "src/more", "setup.py", "x", name="more"),
+    "a top-level module": lambda root: (root / "conftest.py").write_text(""),
+    "a readme": lambda root: (root / "README.md").write_text("hello"),
+    "a licence": lambda root: (root / "LICENSE").write_text("free"),
+    "setup.py": lambda root: (root / "setup.py").write_text("from setuptools import setup\nsetup()\n"),
+    "setup.cfg": lambda root: (root / "setup.cfg").write_text("[egg_info]\ntag_build = dev\n"),
+}
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_build_reads_is_in_the_key(change: str, tmp_path: Path, base: Base, home: Home) -> None:
+    first = make_project(tmp_path / "first", "setuptools-src", "worktree")
+    make_overlay(first, base, home.environ, first)
+    second = make_project(tmp_path / "second", "setuptools-src", "worktree")
+    CHANGES[change](second)
+    said: list[str] = []
+    make_overlay(second, base, home.environ, second, said=said)
+    assert any("Building" in line for line in said), said
+
+
+SETTINGS = {
+    "a computed version": ('version = "1.0"', 'dynamic = ["version"]'),
+    "computed dependencies": ("[project.scripts]", 'dynamic = ["dependencies"]\n[project.scripts]'),
+    "another backend": ('build-backend = "hatchling.build"', 'build-backend = "other.build"'),
+    "a plugin": ('requires = ["hatchling"]', 'requires = ["hatchling", "hatch-vcs"]'),
+    "a backend of its own": ("[project]", 'backend-path = ["."]\n\n[project]'),
+    "a build hook": ("[project.scripts]", "[tool.hatch.build.hooks.custom]\n[project.scripts]"),
+    "files from elsewhere": ("[project.scripts]", '[tool.hatch.build.force-include]\n"x" = "y"\n[project.scripts]'),
+    "a readme below": ("[project.scripts]", 'readme = "docs/readme.md"\n[project.scripts]'),
+    "licences below": ("[project.scripts]", 'license-files = ["licenses/*"]\n[project.scripts]'),
+}
+
+
+@pytest.mark.parametrize("what", SETTINGS)
+def test_what_can_not_be_told_has_no_key(what: str, tmp_path: Path) -> None:
+    root = make_project(tmp_path / "wt", "hatchling", "worktree")
+    manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "", "3.11.7", (), "", ())
+    assert builds.identify(building.read_project(root), manifest, (), {}) is not None
+    old, new = SETTINGS[what]
+    text = (root / "pyproject.toml").read_text()
+    assert old in text
+    (root / "pyproject.toml").write_text(text.replace(old, new))
+    assert builds.identify(building.read_project(root), manifest, (), {}) is None
+
+
+def test_what_else_is_in_the_key(tmp_path: Path) -> None:
+    project = building.read_project(make_project(tmp_path / "wt", "flit", "worktree"))
+    manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "1", "3.11.7", (), "", ())
+    keys = {
+        builds.identify(project, *facts)
+        for facts in (
+            (manifest, (), {}),
+            (manifest, ("flit-core==3.11",), {}),
+            (manifest._replace(base="/other"), (), {}),
+            (manifest._replace(python_version="3.11.8"), (), {}),
+            (manifest._replace(interpreter_id="2"), (), {}),
+            (manifest, (), {"SETUPTOOLS_ENABLE_FEATURES": "legacy-editable"}),
+        )
+    }
+    assert len(keys) == 6
+    assert builds.identify(project, manifest, (), {"HOME": "/x"}) in keys
+
+
+@pytest.mark.parametrize("backend", sorted(set(BACKENDS) - set(KEPT)))
+def test_other_backends_build_each_time(backend: str, tmp_path: Path, base: Base, home: Home) -> None:
+    root = make_project(tmp_path / "wt", backend, "worktree")
+    make_overlay(root, base, home.environ, root)
+    assert kept(home) == []
+
+
+@pytest.mark.parametrize("folder", ["a b", "it's", "ünï", "p" * 120])
+def test_places_that_have_to_be_quoted(folder: str, tmp_path: Path, base: Base, home: Home) -> None:
+    odd = make_project(tmp_path / folder / "wt", "setuptools-flat", "worktree")
+    make_overlay(odd, base, home.environ, odd)
+    if len(folder) < 100:
+        assert kept(home) == []
+    plain = make_project(tmp_path / "plain", "setuptools-flat", "worktree")
+    make_overlay(plain, base, home.environ, plain)
+    assert len(kept(home)) == 1
+    again = make_project(tmp_path / folder / "again", "setuptools-flat", "worktree")
+    make_overlay(again, base, home.environ, again)
+    assert run(again / ".venv/bin/pkg-cli", env=clean_env(home.environ, again, base)).startswith(str(again))
+
+
+DAMAGES = ["", "{}", "[]", "null", "\xff", '{"built_with": [], "files": {}}', '{"built_with": [], "files": []}']
+DAMAGES += ['{"built_with": [], "files": {"../../evil": "x", "a.dist-info/RECORD": ""}}', "[" * 100_000]
+DAMAGES += ['{"built_with": 1, "files": {"a.dist-info/RECORD": 3}}', '{"files": {"/tmp/evil": "", "RECORD": ""}}']
+
+
+def test_a_damaged_one_is_built_anew(tmp_path: Path, base: Base, home: Home) -> None:
+    first = make_project(tmp_path / "first", "flit", "worktree")
+    make_overlay(first, base, home.environ, first)
+    (place,) = kept(home)
+    good = place.read_bytes()
+    second = make_project(tmp_path / "second", "flit", "worktree")
+    for damage in DAMAGES:
+        place.write_bytes(damage.encode("latin-1"))
+        make_overlay(second, base, home.environ, second)
+        assert run(second / ".venv/bin/pkg-cli", env=clean_env(home.environ, second, base)).startswith(str(second))
+        assert json.loads(place.read_bytes())["files"].keys() == json.loads(good)["files"].keys()
+        shutil.rmtree(second / ".venv")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_kept_build_that_does_not_fit_is_found_out(tmp_path: Path, base: Base, home: Home) -> None:
+    """The proof at the end is the same for both ways."""
+    first = make_project(tmp_path / "first", "hatchling", "worktree")
+    make_overlay(first, base, home.environ, first)
+    (place,) = kept(home)
+    place.write_text(place.read_text().replace(json.dumps(builds._PROJECT)[1:-1], str(first)))
+    second = make_project(tmp_path / "second", "hatchling", "worktree")
+    with pytest.raises(WtenvError, match=r"was built but replaced|would give"):
+        make_overlay(second, base, home.environ, second)
+
+
+def test_only_so_many_are_kept(tmp_path: Path, base: Base, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builds, "MAX_KEPT", 2)
+    for number in range(4):
+        root = make_project(tmp_path / str(number), "flit", "worktree", version=f"{number}.0")
+        make_overlay(root, base, home.environ, root)
+    assert len(kept(home)) == 2
+    assert {path.stat().st_mode & 0o777 for path in kept(home)} == {0o600}
+    assert os.stat(kept(home)[0].parent).st_mode & 0o777 == 0o700

@@ -1,0 +1,120 @@
+"""`wtenv sync` as people type it: what it says, --dry-run, --check, progress on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+from realbase import Base
+from scenes import CONFIG, Scene, call, make_git, make_home, make_scene, one_line, snapshot
+from workspace import wtenv_program
+
+from wtenv.progress import DELAY
+
+DEPS = CONFIG + "install_deps = true\n"
+
+
+@pytest.fixture
+def scene(tmp_path: Path, base: Base) -> Scene:
+    """Allowed, and not synced yet."""
+    return make_scene(tmp_path, base, sync=False)
+
+
+def look(scene: Scene, *words: str) -> tuple[int, list[str]]:
+    """Exit code and lines of a sync that must change nothing."""
+    before = snapshot(scene.root, scene.home.path)
+    done = scene("sync", *words)
+    assert snapshot(scene.root, scene.home.path) == before
+    assert done.stdout == ""
+    return done.returncode, [line.removeprefix("wtenv: ") for line in done.stderr.splitlines()]
+
+
+def test_dry_run_and_check_say_what_a_sync_would_do(scene: Scene) -> None:
+    missing = [f"there is no overlay at {scene.root}/.venv", "would install pkg"]
+    assert look(scene, "--dry-run") == (0, missing)
+    assert look(scene, "--check") == (1, missing)
+    assert look(scene, "--check", "--dry-run") == (1, missing)
+    scene("sync", check=True)
+    assert look(scene, "--dry-run") == (0, ["nothing to do"])
+    assert look(scene, "--check") == (0, ["nothing to do"])
+    settings = scene.root / "pyproject.toml"
+    settings.write_text(settings.read_text() + "# more\n")
+    changed = [f"the build files of {scene.root} changed", "would install pkg"]
+    assert look(scene, "--check") == (1, changed)
+    assert look(scene, "--check", "--package", "pkg") == (1, changed)
+    scene("sync", check=True)
+    scene.repo.configure(CONFIG.replace("{base}", scene.base.name).replace('"."', ""))
+    scene("allow", check=True)
+    assert look(scene, "--check") == (
+        1,
+        [f"{scene.root} is installed but no longer declared", "would remove pkg"],
+    )
+    assert look(scene, "--check", "--inexact")[0] == 0
+    assert scene("sync", check=True).stderr == "wtenv: removed pkg\n"
+
+
+def test_they_refuse_what_a_sync_refuses(scene: Scene) -> None:
+    (scene.root / ".venv").mkdir()
+    for flag in ("--dry-run", "--check"):
+        code, lines = look(scene, flag)
+        assert (code, "not made by wtenv" in lines[0], len(lines)) == (2, True, 1)
+    assert look(scene, "--dry-run", "--replace")[0] == 0
+    assert look(scene, "--check", "--package", "other")[0] == 2
+    scene("deny", check=True)
+    assert "is denied" in one_line(scene("sync", "--check"))
+
+
+def test_a_dependency_that_the_base_has_lost_is_installed(tmp_path: Path, fresh_base: Base) -> None:
+    scene = make_scene(tmp_path / "scene", fresh_base, DEPS, sync=False)
+    settings = scene.root / "pyproject.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace("[project]\n", '[project]\ndependencies = ["iniconfig"]\n', 1))
+    scene("sync", check=True)
+    assert look(scene, "--check") == (0, ["nothing to do"])
+    own = [path.name for path in (scene.root / ".venv/lib").glob("*/site-packages/iniconfig*")]
+    assert own == []
+    for path in fresh_base.site_packages.glob("iniconfig*"):
+        shutil.rmtree(path)
+    # The hook follows the base in between, and must not hide it.
+    scene("status", check=True)
+    assert look(scene, "--check")[0] == 1
+    scene("sync", check=True)
+    assert list((scene.root / ".venv/lib").glob("*/site-packages/iniconfig*"))
+    assert look(scene, "--check") == (0, ["nothing to do"])
+
+
+def test_progress_on_a_terminal_that_waits(tmp_path: Path, base: Base) -> None:
+    """A line per step; a clock once it takes longer; nothing of it stays. Elsewhere lines alone."""
+    home = make_home(tmp_path)
+    home.add_envs_dir(base.prefix.parent)
+    root = make_git(tmp_path, home)
+    (root / "slow.py").write_text("")
+    (root / "setup.py").write_text(
+        f"import time\ntime.sleep({DELAY + 1})\n"
+        "from setuptools import setup\nsetup(name='slow', version='1', py_modules=['slow'])\n"
+    )
+    (root / "wtenv.toml").write_text(CONFIG.replace("{base}", base.name))
+    call(home, "allow", cwd=root, check=True)
+    terminal = pexpect.spawn(
+        str(wtenv_program()), ["sync"], cwd=root, env={**home.environ, "TERM": "xterm"}, dimensions=(24, 80), timeout=60
+    )
+    terminal.expect(r"wtenv: Building slow")
+    terminal.expect(r"0:00:0[1-9]")
+    terminal.expect(r"wtenv: installed slow")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    (root / "setup.py").write_text((root / "setup.py").read_text() + "# again\n")
+    done = call(home, "sync", cwd=root, check=True)
+    assert "0:00:0" not in done.stderr
+    assert "\x1b" not in done.stderr
+    assert done.stderr.startswith("wtenv: Building slow")
+
+
+def test_a_quick_sync_does_not_load_what_shows_progress(scene: Scene) -> None:
+    done = scene.home.run([sys.executable, "-X", "importtime", "-m", "wtenv", "sync"], scene.root, check=True)
+    assert "wtenv.overlay.sync" in done.stderr
+    assert "rich" not in [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
