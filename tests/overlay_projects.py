@@ -40,7 +40,6 @@ BACKENDS: dict[str, tuple[str, str, str, str]] = {
     ),
     "meson-python": ("meson-python", "mesonpy", "", ""),
 }
-PURE = ("setuptools-src", "setuptools-flat", "setup.py", "hatchling", "hatchling-exact", "flit", "uv_build")
 
 
 def make_project(folder: Path, backend: str, where: str, *, name: str = "pkg", version: str = "1.0") -> Path:

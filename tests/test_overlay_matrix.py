@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from overlay_projects import BACKENDS, PURE, clean_env, easy_install, install, make_overlay, make_project, run
+from overlay_projects import BACKENDS, clean_env, easy_install, install, make_overlay, make_project, run
 from realbase import Base, cache_folder, copy_base
 from workspace import Home
 
@@ -74,19 +73,8 @@ def base_with(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Callable[
     return get
 
 
-CELLS = [
-    (backend, content)
-    for content in CONTENTS
-    for backend in BACKENDS
-    # Backends that are built isolated take seconds; all cells with WTENV_TEST_MATRIX=all.
-    if "WTENV_TEST_MATRIX" in os.environ
-    or (backend in PURE and content in CONTENTS[:6])
-    or (backend not in PURE and content in ("normal", "finder"))
-    or (backend in ("setuptools-flat", "hatchling") and content in CONTENTS[6:])
-]
-
-
-@pytest.mark.parametrize(("backend", "content"), CELLS)
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_worktrees_copy_wins(
     backend: str, content: str, base_with: Callable[[str], tuple[Base, Home]], tmp_path: Path
 ) -> None:

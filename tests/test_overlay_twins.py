@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from overlay_projects import clean_env, make_overlay, run
-from realbase import Base
+from realbase import VERSION, Base
 from workspace import Home
 
 from wtenv.overlay import twins
+from wtenv.overlay.refresh import refresh
 
 BIN = "/opt/base/bin"
 
@@ -176,3 +177,23 @@ def test_arguments_of_the_first_line_are_kept(base: Base, home: Home, tmp_path: 
     make_overlay(tmp_path, base, home.environ)
     link = os.readlink(tmp_path / ".venv/bin/envtools-isolated")
     assert (tmp_path / ".venv/bin" / link).read_text().startswith(f"#!{tmp_path}/.venv/bin/python -I\n")
+
+
+def test_pip_has_all_its_names(tmp_path: Path, fresh_base: Base, home: Home) -> None:
+    """conda's pip has no pip3.11: the system's, behind the base on PATH, would be run instead."""
+    root = tmp_path / "wt"
+    root.mkdir()
+    make_overlay(root, fresh_base, home.environ)
+    venv, name = root / ".venv", f"pip{VERSION}"
+    assert not (fresh_base.bin / name).exists()
+    env = clean_env(home.environ, root, fresh_base)
+    assert str(fresh_base.site_packages) in run(venv / "bin" / name, "--version", env=env)
+    # A base that gets one, and loses pip altogether.
+    (fresh_base.bin / name).write_text((fresh_base.bin / "pip").read_text())
+    (fresh_base.bin / name).chmod(0o755)
+    assert refresh(venv, home.environ)
+    assert os.readlink(venv / "bin" / name).startswith("../wtenv/twin")
+    for script in ("pip", "pip3", name):
+        (fresh_base.bin / script).unlink()
+    assert refresh(venv, home.environ)
+    assert not [path.name for path in (venv / "bin").iterdir() if path.name.startswith("pip")]

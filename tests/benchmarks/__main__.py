@@ -92,10 +92,14 @@ class Bench:
     """A repository with a synced worktree, a folder with a plain .envrc, and a home of its own."""
 
     def __init__(self, folder: Path, shared: Base, rounds: int) -> None:
-        self.rounds, self.folder = rounds, folder
+        self.rounds, self.folder, self.numbers = rounds, folder, iter(range(1000))
         self.home = Home.make(folder / "home", cache_folder())
         # Where people have it: the length of the watched paths counts, in fish more than anything.
         self.base = base = copy_base(shared, self.home.path / "miniforge3", "shared")
+        # What `python -m venv`, and so notuv, needs; the tests' base goes without it.
+        bundled = Path(os.__file__).with_name("ensurepip")
+        if bundled.is_dir():
+            shutil.copytree(bundled, base.site_packages.parent / "ensurepip", dirs_exist_ok=True)
         self.home.add_envs_dir(base.prefix.parent)
         self.repo: Repo = make_repo(folder / "work", self.home, "setuptools")
         self.repo.configure(f'[python]\nbase_conda_env = "{base.name}"\n\n[editables]\npackages = ["."]\n')
@@ -248,22 +252,35 @@ class Bench:
             self.rounds,
         )
 
-    def sync_new(self, conda: str, notuv: str) -> Row:
-        """A new worktree's overlay with one pure-Python editable."""
+    def sync_new(self, conda: str, notuv: str, *, kept: bool) -> Row:
+        """A new worktree's overlay with one pure-Python editable; kept: another worktree has built it before."""
         program = os.fspath(wtenv_program())
         self.write_notuv()
-        names = iter(range(1000))
 
         def ours() -> float:
-            worktree = self.repo.add_worktree(f"ours{next(names)}")
-            return self.time_process([program, "sync"], worktree)
+            if not kept:
+                shutil.rmtree(self.home.path / ".cache/wtenv/builds", ignore_errors=True)
+            return self.time_process([program, "sync"], self.repo.add_worktree(f"ours{next(self.numbers)}"))
 
         def theirs() -> float:
-            worktree = self.repo.add_worktree(f"theirs{next(names)}")
+            worktree = self.repo.add_worktree(f"theirs{next(self.numbers)}")
             shutil.copy(self.repo.root / "notuv.toml", worktree)
             return self.time_process([notuv, "update-editables"], worktree, {"CONDA_EXE": conda})
 
-        return compare("sync, a new worktree", "notuv", ours, theirs, 1 / 10, max(2, self.rounds // 2))
+        moment = "sync, a new worktree" + ("" if kept else ", nothing kept")
+        return compare(moment, "notuv", ours, theirs, 1 / 10, max(2, self.rounds // 2))
+
+    def sync_again(self) -> Row:
+        """Nothing changed: beside a bare start of the same Python."""
+        program = os.fspath(wtenv_program())
+        return compare(
+            "sync, nothing changed",
+            "bare Python",
+            lambda: self.time_process([program, "sync"], self.repo.root),
+            lambda: self.time_process([sys.executable, "-c", "pass"], self.plain),
+            None,
+            2 * self.rounds,
+        )
 
     def write_notuv(self) -> None:
         text = f'[python]\nbase_conda_env = "{self.base.name}"\n\n[editables]\npackages = ["."]\n'
@@ -272,13 +289,17 @@ class Bench:
 
 def print_growth(bench: Bench, shells: list[str], only: str) -> None:
     """The growth curves, in the first shell that there is."""
-    from growth import make_curves, render_curve
+    from growth import make_curves, render_curve, render_syncs
 
     print(f"| {shells[0]}: a known cd in and out | cost | ratio to the smallest (spread) |\n|---|---|---|", flush=True)
     for what, places in make_curves(bench.folder, bench.home, bench.base).items():
         if only in what:
             for line in render_curve(what, places, lambda place: bench.time_visit(shells[0], place), 3 * bench.rounds):
                 print(line, flush=True)
+
+    if only in "sync":
+        print("\n| editables in one sync | built | reused | each, built | each, reused |\n|---|---|---|---|---|")
+        print("\n".join(render_syncs(bench.folder, bench.home, bench.base, bench.rounds)), flush=True)
 
 
 def main() -> int:
@@ -308,7 +329,9 @@ def main() -> int:
             moments.append(("bash known conda", lambda: bench.known_cd_and_conda(chosen.conda)))
         if chosen.conda and chosen.notuv:
             moments.append(("run", lambda: bench.run_true(chosen.conda, chosen.notuv)))
-            moments.append(("sync", lambda: bench.sync_new(chosen.conda, chosen.notuv)))
+            moments.append(("sync new", lambda: bench.sync_new(chosen.conda, chosen.notuv, kept=False)))
+            moments.append(("sync new kept", lambda: bench.sync_new(chosen.conda, chosen.notuv, kept=True)))
+        moments.append(("sync again", bench.sync_again))
         print("| moment | wtenv | peer | ratio (spread) | budget | |\n|---|---|---|---|---|---|", flush=True)
         for name, measure in moments:
             if chosen.only in name:

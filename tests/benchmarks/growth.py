@@ -1,4 +1,5 @@
-"""What a known `cd` costs as things grow: worktrees, packages of the base, editables, depth of the folder.
+"""What a known `cd` costs as things grow: worktrees, packages of the base, editables, depth of the folder; and a
+sync by the number of editables.
 
 Each place is visited in turns with the smallest of its kind, so that a machine whose speed drifts gives the
 same ratio.
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -42,6 +45,25 @@ def render_curve(what: str, places: dict[int, Path], measure: Measure, rounds: i
         cost = median(ours for ours, _ in pairs) * 1000
         spread = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         lines.append(f"| {what}: {number} | {cost:.3f} ms | {spread} |")
+    return lines
+
+
+def render_syncs(folder: Path, home: Home, base: Base, rounds: int) -> list[str]:
+    """One line per number of editables: a sync that builds all of them, and one that reuses what is kept."""
+    lines = []
+    for number in (1, 10, 50):
+        root = _add_editables(folder / f"syncs{number}", home, base, number)
+        cost: dict[bool, list[float]] = {False: [], True: []}
+        for kept in (False, True) * rounds:
+            home.run([wtenv_program(), "clean"], root, check=True)
+            if not kept:
+                shutil.rmtree(home.path / ".cache/wtenv/builds", ignore_errors=True)
+            started = time.perf_counter()
+            home.run([wtenv_program(), "sync"], root, check=True, timeout=600)
+            cost[kept].append(time.perf_counter() - started)
+        built, reused = (f"{median(cost[kept]) * 1000:.0f} ms" for kept in (False, True))
+        each = (f"{median(cost[kept]) * 1000 / number:.0f} ms" for kept in (False, True))
+        lines.append(f"| {number} | {built} | {reused} | {' | '.join(each)} |")
     return lines
 
 

@@ -107,6 +107,10 @@ def refresh(venv: Path, base_bin: str, minor: str) -> bool:
         targets[name] = f"../wtenv/{_program_name(arguments)}"
         if _write_program(venv / "wtenv" / _program_name(arguments), venv, base_bin, arguments):
             changed = True
+    if "pip" in targets:
+        # conda's pip has no pip3.11, and the one behind the base on PATH would install somewhere else.
+        aliases = (name for name in ("pip3", f"pip{minor}") if not os.path.lexists(os.path.join(base_bin, name)))
+        targets.update(dict.fromkeys(aliases, "pip"))
     bin_dir = venv / "bin"
     present = {entry.name: target for entry in os.scandir(bin_dir) if (target := read_twin(entry.path))}
     for name in present.keys() - targets.keys():
@@ -126,12 +130,13 @@ def refresh(venv: Path, base_bin: str, minor: str) -> bool:
 
 
 def read_twin(path: str) -> str:
-    """Where the link at `path` leads if it is a twin, else the empty string."""
+    """Where the link at `path` leads if it is a twin, or another name of pip's; else the empty string."""
     try:
         target = os.readlink(path)
     except OSError:
         return ""
-    return target if target.startswith("../wtenv/twin") else ""
+    is_alias = target == "pip" and os.path.basename(path).startswith("pip")
+    return target if is_alias or target.startswith("../wtenv/twin") else ""
 
 
 def _program_name(arguments: str) -> str:
