@@ -69,7 +69,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a new module": lambda root: (root / "src/pkg/new.py").write_text(""),
     "a new package": lambda root: make_project(root / "src/more", "setup.py", "x", name="more"),
     "a top-level module": lambda root: (root / "conftest.py").write_text(""),
-    "a readme": lambda root: (root / "README.md").write_text("hello"),
+    "uv's settings": lambda root: (root / "uv.toml").write_text('config-settings = {editable_mode = "strict"}\n'),
+    "a linked package": lambda root: (root / "src/linked").symlink_to("pkg"),
     "a licence": lambda root: (root / "LICENSE").write_text("free"),
     "setup.py": lambda root: (root / "setup.py").write_text("from setuptools import setup\nsetup()\n"),
     "setup.cfg": lambda root: (root / "setup.cfg").write_text("[egg_info]\ntag_build = dev\n"),
@@ -108,19 +109,21 @@ SETTINGS = {
 def test_what_can_not_be_told_has_no_key(what: str, tmp_path: Path) -> None:
     root = make_project(tmp_path / "wt", "hatchling", "worktree")
     manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "", "3.11.7", (), "", ())
-    assert builds.identify(building.read_project(root), manifest, (), {}) is not None
+    assert builds.identify(building.read_project(root), root, manifest, (), {}) is not None
     old, new = SETTINGS[what]
     text = (root / "pyproject.toml").read_text()
     assert old in text
     (root / "pyproject.toml").write_text(text.replace(old, new))
-    assert builds.identify(building.read_project(root), manifest, (), {}) is None
+    assert builds.identify(building.read_project(root), root, manifest, (), {}) is None
 
 
 def test_what_else_is_in_the_key(tmp_path: Path) -> None:
     project = building.read_project(make_project(tmp_path / "wt", "flit", "worktree"))
     manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "1", "3.11.7", (), "", ())
+    (tmp_path / ".config/uv").mkdir(parents=True)
+    (tmp_path / ".config/uv/uv.toml").write_text("no-index = true\n")
     keys = {
-        builds.identify(project, *facts)
+        builds.identify(project, project.path, *facts)
         for facts in (
             (manifest, (), {}),
             (manifest, ("flit-core==3.11",), {}),
@@ -128,10 +131,11 @@ def test_what_else_is_in_the_key(tmp_path: Path) -> None:
             (manifest._replace(python_version="3.11.8"), (), {}),
             (manifest._replace(interpreter_id="2"), (), {}),
             (manifest, (), {"SETUPTOOLS_ENABLE_FEATURES": "legacy-editable"}),
+            (manifest, (), {"HOME": str(tmp_path)}),
         )
     }
-    assert len(keys) == 6
-    assert builds.identify(project, manifest, (), {"HOME": "/x"}) in keys
+    assert len(keys) == 7
+    assert builds.identify(project, project.path, manifest, (), {"HOME": "/x"}) in keys
 
 
 @pytest.mark.parametrize("backend", sorted(set(BACKENDS) - set(KEPT)))
@@ -153,6 +157,35 @@ def test_places_that_have_to_be_quoted(folder: str, tmp_path: Path, base: Base, 
     again = make_project(tmp_path / folder / "again", "setuptools-flat", "worktree")
     make_overlay(again, base, home.environ, again)
     assert run(again / ".venv/bin/pkg-cli", env=clean_env(home.environ, again, base)).startswith(str(again))
+
+
+def test_a_project_of_several_places(tmp_path: Path, base: Base, home: Home) -> None:
+    """One that takes modules from beside it, in a repository that sets options for uv above it."""
+    for name in ("first", "second"):
+        root = tmp_path / name
+        inner = make_project(root / "inner", "setuptools-src", "worktree")
+        settings = (inner / "pyproject.toml").read_text()
+        settings = settings.replace('where = ["src"]', 'where = ["../shared"]')
+        (inner / "pyproject.toml").write_text(settings + '[tool.setuptools.package-dir]\n"" = "../shared"\n')
+        (root / "shared/pkg").mkdir(parents=True)
+        (root / "shared/pkg/__init__.py").write_text("")
+        (root / "shared/pkg/cli.py").write_text("import pkg\n\n\ndef main():\n    print(pkg.__file__)\n")
+        make_overlay(root, base, home.environ, inner)
+        said = run(root / ".venv/bin/pkg-cli", env=clean_env(home.environ, root, base))
+        assert said == f"{root}/shared/pkg/__init__.py"
+
+
+def test_a_linked_folder(tmp_path: Path, base: Base, home: Home) -> None:
+    """Its files name the place by two names: built, not reused."""
+    make_project(tmp_path / "real/first", "hatchling", "worktree")
+    make_project(tmp_path / "real/second", "hatchling", "worktree")
+    (tmp_path / "link").symlink_to("real")
+    for name in ("first", "second"):
+        root = tmp_path / "link" / name
+        make_overlay(root, base, home.environ, root)
+        said = run(root / ".venv/bin/pkg-cli", env=clean_env(home.environ, root, base))
+        assert os.path.realpath(said) == f"{tmp_path}/real/{name}/pkg/__init__.py"
+    assert kept(home) == []
 
 
 DAMAGES = ["", "{}", "[]", "null", "\xff", '{"built_with": [], "files": {}}', '{"built_with": [], "files": []}']

@@ -158,6 +158,7 @@ def build_parser() -> argparse.ArgumentParser:
     sync.add_argument("--replace", action="store_true", help="replace a .venv that wtenv did not make")
     sync.add_argument("--inexact", action="store_true", help="keep what is no longer declared")
     sync.add_argument("-p", "--package", action="append", default=[], metavar="NAME", help="only this package")
+    sync.add_argument("--reinstall", action="store_true", help="build also what did not change")
     sync.add_argument("--dry-run", action="store_true", help="only say what would be done")
     sync.add_argument("--check", action="store_true", help="the same; exit 1 if that is anything")
     run = add("run", "become a command, with the activation in effect")
@@ -203,6 +204,7 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
             replace=arguments.replace,
             inexact=arguments.inexact,
             only=tuple(arguments.package),
+            reinstall=arguments.reinstall,
             dry_run=arguments.dry_run,
             check=arguments.check,
         )

@@ -3,6 +3,7 @@ longer than a second, a clock below them."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from types import TracebackType
@@ -22,7 +23,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
-            self._thread = threading.Thread(target=self._show, daemon=True)
+            self._thread = threading.Thread(target=self._try_to_show, daemon=True)
             self._thread.start()
         return self
 
@@ -37,6 +38,10 @@ class Progress:
         self._done.set()
         if self._thread is not None:
             self._thread.join()
+
+    def _try_to_show(self) -> None:
+        with contextlib.suppress(Exception):  # a terminal that is gone, say: the lines are there without it
+            self._show()
 
     def _show(self) -> None:
         if self._done.wait(DELAY):

@@ -21,12 +21,13 @@ def run(
     replace: bool = False,
     inexact: bool = False,
     only: tuple[str, ...] = (),
+    reinstall: bool = False,
     dry_run: bool = False,
     check: bool = False,
 ) -> int:
     """Sync the overlay of `directory`, saying what happens on stderr. dry_run: only say what would be done;
     check: the same, and 1 if that is anything."""
-    plan, plain = make_plan(directory, env, replace=replace, inexact=inexact, only=only)
+    plan, plain = make_plan(directory, env, replace=replace, inexact=inexact, only=only, reinstall=reinstall)
     if dry_run or check:
         outcome = preview(plan, plain)
         if outcome.changed and outcome.reason:
@@ -54,6 +55,7 @@ def make_plan(
     replace: bool = False,
     inexact: bool = False,
     only: tuple[str, ...] = (),
+    reinstall: bool = False,
 ) -> tuple[Plan, Mapping[str, str]]:
     """What the overlay of `directory` shall be, and the user's environment without what is active in it, which
     must not reach records and builds. Raises WtenvError if it isn't allowed, or with what is wrong."""
@@ -71,6 +73,7 @@ def make_plan(
         replace=replace,
         inexact=inexact,
         only=only,
+        reinstall=reinstall,
         activate=render_activate(),
         build_env=lambda: decision.make_build_env(config, base, plain),
     )

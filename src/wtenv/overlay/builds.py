@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ _BACKENDS = {
 _COMPUTING = {"hooks", "dev-mode-exact", "force-include", "shared-data", "shared-scripts", "external-data",
               "data", "data-files", "dynamic", "ext-modules", "cmdclass", "build-dir"}  # fmt: skip
 _CODE = ("setup.py", "setup.cfg", "hatch.toml")
-_SETTING = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|SOURCE_DATE_EPOCH|PYTHONOPTIMIZE|CFLAGS")
+_VARIABLE = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|UV_|SOURCE_DATE_EPOCH")
+# What backends copy into the metadata by themselves, besides what the project names.
+_COPIED = ("pyproject.toml", "licen[cs]e*", "copying*", "notice*", "authors*")
 # In a path of these characters alone every way to quote it is the path itself.
 _PLAIN = re.compile(r"(/[\w.-]+)+", re.ASCII)
 _VENV, _PROJECT = "\0venv\0", "\0project\0"
@@ -46,51 +49,64 @@ _DROPPED = {"uv_cache.json"}  # when the sources were last changed, which uv is 
 MAX_FOLDERS, MAX_FILE, MAX_KEPT = 5000, 1 << 18, 300
 
 
-def identify(project: Project, manifest: Manifest, built_with: tuple[str, ...], env: Mapping[str, str]) -> str | None:
-    """The key of what building `project` with `built_with` would give; None if that can't be told."""
-    if not _is_declared(project):
+def identify(
+    project: Project, root: Path, manifest: Manifest, built_with: tuple[str, ...], env: Mapping[str, str]
+) -> str | None:
+    """The key of what building `project` with `built_with` would give; None if that can't be told.
+    root: where uv is run."""
+    table = project.data.get("project")
+    if not isinstance(table, dict) or not _is_declared(project, table):
         return None
-    settings = sorted(f"{name}={value}" for name, value in env.items() if _SETTING.match(name))
-    facts = (__version__, manifest.base, manifest.python_version, manifest.interpreter_id, built_with, settings)
+    variables = sorted(f"{name}={value}" for name, value in env.items() if _VARIABLE.match(name))
+    facts = (__version__, manifest.base, manifest.python_version, manifest.interpreter_id, built_with, variables)
     digest = sha256(repr(facts).encode("utf-8", "surrogateescape"))
+    patterns = [*_COPIED, *(text.lower() for text in _list_named(table))]
     try:
         for text in _list_tree(project.path):
             digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
-        for entry in sorted(os.scandir(project.path), key=lambda entry: entry.name):
-            if entry.name.startswith(".") or entry.name.endswith(".py") or not entry.is_file():
-                continue
-            data = files.read_bytes(Path(entry.path))
-            digest.update(f"{entry.name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
+        names = sorted(name for name in os.listdir(project.path) if any(fnmatch(name.lower(), p) for p in patterns))
+        for place in [*(project.path / name for name in names), *_list_settings(root, env)]:
+            if place.is_file():
+                data = files.read_bytes(place)
+                digest.update(f"{place.name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
     except (OSError, WtenvError):
         return None
     return digest.hexdigest()[:32]
 
 
-def _is_declared(project: Project) -> bool:
+def _list_settings(root: Path, env: Mapping[str, str]) -> Iterator[Path]:
+    """Where uv and setuptools look for settings beside the project's own."""
+    for folder in (root, *root.parents):
+        yield from (folder / "uv.toml", folder / "pyproject.toml")
+    home = files.home_dir(env)
+    yield from (files.config_dir(env).parent / "uv/uv.toml", Path("/etc/uv/uv.toml"), home / ".pydistutils.cfg")
+    if env.get("UV_CONFIG_FILE"):
+        yield Path(env["UV_CONFIG_FILE"])
+
+
+def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
     """Whether its settings alone say what the build gives."""
-    table, build = project.data.get("project"), project.data.get("build-system")
-    package = _BACKENDS.get(project.backend)
-    if not isinstance(table, dict) or not isinstance(build, dict) or package is None or "backend-path" in build:
+    build, package = project.data.get("build-system"), _BACKENDS.get(project.backend)
+    if not isinstance(build, dict) or package is None or "backend-path" in build:
         return False
     if any((project.path / name).exists() for name in _CODE):
         return False
     if table.get("dynamic") or not isinstance(table.get("version"), str):
         return False
     names = {normalise(re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]) for text in project.requires}
-    beside = [table.get("readme"), table.get("license"), *_as_list(table.get("license-files"))]
-    files_below = any("/" in text for item in beside for text in _list_texts(item))
-    return names <= {package, "wheel"} and not files_below and not _names_any(project.data.get("tool"), _COMPUTING)
+    below = any("/" in text for text in _list_named(table))
+    return names <= {package, "wheel"} and not below and not _names_any(project.data.get("tool"), _COMPUTING)
+
+
+def _list_named(table: Mapping[str, Any]) -> list[str]:
+    """The files, or patterns of some, that [project] names."""
+    named = [table.get("readme"), table.get("license"), *_as_list(table.get("license-files"))]
+    texts = [item.get("file") if isinstance(item, dict) else item for item in named]
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
-
-
-def _list_texts(value: object) -> list[str]:
-    """The strings that may name a file: of a table, its `file`."""
-    if isinstance(value, dict):
-        value = value.get("file", "")
-    return [value] if isinstance(value, str) else []
 
 
 def _names_any(value: object, names: set[str]) -> bool:
@@ -107,7 +123,7 @@ def _list_tree(top: Path) -> Iterator[str]:
         below[:] = sorted(name for name in below if not _is_made(name, depth))
         if count > MAX_FOLDERS:
             raise OSError("too many folders")
-        yield f"{inside}/{'+' if '__init__.py' in names else ''}"
+        yield f"{inside}/{'+' if '__init__.py' in names else ''}{below}"
         if depth < 3:
             yield from sorted(f"{inside}/{name}" for name in names if name.endswith((".py", ".pyi", ".so")))
 
@@ -127,7 +143,7 @@ def keep(
 ) -> None:
     """Keep what building `project` put into the overlay `venv`, if its texts can be moved elsewhere."""
     try:
-        texts = dict(_read_files(installed, os.path.realpath(project), venv))
+        texts = dict(_read_files(installed, os.fspath(project), venv))
         folder = files.cache_dir(env) / "builds"
         files.make_private_dir(folder.parent)
         files.make_private_dir(folder)
@@ -141,8 +157,8 @@ def keep(
 def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tuple[str, str]]:
     """Path below the overlay -> text with tokens. ValueError if there is one that names another place."""
     own = os.fspath(venv)
-    if not _PLAIN.fullmatch(project) or not _PLAIN.fullmatch(own):
-        raise ValueError("the path is quoted somewhere")
+    _check_plain(project, own)
+    elsewhere = f"/{project.split('/')[1]}/"
     for name in _list_record(installed.folder):
         place = os.path.normpath(installed.folder.parent / name)
         inside = os.path.relpath(place, venv)
@@ -158,11 +174,18 @@ def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tupl
             raise ValueError(f"{place} is no text")
         for path, token in ((own, _VENV), (project, _PROJECT)):
             text = re.sub(re.escape(path) + r"(?![\w.-])", token, text)
-        if own in text or project in text:
+        if elsewhere in text:
             raise ValueError(f"{place} names a place beside the project")
         if inside.startswith("bin/") and not text.startswith(f"#!{_VENV}/bin/python"):
             raise ValueError(f"{place} is no script of Python")
         yield inside, text
+
+
+def _check_plain(*paths: str) -> None:
+    """ValueError for a path that can stand in a text in more than one way: quoted, or with its links resolved."""
+    for path in paths:
+        if not _PLAIN.fullmatch(path) or os.path.realpath(path) != path:
+            raise ValueError(f"{path} has other spellings")
 
 
 def _list_record(folder: Path) -> list[str]:
@@ -178,7 +201,7 @@ def place(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> tuple[
     """
     try:
         data = json.loads(files.read_bytes(files.cache_dir(env) / "builds" / f"{key}.json"))
-        texts = _fill(data["files"], os.path.realpath(project), os.fspath(venv))
+        texts = _fill(data["files"], os.fspath(project), os.fspath(venv))
         built_with = tuple(map(str, data["built_with"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, WtenvError):
         return None
@@ -191,8 +214,7 @@ def place(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> tuple[
 
 def _fill(texts: dict[str, Any], project: str, venv: str) -> dict[str, str]:
     """The texts for other paths, RECORD written anew. ValueError if these paths would have to be quoted."""
-    if not _PLAIN.fullmatch(project) or not _PLAIN.fullmatch(venv):
-        raise ValueError("the path would be quoted somewhere")
+    _check_plain(project, venv)
     filled = {}
     for inside, text in texts.items():
         if os.path.isabs(inside) or os.path.normpath(inside) != inside or inside.startswith(".."):

@@ -278,7 +278,7 @@ class _Job:
             against = building.ISOLATED if matched is None else matched
             if plan.build_isolation is False or plan.reinstall or item.name in present:
                 continue
-            if key := builds.identify(item, manifest, against, self.env):
+            if key := builds.identify(item, plan.root, manifest, against, self.env):
                 keys[item.path] = key
                 if made := builds.place(key, item.path, self.venv, self.env):
                     built_with[item.path] = made
