@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("commands",),
     ("checks",),
     ("decision",),
-    ("activation",),
+    ("activation", "drift"),
     ("conda", "overlay", "trust", "cache", "lockfile"),
     ("settings",),
     ("config",),

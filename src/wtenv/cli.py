@@ -161,6 +161,11 @@ def build_parser() -> argparse.ArgumentParser:
     sync.add_argument("--reinstall", action="store_true", help="build also what did not change")
     sync.add_argument("--dry-run", action="store_true", help="only say what would be done")
     sync.add_argument("--check", action="store_true", help="the same; exit 1 if that is anything")
+    sync.add_argument("--locked", action="store_true", help="refuse if base or config differ from wtenv.lock")
+    lock = add("lock", "write down in wtenv.lock what base and overlay consist of")
+    lock.add_argument("--explicit", action="store_true", help="print the locked base for conda create --file")
+    verify = add("verify", "say what differs from wtenv.lock; 1 if something does")
+    verify.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
     run = add("run", "become a command, with the activation in effect")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="the command and its arguments")
     status = add("status", "show what is active here and why", "info")
@@ -207,7 +212,16 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
             reinstall=arguments.reinstall,
             dry_run=arguments.dry_run,
             check=arguments.check,
+            locked=arguments.locked,
         )
+    if command == "lock":
+        from .commands import lock
+
+        return (lock.explicit if arguments.explicit else lock.run)(directory, env)
+    if command == "verify":
+        from .commands import verify
+
+        return verify.run(directory, env, as_json=arguments.json)
     if command in ("status", "info"):
         from .commands import status
 

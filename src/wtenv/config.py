@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .worktree import Worktree
 
 NAME = "wtenv.toml"
+LOCK = "wtenv.lock"
 Table = dict[str, Any]
 
 
@@ -36,6 +37,7 @@ class Config(NamedTuple):
 
     anchor: the folder that owns the overlay: the worktree's root, or the stack config's folder.
     base: the value of `base_conda_env` or `base_prefix`, and which of the two it is.
+    packages: the declared editables' folders; written: the same as the config names them.
     env: name -> value, None for "unset", placeholders not yet filled in; dotenv: name -> value.
     sources: every file that decides this, for trust and for the watch list.
     """
@@ -53,6 +55,12 @@ class Config(NamedTuple):
     path: tuple[str, ...]
     dotenv: tuple[tuple[str, str], ...]
     sources: tuple[Source, ...]
+    written: tuple[str, ...] = ()
+
+    @property
+    def lock(self) -> Path:
+        """The lock, beside the config that owns the overlay, whether it exists or not."""
+        return self.anchor / LOCK
 
 
 class _File(NamedTuple):
@@ -168,8 +176,8 @@ def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> 
         values = merged.get(table, {}).get(key, ())
         return [_join(origin[table, key].folder, value, home) for value in values]
 
-    packages = locate("editables", "packages")
-    for written, package in zip(editables.get("packages", ()), packages, strict=True):
+    packages = dict(zip(locate("editables", "packages"), editables.get("packages", ()), strict=True))
+    for package, written in packages.items():
         if not os.path.isdir(package):
             what = f"names {_show(written)}, but there is no folder {_show(str(package))}"
             fix = "create it, or correct the path"
@@ -185,13 +193,14 @@ def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> 
         base_file=base_file.path,
         base_folder=base_file.folder,
         venv=_place_venv(merged, origin, layers),
-        packages=tuple(dict.fromkeys(packages)),
+        packages=tuple(packages),
         install_deps=editables.get("install_deps", False),
         build_isolation=editables.get("build_isolation", "auto"),
         env=tuple((name, None if value is False else value) for name, value in merged["env"].items()),
         path=tuple(path),
         dotenv=_read_dotenv(locate("activation", "dotenv"), sources),
         sources=sources,
+        written=tuple(packages.values()),
     )
 
 

@@ -50,7 +50,7 @@ class Decision:
     """What should be active in a folder, and everything that led to it.
 
     kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
-    base_watch: those of them that belong to a conda environment, where every change has a later time
+    base_watch: those of them, mostly of a conda environment, where every change has a later time
     (conda and pip add and replace files; what they unpack may be old, but not its folder or `history`);
     lasting: whether a change of those paths is the only way to another answer; guards: the variables it
     depends on, with their values. The parts are None as far as it didn't get.
@@ -193,6 +193,9 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         decision.warnings += [*found.warnings, *captured.warnings]
         for name in find_guards(captured.reads, captured.changes, before):
             decision.guards[name] = plain.get(name)
+    if os.path.lexists(config.lock):  # the hook says once that it is not met; git writes with the present time
+        decision.watch.append(config.lock)
+        decision.base_watch.add(config.lock)
     root = worktree.find_root(directory) or worktree.find_root(Path(os.path.realpath(directory)))
     decision.activation = build(config, base, found.values, captured.changes, before, str(root))
     decision.kind = "active"

@@ -43,17 +43,17 @@ def home_dir(env: Mapping[str, str]) -> Path:
     return Path(places.find_home(env))
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, limit: int = MAX_TEXT) -> bytes:
     """The content of a small regular file. OSError as `open` raises it; WtenvError if it is no
-    regular file (a fifo would block the shell) or larger than `MAX_TEXT`."""
+    regular file (a fifo would block the shell) or larger than `limit`."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             raise WtenvError(f"{path} is not a regular file", "replace it by one")
-        if info.st_size > MAX_TEXT:
-            raise WtenvError(f"{path} is larger than {MAX_TEXT} bytes", "is it the right file?")
-        return file.read(MAX_TEXT + 1)
+        if info.st_size > limit:
+            raise WtenvError(f"{path} is larger than {limit} bytes", "is it the right file?")
+        return file.read(limit + 1)
 
 
 def parse_toml(path: Path, data: bytes) -> dict[str, Any]:

@@ -57,6 +57,11 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     entry = build_entry(found, stamps, watched, plain)
     text = language.render_entry(entry)
     cache.store(entry, text, root, language, env, coarse=coarse)
+    silent = found.settings is None or found.settings.level == "silent"
+    if found.activation and found.config and found.base and not silent and os.path.lexists(found.config.lock):
+        from .verify import mention
+
+        mention(found.config, found.base, plain)
     if abi == shells.ABI:
         write(text)
         return 0

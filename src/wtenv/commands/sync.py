@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import decision, environ
+from .. import decision, drift, environ
 from ..conda import find_python
-from ..errors import say
+from ..errors import WtenvError, say
 from ..overlay.sync import Outcome, Plan, preview, sync
 from ..progress import Progress
 from ..shells import SHELLS
@@ -24,9 +24,13 @@ def run(
     reinstall: bool = False,
     dry_run: bool = False,
     check: bool = False,
+    locked: bool = False,
 ) -> int:
     """Sync the overlay of `directory`, saying what happens on stderr. dry_run: only say what would be done;
-    check: the same, and 1 if that is anything."""
+    check: the same, and 1 if that is anything; locked: WtenvError before anything is changed if base or declared
+    editables are not as the lock says, and afterwards if the overlay isn't."""
+    if locked:
+        require_locked(directory, env, overlay=False)
     plan, plain = make_plan(directory, env, replace=replace, inexact=inexact, only=only, reinstall=reinstall)
     if dry_run or check:
         outcome = preview(plan, plain)
@@ -37,7 +41,19 @@ def run(
     with Progress() as report:
         outcome = sync(plan, plain, report)
     _say_outcome(outcome, "installed", "removed")
+    if locked:
+        require_locked(directory, env, overlay=True)
     return 0
+
+
+def require_locked(directory: Path, env: Mapping[str, str], *, overlay: bool) -> None:
+    """WtenvError if the base (and the overlay) are not as `wtenv.lock` says, or if there is none."""
+    plain = environ.undo(env)
+    place, config = decision.load(directory, plain)
+    found = drift.find_drift(config, decision.locate_base(place, config, plain), plain, overlay=overlay)
+    if found:
+        fix = "see: wtenv verify; if that is as it should be, run: wtenv lock"
+        raise WtenvError(f"{config.lock} is not met: {drift.summarise(found)}", fix)
 
 
 def _say_outcome(outcome: Outcome, installed: str, removed: str) -> None:

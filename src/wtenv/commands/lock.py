@@ -1,0 +1,96 @@
+"""`wtenv lock`: write down what base and overlay consist of; `--explicit`: print the base for conda."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import decision, drift, environ, files, lockfile
+from ..conda.records import read_records
+from ..config import Config
+from ..errors import WtenvError, say
+from ..lockfile import Lock, Package
+from ..worktree import Worktree
+from .hook import write
+from .verify import render
+
+
+def run(directory: Path, env: Mapping[str, str]) -> int:
+    """Write the lock beside the config, and print what is otherwise than in the old one."""
+    env = environ.undo(env)
+    place, config = decision.load(directory, env)
+    base = decision.locate_base(place, config, env)
+    manifest, problem = drift.open_overlay(config, base, env)
+    if manifest is None or problem:
+        raise WtenvError(f"nothing is locked: {problem}", "run: wtenv sync")
+    new = drift.gather(config, base, manifest, env)
+    path = config.lock
+    data, old, before = lockfile.render(new), None, b""
+    try:
+        before = files.read_bytes(path)
+        old = lockfile.parse(path, before)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise WtenvError(f"{path}: can't be read ({error.strerror})", "mend that") from None
+    except lockfile.NewerLock:
+        raise
+    except WtenvError as error:
+        if lockfile.HEAD.encode() not in before:
+            raise WtenvError(f"{error.what}, and not replaced", "move it away") from None
+        say(f"{error.what}; replacing it")
+    if data == before:
+        say(f"{path} is as it should be")
+        return 0
+    try:
+        files.write_atomic(path, data, 0o644)
+    except OSError as error:
+        raise WtenvError(f"can't write {path} ({error.strerror})", "make the folder writable") from None
+    if old:
+        write(render(lockfile.compare(old, new)))
+    say(f"wrote {path}: {count(new)}")
+    return 0
+
+
+def count(lock: Lock) -> str:
+    """How much there is of what."""
+    parts = [
+        (len(lock.packages), "conda package", "s"),
+        (len(lock.pip), "package", "s in the base by pip"),
+        (len(lock.overlay or ()), "package", "s in the overlay"),
+        (len(lock.editables), "editable", "s"),
+    ]
+    return ", ".join(f"{number} {word}{end if number != 1 else end[1:]}" for number, word, end in parts if number)
+
+
+def explicit(directory: Path, env: Mapping[str, str]) -> int:
+    """Print the locked base as `conda create --file` takes it. The base itself is needed only for packages
+    from a channel on this machine, of which the lock has no URL."""
+    env = environ.undo(env)
+    place, config = decision.load(directory, env)
+    path = config.lock
+    locked = lockfile.read(path)
+    if locked.kind != "conda":
+        raise WtenvError(f"{path}: the base is no conda environment", "install its packages by pip")
+    missing = [item for item in locked.packages if not item.url]
+    urls = find_urls(missing, place, config, env) if missing else {}
+    write(lockfile.render_explicit(locked, urls, path))
+    return 0
+
+
+def find_urls(missing: list[Package], place: Worktree, config: Config, env: Mapping[str, str]) -> dict[str, str]:
+    """Where the base's own records say that these came from, as long as they are of the same content."""
+    fix = "run this where the base is as locked, or put the package into a channel"
+    try:
+        records = read_records(Path(decision.locate_base(place, config, env).prefix))
+    except WtenvError as error:
+        raise WtenvError(f"{config.lock} has no URL of {missing[0].name}, and {error.what}", fix) from None
+    urls = {}
+    for item in missing:
+        record = records.get(item.name)
+        same = record and any(old and old == new for old, new in ((item.sha256, record.sha256), (item.md5, record.md5)))
+        if not record or not record.url or not same:
+            what = f"{config.lock} has no URL of {item.name} {item.version}, and the base has none of the same content"
+            raise WtenvError(what, fix)
+        urls[item.name] = record.url
+    return urls

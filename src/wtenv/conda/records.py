@@ -1,0 +1,95 @@
+"""What conda installed into an environment: `conda-meta/*.json`, a record for each package.
+
+The keys are those of `PrefixRecord` in conda/models/records.py; conda, mamba and rattler write the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import files
+from ..errors import WtenvError, make_printable
+
+MAX_RECORD = 1 << 26  # a record lists every file of its package
+# Where Python's own records of what is installed lie, in the paths of a package's files.
+_METADATA = re.compile(r"(?:.*/)?(?:site|dist)-packages/[^/]+\.(?:dist-info|egg-info|egg-link)(?=/|$)")
+
+
+class Record(NamedTuple):
+    """One installed package. file: its archive's name; url: where that came from, as conda used it;
+    depends: the names of what it requires; metadata: the `.dist-info` and such that it brought, relative to
+    the prefix. What is not known is empty."""
+
+    name: str
+    version: str
+    build: str
+    subdir: str = ""
+    file: str = ""
+    url: str = ""
+    sha256: str = ""
+    md5: str = ""
+    depends: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
+
+
+def list_records(prefix: Path) -> dict[str, Record]:
+    """The packages by name, sorted, as the names of their records have them: no file is opened."""
+    return {record.name: record for _, record in _list(prefix)}
+
+
+def read_records(prefix: Path) -> dict[str, Record]:
+    """The packages by name, sorted. A record that can't be read is taken from its file's name alone."""
+    return {record.name: record for record in (_read(path, named) for path, named in _list(prefix))}
+
+
+def _list(prefix: Path) -> Iterator[tuple[Path, Record]]:
+    """NAME-VERSION-BUILD.json: of the three, only the name can have a hyphen."""
+    folder = prefix / "conda-meta"
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except OSError:
+        return
+    found = []
+    for name in names:
+        stem, _, kind = name.rpartition(".")
+        parts = make_printable(stem, keep="").rsplit("-", 2)
+        if kind == "json" and len(parts) == 3 and all(parts):
+            found.append((folder / name, Record(parts[0], parts[1], parts[2])))
+    yield from sorted(found, key=lambda item: item[1].name)
+
+
+def _read(path: Path, named: Record) -> Record:
+    import json
+
+    try:
+        data = json.loads(files.read_bytes(path, MAX_RECORD))
+    except (OSError, ValueError, RecursionError, WtenvError):
+        return named
+    if not isinstance(data, dict):
+        return named
+    listed = _list_texts(data.get("files"))
+    return Record(
+        name=_get(data, "name") or named.name,
+        version=_get(data, "version") or named.version,
+        build=_get(data, "build") or named.build,
+        subdir=_get(data, "subdir"),
+        file=_get(data, "fn"),
+        url=_get(data, "url"),
+        sha256=_get(data, "sha256").lower(),
+        md5=_get(data, "md5").lower(),
+        depends=tuple(dict.fromkeys(text.split()[0] for text in _list_texts(data.get("depends")) if text.split())),
+        metadata=tuple(sorted({found[0] for text in listed if (found := _METADATA.match(text))})),
+    )
+
+
+def _get(data: dict[str, Any], key: str) -> str:
+    value = data.get(key)
+    return make_printable(value, keep="") if isinstance(value, str) else ""
+
+
+def _list_texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
