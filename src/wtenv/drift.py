@@ -37,7 +37,7 @@ def find_drift(
     present = gather(config, base, manifest, env, names=locked if quick else None)
     found = lockfile.compare(locked, present if overlay else present._replace(overlay=None))
     if overlay and manifest is None:
-        found = (*found, Finding("overlay", "removed", "overlay", problem))
+        found = (*found, Finding("overlay", "removed", "overlay", f"{problem} (run: wtenv sync)"))
     return found
 
 
@@ -170,8 +170,9 @@ def _list_dists(sites: Iterable[str]) -> list[_Place]:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Name and version; egg-info adds the Python version: name-1.0-py3.11."""
-    name, _, version = make_printable(entry, keep="").rpartition(".")[0].partition("-")
+    """Name and version; egg-info adds the Python version: name-1.0-py3.11; an egg-link has the name alone."""
+    stem, _, kind = make_printable(entry, keep="").rpartition(".")
+    name, _, version = stem.partition("-") if kind != "egg-link" else (stem, "", "")
     return name, version.partition("-py")[0]
 
 

@@ -41,4 +41,6 @@ def say(text: str) -> None:
 
 def make_printable(text: str, keep: str = "\n") -> str:
     """`text` as a terminal may see it: no name in it can act as a control sequence. `keep` stays."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text)

@@ -98,6 +98,7 @@ class NewerLock(WtenvError):
 
 _ENTRIES = {"conda": Package, "pip": Dist, "overlay": Dist, "editable": Editable}
 _LINE = re.compile(r"\[\[(\w+)\]\]|\[(\w+)\]|(\w+)\s*=\s*(.+)")
+_KEPT = {"url", "sha256", "md5", "hash", "source"}
 T = TypeVar("T", Package, Dist, Editable)
 
 
@@ -142,11 +143,11 @@ def parse(path: Path, data: bytes) -> Lock:
     try:
         base = tables["base"][0]
         if base.get("kind") not in ("conda", "python"):
-            raise TypeError("[base] kind")
+            raise TypeError("[base] kind is neither conda nor python")
         head = {key: _check("[base]", key, base.get(key, ""), "") for key in ("kind", "platform", "python")}
         entries = {name: _build(name, tables[name]) for name in _ENTRIES}
     except TypeError as error:
-        raise WtenvError(f"{path}: {error} is none that wtenv writes", "run: wtenv lock") from None
+        raise WtenvError(f"{path}: {error}", "run: wtenv lock") from None
     return Lock(
         **head,
         packages=entries["conda"],
@@ -159,24 +160,29 @@ def parse(path: Path, data: bytes) -> Lock:
 def _build(table: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
     kind: Any = _ENTRIES[table]
     defaults = {"name": "", **kind._field_defaults}
-    made = []
+    made: dict[str, Any] = {}
     for row in rows:
         values = {key: _check(f"[[{table}]]", key, row.get(key, like), like) for key, like in defaults.items()}
+        key = values.get("path") or values["name"]
         if not values["name"]:
-            raise TypeError(f"[[{table}]] name")
-        made.append(kind(**values))
-    return tuple(made)
+            raise TypeError(f"a [[{table}]] has no name")
+        if key in made:  # git can merge two changes into two blocks
+            raise TypeError(f"[[{table}]] {key} is there twice")
+        made[key] = kind(**values)
+    return tuple(made.values())
 
 
 def _check(table: str, key: str, value: Any, like: object) -> Any:
     """`value`, of the type of `like`. TypeError names it: it is printed, and conda may be given it."""
+    if type(value) is str is type(like) and value.isprintable():
+        return value
     if isinstance(like, tuple) and isinstance(value, (list, tuple)):
         value = tuple(value)
     texts = value if isinstance(value, tuple) else (value,)
     if type(value) is not type(like) or not all(isinstance(text, (str, bool)) for text in texts):
-        raise TypeError(f"{table} {key}")
+        raise TypeError(f"{table} {key} is of another type than wtenv writes")
     if not all(text.isprintable() for text in texts if isinstance(text, str)):
-        raise TypeError(f"{table} {key}")
+        raise TypeError(f"{table} {key} can't be printed")
     return value
 
 
@@ -200,6 +206,27 @@ def render(lock: Lock) -> bytes:
 def _show(value: object) -> str:
     """Of what can be printed, TOML's strings, arrays and booleans are JSON's."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def keep_known(old: Lock, new: Lock) -> Lock:
+    """`new`, with what only `old` knows of packages that did not change: so the file stays as it is where one
+    machine's records say more than another's, or name another mirror."""
+
+    def keep(before: Sequence[T], after: Sequence[T], changed: set[str]) -> tuple[T, ...]:
+        known = {item.name: item for item in before if item.name not in changed}
+        return tuple(_fill(known[item.name], item) if item.name in known else item for item in after)
+
+    packages = {finding.name for finding in _compare_packages(old.packages, new.packages)}
+    pip = {finding.name for finding in _compare_dists("base", "", old.pip, new.pip)}
+    if _compare_bases(old, new):
+        return new
+    return new._replace(packages=keep(old.packages, new.packages, packages), pip=keep(old.pip, new.pip, pip))
+
+
+def _fill(old: T, new: T) -> T:
+    known = {key: value for key, value in old._asdict().items() if value and key in _KEPT}
+    filled = new._replace(**known)
+    return filled._replace(subdir="", file="") if isinstance(filled, Package) and filled.url else filled
 
 
 # --- comparing --------------------------------------------------------------------------------------

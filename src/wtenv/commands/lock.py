@@ -24,8 +24,9 @@ def run(directory: Path, env: Mapping[str, str]) -> int:
     if manifest is None or problem:
         raise WtenvError(f"nothing is locked: {problem}", "run: wtenv sync")
     new = drift.gather(config, base, manifest, env)
-    path = config.lock
-    data, old, before = lockfile.render(new), None, b""
+    path, old, before = config.lock, None, b""
+    if path.is_symlink():  # in a checkout, it may lead anywhere
+        raise WtenvError(f"{path} is a symbolic link", "remove it")
     try:
         before = files.read_bytes(path)
         old = lockfile.parse(path, before)
@@ -39,6 +40,7 @@ def run(directory: Path, env: Mapping[str, str]) -> int:
         if lockfile.HEAD.encode() not in before:
             raise WtenvError(f"{error.what}, and not replaced", "move it away") from None
         say(f"{error.what}; replacing it")
+    data = lockfile.render(lockfile.keep_known(old, new) if old else new)
     if data == before:
         say(f"{path} is as it should be")
         return 0
