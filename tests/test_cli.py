@@ -15,7 +15,7 @@ from workspace import Home, wtenv_program
 from wtenv import __version__, cli
 from wtenv.errors import WtenvError
 
-COMMANDS = ("hook", "export", "init", "allow", "deny", "sync", "run", "status", "clean")
+COMMANDS = ("hook", "export", "init", "allow", "deny", "sync", "run", "status", "lock", "verify", "clean")
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_aliases(alias: str, name: str, home: Home, tmp_path: Path) -> None:
 
 # --- surroundings -------------------------------------------------------------------------------
 
-WORDS = ("status", "allow", "deny", "sync", "run true", "export json", "init x", "clean")
+WORDS = ("status", "allow", "deny", "sync", "run true", "export json", "init x", "clean", "lock", "verify")
 
 
 def no_traceback(done: subprocess.CompletedProcess[str]) -> None:

@@ -236,6 +236,22 @@ def test_json_keys(repo: Repo, base: Base, wtenv: Wtenv, tmp_path: Path) -> None
         assert f"`{facts['state']}`" in table
 
 
+def test_json_verify(repo: Repo, fresh_base: Base, wtenv: Wtenv) -> None:
+    page = (CHECKOUT / "docs/json.md").read_text("utf-8")
+    table = page.partition("## `wtenv verify --json`")[2].partition("\n## ")[0]
+    documented = [row[0].strip("`") for row in table_rows(table) if row[0] != "key" and row[0].strip("-")]
+    repo.configure(f'[python]\nbase_conda_env = "{fresh_base.name}"\n')
+    for word in ("allow", "sync", "lock"):
+        wtenv(word, cwd=repo.root, check=True)
+    (fresh_base.site_packages / "idna-3.10.dist-info").mkdir()
+    done = wtenv("verify", "--json", cwd=repo.root)
+    facts = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, list(facts)) == (1, "", documented)
+    for key, value in facts["findings"][0].items():
+        assert f"`{key}`" in table
+        assert f"`{value}`" in table or key in ("name", "text")
+
+
 def test_json_export(repo: Repo, base: Base, wtenv: Wtenv, tmp_path: Path) -> None:
     outside = wtenv("export", "json", cwd=tmp_path)
     assert (outside.returncode, outside.stdout) == (2, "")
