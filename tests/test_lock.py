@@ -19,7 +19,7 @@ from realbase import Base, cache_folder, copy_base
 from scenes import CONFIG, Scene, call, git, make_git, make_home, make_scene, one_line, snapshot
 from workspace import Home
 
-from wtenv import files
+from wtenv import decision, drift, files
 
 # `url_pat` of conda/misc.py (26.7): what a line of an explicit file has to be.
 CONDA_LINE = re.compile(
@@ -259,6 +259,16 @@ def version(scene: Scene, name: str) -> str:
     return found
 
 
+def find_quickly(scene: Scene) -> list[str]:
+    """What the hook sees."""
+    env = dict(scene.home.environ)
+    place, config = decision.load(scene.root, env)
+    base = decision.locate_base(place, config, env)
+    return [finding.text for finding in drift.find_drift(config, base, env, quick=True)]
+
+
+BY_CONTENT = {"content", "platform", "backend"}  # what names don't tell
+
 Change = Callable[[Scene], object]
 DRIFTS: dict[str, tuple[Change, str]] = {
     "version": (lambda s: edit(s, "numpy", version="9.9"), "numpy {numpy} → 9.9 in the base"),
@@ -315,10 +325,46 @@ def test_drift(name: str, scene: Scene, locked: Path) -> None:
     text = text.format(numpy=version(scene, "numpy"), python=version(scene, "python"), platform=platform)
     change(scene)
     assert verify(scene) == [text]
+    assert find_quickly(scene) == ([] if name in BY_CONTENT else [text])
     done = scene("verify")
     assert done.stderr == f"wtenv: 1 difference from {locked}; if that is as it should be, run: wtenv lock\n"
     refused = one_line(scene("sync", "--locked"))
     assert refused == f"{locked} is not met: {text}; see: wtenv verify; if that is as it should be, run: wtenv lock"
+
+
+def test_names_that_tell_little(scene: Scene, locked: Path) -> None:
+    """Where names differ, the quick comparison is not misled."""
+    site, meta = scene.base.site_packages, scene.base.prefix / "conda-meta"
+
+    def add_package(name: str, dist: str, installer: str, **record: object) -> None:
+        entry = f"lib/{site.parent.name}/site-packages/{dist}-1.0.dist-info"
+        add_dist(site, dist, "1.0", INSTALLER=installer)
+        data = {"name": name, "version": "1.0", "build": "h_0", "files": [f"{entry}/INSTALLER"], **record}
+        (meta / f"{record.get('fn', f'{name}-1.0-h_0')}.json").write_text(json.dumps(data))
+
+    add_package("pytorch", "torch", "pip\n")  # another name, and nothing says conda
+    add_package("odd-file", "odd_file", "conda\n", fn="odd-file-1.0-hotfix_7")
+    (site / "pytorch_extra-1.0.dist-info").mkdir()
+    assert verify(scene) == find_quickly(scene)
+    scene("lock", check=True)
+    rows = {row["name"]: row for row in read(locked)["conda"]}
+    assert (rows["pytorch"]["provides"], rows["odd-file"]["build"]) == (["torch"], "h_0")
+    assert [row["name"] for row in read(locked)["pip"]] == ["pytorch-extra"]
+    assert verify(scene) == find_quickly(scene) == []
+    add_package("pytorch2", "torch2", "pip\n")
+    assert verify(scene) == find_quickly(scene) == ["pytorch2 1.0 was added to the base"]
+    (meta / "pytorch-1.0-h_0.json").unlink()
+    assert "pytorch 1.0 is gone from the base" in verify(scene)
+    assert "pytorch 1.0 is gone from the base" in find_quickly(scene)
+
+
+def test_another_environment_altogether(scene: Scene, locked: Path) -> None:
+    """Very many differences: by names alone, and still no more of them than there are."""
+    meta = scene.base.prefix / "conda-meta"
+    for number in range(50):
+        (meta / f"more-{number}-1.0-h_0.json").write_text("{}")
+    assert verify(scene) == find_quickly(scene)
+    assert len(find_quickly(scene)) == 50
 
 
 def test_other_content_by_pip(scene: Scene, locked: Path) -> None:
@@ -360,6 +406,23 @@ def test_overlay(scene: Scene, locked: Path, tmp_path: Path) -> None:
     for worktree in scene.repo.worktrees:
         scene("sync", cwd=worktree, check=True)
     assert verify(scene) == ["extra 1.0 is gone from the overlay"]
+
+
+def test_locked_sync_looks_at_the_overlay_afterwards(scene: Scene, locked: Path, tmp_path: Path) -> None:
+    """What it mends itself is no reason to refuse; what it can't, it names."""
+    manifest = scene.root / ".venv/wtenv.json"
+    text = manifest.read_text()
+    flit = version(scene, "flit-core")
+    manifest.write_text(text.replace(f"flit-core=={flit}", "flit-core==0.1"))
+    assert verify(scene) == [f"the editable . was built with flit-core==0.1, the lock says flit-core=={flit}"]
+    assert "installed pkg" in scene("sync", "--locked", check=True).stderr
+    assert verify(scene) == []
+    (site,) = (scene.root / ".venv").glob("lib/python*/site-packages")
+    folder = add_dist(site, "extra", "1.0", METADATA="Name: extra\nVersion: 1.0\n")
+    done = scene("sync", "--locked", "--inexact")
+    assert done.returncode == 2
+    assert "extra 1.0 was added to the overlay" in done.stderr
+    shutil.rmtree(folder)
 
 
 def test_overlay_that_is_gone(scene: Scene, locked: Path) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from . import files, lockfile
 from .conda import Base, find_python
-from .conda.records import Record, list_records, read_records
+from .conda.records import Record, read_records
 from .config import Config
 from .digest import sha256
 from .errors import WtenvError, make_printable
@@ -33,9 +33,9 @@ def find_drift(
     it. `lockfile.NoLock` if there is no lock, WtenvError if it can't be read or the base's Python doesn't run.
     """
     locked = lockfile.read(config.lock)
-    manifest, problem = open_overlay(config, base, env)
+    manifest, problem = open_overlay(config, base, env) if overlay else (None, "")
     present = gather(config, base, manifest, env, names=locked if quick else None)
-    found = lockfile.compare(locked, present if overlay else present._replace(overlay=None))
+    found = lockfile.compare(locked, present)
     if overlay and manifest is None:
         found = (*found, Finding("overlay", "removed", "overlay", f"{problem} (run: wtenv sync)"))
     return found
@@ -85,18 +85,19 @@ def gather(
 ) -> Lock:
     """What base and overlay are now; without a manifest the overlay is unknown.
 
-    With `names`, the lock that this will be compared with, it goes by the names of records alone: no hashes, no
-    backends.
+    With `names`, the lock that this will be compared with, it goes by the names of records, and reads those alone
+    whose names the lock has not: no hashes, no backends.
     """
     prefix, facts = Path(base.prefix), None
-    records = (list_records if names else read_records)(prefix) if base.kind == "conda" else {}
+    known = {f"{item.name}-{item.version}-{item.build}" for item in names.packages} if names else ()
+    records = read_records(prefix, known) if base.kind == "conda" else {}
     python = records.get("python")
     if manifest is None or not (names or python):
         from .overlay import building, layout
 
         facts = layout.probe(find_python(prefix), prefix, building.make_env(env))
     sites = facts.sites if facts else manifest.base_site if manifest else ()
-    is_condas = _recognise_by_name(records, names) if names else _recognise_by_record(records, prefix)
+    is_condas = _recognise(records, prefix, names)
     pip = [_read_dist(item, hashed=not names) for item in _list_dists(sites) if not is_condas(item)]
     packages = tuple(_to_package(record, records) for record in records.values())
     subdir = python.subdir if python else ""
@@ -184,22 +185,26 @@ def _first(dists: Iterable[Dist], without: Iterable[str] = ()) -> tuple[Dist, ..
     return tuple(found[name] for name in sorted(found.keys() - set(without)))
 
 
-def _recognise_by_record(records: Mapping[str, Record], prefix: Path) -> Callable[[_Place], bool]:
-    """Whether conda installed a distribution: one of its records lists it."""
+def _recognise(records: Mapping[str, Record], prefix: Path, names: Lock | None) -> Callable[[_Place], bool]:
+    """Whether conda installed a distribution: one of its records lists it.
+
+    With `names`, most records were not read: then it is also conda's if a package has its name and version, or
+    in the lock brings that name, or if it says so itself.
+    """
     owned = {path for record in records.values() for path in record.metadata}
     real = os.path.realpath(prefix)
-    return lambda item: os.path.relpath(item.path, real) in owned
-
-
-def _recognise_by_name(records: Mapping[str, Record], locked: Lock) -> Callable[[_Place], bool]:
-    """The same as far as names tell: it is called as a package is, or as one in the lock that brings it."""
-    known = {*map(sealing.normalise, records), *(name for item in locked.packages for name in item.provides)}
-    by_pip = {item.name: item.version for item in locked.pip}
+    by_pip = {item.name: item.version for item in names.pip} if names else {}
+    called = {(sealing.normalise(record.name), record.version) for record in records.values()} if names else set()
+    brought = {name for item in names.packages for name in item.provides} if names else set()
 
     def is_condas(item: _Place) -> bool:
-        if item.name in by_pip:  # it may have replaced a package of conda's
-            return by_pip[item.name] != item.version and _read(item.path / "INSTALLER").strip() == "conda"
-        return bool(records) and (item.name in known or _read(item.path / "INSTALLER").strip() == "conda")
+        if not records or os.path.relpath(item.path, real) in owned:
+            return bool(records)
+        if names is None or by_pip.get(item.name) == item.version:
+            return False
+        if item.name not in by_pip and (item.name in brought or (item.name, item.version) in called):
+            return True
+        return _read(item.path / "INSTALLER").strip() == "conda"
 
     return is_condas
 

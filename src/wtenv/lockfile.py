@@ -309,8 +309,8 @@ def _compare_editables(locked: Sequence[Editable], present: Sequence[Editable]) 
     found = []
     for key, (old, new) in _pair({item.key: item for item in locked}, {item.key: item for item in present}):
         if old is None or new is None:
-            what, kind = ("is declared, but not locked", "added") if old is None else ("is not declared", "removed")
-            found.append(Finding("overlay", kind, key, f"the editable {key} {what}"))  # type: ignore[arg-type]
+            text = f"the editable {key} {'is declared, but not locked' if old is None else 'is not declared'}"
+            found.append(Finding("overlay", "added" if old is None else "removed", key, text))
             continue
         for what, before, after in (
             ("is called", (old.name,), (new.name,)),

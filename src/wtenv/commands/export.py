@@ -57,20 +57,20 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     entry = build_entry(found, stamps, watched, plain)
     text = language.render_entry(entry)
     cache.store(entry, text, root, language, env, coarse=coarse)
+    if abi == shells.ABI:
+        write(text)
+    else:
+        # The shell runs another version's hook: give it this one, whose functions the entry needs.
+        from .setup import follow
+
+        say("another version was installed; restart this shell")
+        write(f"{language.render_hook(build_command(language.name), shells.locate_entries(env))}\n{text}")
+        follow(language, env)
     silent = found.settings is None or found.settings.level == "silent"
     if found.activation and found.config and found.base and not silent and os.path.lexists(found.config.lock):
         from .verify import mention
 
         mention(found.config, found.base, plain)
-    if abi == shells.ABI:
-        write(text)
-        return 0
-    # The shell runs another version's hook: give it this one, whose functions the entry needs.
-    from .setup import follow
-
-    say("another version was installed; restart this shell")
-    write(f"{language.render_hook(build_command(language.name), shells.locate_entries(env))}\n{text}")
-    follow(language, env)
     return 0
 
 

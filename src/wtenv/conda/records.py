@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import files
 from ..errors import WtenvError, make_printable
 
+MAX_NEW = 30  # records that are read where the others are known
 MAX_RECORD = 1 << 26  # a record lists every file of its package
 # Where Python's own records of what is installed lie, in the paths of a package's files.
 _METADATA = re.compile(r"(?:.*/)?(?:site|dist)-packages/[^/]+\.(?:dist-info|egg-info|egg-link)(?=/|$)")
@@ -36,18 +37,18 @@ class Record(NamedTuple):
     metadata: tuple[str, ...] = ()
 
 
-def list_records(prefix: Path) -> dict[str, Record]:
-    """The packages by name, sorted, as the names of their records have them: no file is opened."""
-    return {record.name: record for _, record in _list(prefix)}
-
-
-def read_records(prefix: Path) -> dict[str, Record]:
-    """The packages by name, sorted. A record that can't be read is taken from its file's name alone."""
-    return {record.name: record for record in (_read(path, named) for path, named in _list(prefix))}
+def read_records(prefix: Path, known: Collection[str] = ()) -> dict[str, Record]:
+    """The packages by name, sorted. A record that can't be read is taken from its file's name alone; so is one
+    whose file is called as one of `known` (NAME-VERSION-BUILD), and where these are many others, every one."""
+    listed = list(_list(prefix))
+    new = {path for path, _ in listed if path.name.removesuffix(".json") not in known}
+    if known and len(new) > MAX_NEW:
+        new = set()
+    return {record.name: record for record in (_read(path, named) if path in new else named for path, named in listed)}
 
 
 def _list(prefix: Path) -> Iterator[tuple[Path, Record]]:
-    """NAME-VERSION-BUILD.json: of the three, only the name can have a hyphen."""
+    """Each file, and what its name says: NAME-VERSION-BUILD.json: of the three, only the name can have a hyphen."""
     folder = prefix / "conda-meta"
     try:
         names = sorted(entry.name for entry in os.scandir(folder))
