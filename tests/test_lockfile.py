@@ -140,7 +140,7 @@ BAD = {
     "no name": (TEXT.replace('name = "idna"\n', ""), "a [[pip]] has no name"),
     "twice": (TEXT + '[[conda]]\nname = "numpy"\n', "[[conda]] numpy is there twice"),
     "escape": (TEXT.replace('"idna"', '"i\\u001b[2J"'), "[[pip]] name can't be printed"),
-    "raw escape": (TEXT.replace('"idna"', '"i\x1b[2J"'), "line 34 is none"),
+    "raw escape": (TEXT.replace('"idna"', '"i\x1b[2J"'), "[[pip]] name can't be printed"),
     "newline": (TEXT.replace(URL, f"{URL}\\nhttps://evil.example/x.conda"), "[[conda]] url can't be printed"),
     "surrogate": (TEXT.replace('"idna"', '"\\ud800"'), "[[pip]] name can't be printed"),
     "NUL": ("\0" * 100, "line 1 is none"),

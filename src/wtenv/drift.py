@@ -191,14 +191,14 @@ def _recognise(records: Mapping[str, Record], prefix: Path, names: Lock | None) 
     With `names`, most records were not read: then it is also conda's if a package has its name and version, or
     in the lock brings that name, or if it says so itself.
     """
-    owned = {path for record in records.values() for path in record.metadata}
     real = os.path.realpath(prefix)
+    owned = {f"{real}/{path}" for record in records.values() for path in record.metadata}
     by_pip = {item.name: item.version for item in names.pip} if names else {}
     called = {(sealing.normalise(record.name), record.version) for record in records.values()} if names else set()
     brought = {name for item in names.packages for name in item.provides} if names else set()
 
     def is_condas(item: _Place) -> bool:
-        if not records or os.path.relpath(item.path, real) in owned:
+        if not records or f"{item.site}/{item.entry}" in owned:
             return bool(records)
         if names is None or by_pip.get(item.name) == item.version:
             return False

@@ -97,7 +97,7 @@ class NewerLock(WtenvError):
 # --- reading and rendering --------------------------------------------------------------------------
 
 _ENTRIES = {"conda": Package, "pip": Dist, "overlay": Dist, "editable": Editable}
-_LINE = re.compile(r"\[\[(\w+)\]\]|\[(\w+)\]|(\w+)\s*=\s*(.+)")
+_LINE = re.compile(r"\[\[(\w+)\]\]|\[(\w+)\]|(\w+)\s*=\s*(?:\"([^\"\\]*)\"|(.+))")
 _KEPT = {"url", "sha256", "md5", "hash", "source"}
 T = TypeVar("T", Package, Dist, Editable)
 
@@ -125,9 +125,9 @@ def parse(path: Path, data: bytes) -> Lock:
         try:
             if found is None:
                 raise ValueError
-            entry, table, key, value = found.groups()
+            entry, table, key, text, value = found.groups()
             if key:
-                at[key] = json.loads(value)
+                at[key] = json.loads(value) if text is None else text
             else:
                 if entry:
                     tables[entry].append({})
