@@ -55,6 +55,10 @@ def test_once(own_world: Callable[..., World], name: str) -> None:
     world.wtenv("allow")
     assert not set(said(shell.run("true"))) & set(ADDED), "the drift is the same"
     settle(shell)
+    (world.base.site_packages / "__pycache__").mkdir(exist_ok=True)
+    (world.base.site_packages / "other.py").write_text("")
+    assert said(shell.run("true")) == [], "the base has changed, but not what is installed"
+    settle(shell)
     add_package(world, "zlib_ng-1.0")
     assert said(shell.run("true")) == line("idna 3.10 was added to the base by pip, and 1 more")
     settle(shell)

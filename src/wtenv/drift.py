@@ -47,30 +47,6 @@ def open_overlay(config: Config, base: Base, env: Mapping[str, str]) -> tuple[Ma
     return (manifests.read_manifest(config.venv) if verdict.usable else None), verdict.reason
 
 
-def identify(config: Config, base: Base) -> str:
-    """Names one state of lock, base and overlay, as far as the quick comparison sees them. Never raises."""
-    try:
-        parts = [files.read_bytes(config.lock)]
-    except (OSError, WtenvError) as error:
-        parts = [str(error).encode("utf-8", "surrogateescape")]
-    manifest = manifests.read_manifest(config.venv)
-    folders = [os.path.join(base.prefix, "conda-meta")] if base.kind == "conda" else []
-    if manifest:
-        folders += [*manifest.base_site, *manifest.site]
-        built = sorted((item.name, item.built_with) for item in manifest.editables)
-        parts.append(repr((manifest.python_version, built)).encode("utf-8", "surrogateescape"))
-    parts.append(repr(config.written).encode("utf-8", "surrogateescape"))
-    for folder in folders:
-        try:
-            parts.append("\0".join(sorted(os.listdir(folder))).encode("utf-8", "surrogateescape"))
-        except OSError:
-            parts.append(b"")
-    digest = sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()[:20]
-
-
 def summarise(findings: Sequence[Finding]) -> str:
     """One clause."""
     more = f", and {len(findings) - 1} more" if len(findings) > 1 else ""
