@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import uv
 from overlay_projects import install, make_project
 from realbase import Base, cache_folder, copy_base
 from scenes import CONFIG, Scene, call, git, make_git, make_home, make_scene, one_line, snapshot
+from shells import Shell
 from workspace import Home
 
 from wtenv import decision, drift, files
@@ -663,3 +665,23 @@ def test_home_without_anything(tmp_path: Path) -> None:
     for words in (["lock"], ["verify"]):
         assert "has no wtenv.toml" in one_line(call(home, *words, cwd=root))
         assert "is not in a git worktree" in one_line(call(home, *words, cwd=tmp_path))
+
+
+def test_readme_lines(scene: Scene, locked: Path) -> None:
+    """The README's session, typed into a real shell: what it says is what it shows."""
+    text = (Path(__file__).resolve().parents[1] / "README.md").read_text("utf-8")
+    shown = re.findall(r"```console\n(.*?)```", text.partition("\n## Lock\n")[2].partition("\n## ")[0], re.S)
+    locked.unlink()
+    shell = Shell(
+        "bash",
+        {**scene.home.environ, "PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        scene.root.parent,
+    )
+    shell.run(f"cd {scene.root}")
+    lines = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", "".join(shown), re.M)
+    assert len(lines) == 5
+    for typed, expected in lines:
+        time.sleep(0.1)
+        out = shell.run(typed.replace("~/miniforge3/envs/shared", str(scene.base.prefix))).out
+        assert re.sub(r"\d+ conda", "17 conda", out.replace(str(scene.root), "/tmp/demo/main")) == expected, typed
+    shell.close()
