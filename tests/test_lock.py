@@ -22,6 +22,7 @@ from shells import Shell
 from workspace import Home
 
 from wtenv import decision, drift, files
+from wtenv.conda import records
 
 # `url_pat` of conda/misc.py (26.7): what a line of an explicit file has to be.
 CONDA_LINE = re.compile(
@@ -360,13 +361,18 @@ def test_names_that_tell_little(scene: Scene, locked: Path) -> None:
     assert "pytorch 1.0 is gone from the base" in find_quickly(scene)
 
 
-def test_another_environment_altogether(scene: Scene, locked: Path) -> None:
+def test_another_environment_altogether(scene: Scene, locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Very many differences: by names alone, and still no more of them than there are."""
     meta = scene.base.prefix / "conda-meta"
     for number in range(50):
         (meta / f"more-{number}-1.0-h_0.json").write_text("{}")
     assert verify(scene) == find_quickly(scene)
     assert len(find_quickly(scene)) == 50
+    locked.write_bytes(locked.read_bytes().partition(b"\n[[")[0])  # as a hostile one may be
+    opened = []
+    monkeypatch.setattr(records, "_read", lambda path, named: opened.append(path) or named)
+    assert len(find_quickly(scene)) > 50
+    assert opened == []
 
 
 def test_other_content_by_pip(scene: Scene, locked: Path) -> None:

@@ -65,7 +65,7 @@ def gather(
     whose names the lock has not: no hashes, no backends.
     """
     prefix, facts = Path(base.prefix), None
-    known = {f"{item.name}-{item.version}-{item.build}" for item in names.packages} if names else ()
+    known = {f"{item.name}-{item.version}-{item.build}" for item in names.packages} if names else None
     records = read_records(prefix, known) if base.kind == "conda" else {}
     python = records.get("python")
     if manifest is None or not (names or python):
