@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -235,9 +236,12 @@ def test_debians_python_as_base(tmp_path: Path, home: Home) -> None:
     assert "/usr/lib/python3/dist-packages" in path
 
 
-def test_a_virtual_environment_as_base(tmp_path: Path, base: Base, home: Home) -> None:
+@pytest.mark.parametrize("maker", ["conda's", "the system's"])
+def test_a_virtual_environment_as_base(maker: str, tmp_path: Path, base: Base, home: Home) -> None:
     theirs = tmp_path / "their venv"
-    run(base.python, "-m", "venv", "--without-pip", theirs, env=home.environ)
+    python = base.python if maker == "conda's" else shutil.which("python3", path="/usr/bin:/bin:/usr/local/bin")
+    assert python
+    run(Path(python), "-m", "venv", "--without-pip", theirs, env=home.environ)
     (next((theirs / "lib").iterdir()) / "site-packages/theirs.py").write_text("")
     (theirs / "bin/tool").write_text(
         f"#!/bin/sh\n'''exec' \"{theirs}/bin/python\" \"$0\" \"$@\"\n' '''\nimport theirs\n"

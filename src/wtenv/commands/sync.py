@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import decision, drift, environ
+from .. import decision, environ
 from ..conda import find_python
 from ..errors import WtenvError, say
 from ..overlay.sync import Outcome, Plan, preview, sync
@@ -48,6 +48,8 @@ def run(
 
 def require_locked(directory: Path, env: Mapping[str, str], *, overlay: bool) -> None:
     """WtenvError if the base (and the overlay) are not as `wtenv.lock` says, or if there is none."""
+    from .. import drift
+
     plain = environ.undo(env)
     place, config = decision.load(directory, plain)
     found = drift.find_drift(config, decision.locate_base(place, config, plain), plain, overlay=overlay)

@@ -19,27 +19,29 @@ from ..errors import WtenvError
 _PROBE = """
 import sys, os, site, sysconfig
 prefix = sys.argv[1]
-sites, config = [], os.path.join(prefix, 'pyvenv.cfg')
-own = None
-if os.path.exists(config):
-    own = [prefix]
+config = os.path.join(prefix, 'pyvenv.cfg')
+scheme = 'venv' if 'venv' in sysconfig.get_scheme_names() else 'posix_prefix'
+def locate(base):
+    names = dict.fromkeys(('base', 'platbase', 'installed_base', 'installed_platbase'), base)
+    return [sysconfig.get_path(kind, scheme, names) for kind in ('purelib', 'platlib')]
+if os.path.exists(config):  # asked of site, Debian's would say dist-packages: with -S it knows of no venv
     with open(config, encoding='utf-8', errors='surrogateescape') as file:
         pairs = [[part.strip() for part in line.split('=', 1)] for line in file if '=' in line]
+    sites = locate(prefix)
     if dict(pairs).get('include-system-site-packages', '').lower() == 'true':
-        own += [sys.base_prefix]
-sites = site.getsitepackages(own)
-if own is None:  # Debian's site names dist-packages alone, also for a Python that has site-packages
-    extra = [sysconfig.get_path('purelib'), sysconfig.get_path('platlib')]
-    sites += [folder for folder in extra if folder not in sites and os.path.isdir(folder)]
-scheme = 'venv' if 'venv' in sysconfig.get_scheme_names() else 'posix_prefix'
-at = {'base': '@', 'platbase': '@', 'installed_base': '@', 'installed_platbase': '@'}
+        sites += site.getsitepackages([sys.base_prefix])
+else:
+    sites = site.getsitepackages()
+    # Debian's site names dist-packages alone, also for a Python that has site-packages.
+    sites += filter(os.path.isdir, [sysconfig.get_path('purelib'), sysconfig.get_path('platlib')])
+own = locate('@')
 sys.stdout.write(ascii({
     'version': '.'.join(map(str, sys.version_info[:3])),
     'abi': getattr(sys, 'abiflags', ''),
     'executable': getattr(sys, '_base_executable', None) or sys.executable,
-    'sites': [os.path.abspath(folder) for folder in sites],
-    'purelib': sysconfig.get_path('purelib', scheme, at),
-    'platlib': sysconfig.get_path('platlib', scheme, at),
+    'sites': list(dict.fromkeys(map(os.path.abspath, sites))),
+    'purelib': own[0],
+    'platlib': own[1],
     'implementation': sys.implementation.name,
 }))
 """
