@@ -15,7 +15,7 @@ from workspace import Home
 
 from wtenv import worktree
 from wtenv.errors import WtenvError
-from wtenv.worktree import Worktree, find_root, find_worktree, list_worktrees
+from wtenv.worktree import Worktree, find_root, find_worktree, list_checkouts, list_worktrees
 
 
 @pytest.fixture
@@ -238,6 +238,72 @@ def test_list_names_the_linked_worktree(name: str, tmp_path: Path, home: Home) -
     assert root not in list_worktrees(common)
     for place in listed:
         assert place == root or open_(place).common_dir == common
+
+
+def parse_porcelain(text: str) -> list[dict[str, str]]:
+    """`git worktree list --porcelain -z`: one dictionary for each worktree."""
+    entries = [entry.split("\0") for entry in text.split("\0\0") if entry.strip("\0")]
+    return [dict(line.partition(" ")[::2] for line in entry if line) for entry in entries]
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if name != "relative"])  # newer than the machine's git, perhaps
+def test_list_is_gits(name: str, tmp_path: Path, home: Home) -> None:
+    """Linked worktrees, their branches and commits, a bare repository, as `git worktree list` names them."""
+    (tmp_path / "place").mkdir()
+    root = REAL[name][0](home, tmp_path / "place")
+    third = add(home, root, tmp_path / "place/third", "team/third")
+    git(home, third, "checkout", "--quiet", "--detach")
+    gone = add(home, root, tmp_path / "place/gone", "gone")
+    shutil.rmtree(gone)
+    common = open_(root).common_dir
+    assert common is not None
+    told = parse_porcelain(home.run(["git", "worktree", "list", "--porcelain", "-z"], root, check=True).stdout)
+    found = list_checkouts(common)
+
+    def describe(entry: dict[str, str]) -> tuple[str, str, str, bool]:
+        branch = entry.get("branch", "").removeprefix("refs/heads/")
+        return entry["worktree"], branch, entry["HEAD"] if "detached" in entry else "", "prunable" in entry
+
+    ours = {(str(item.root), item.branch, item.commit, bool(item.doubt)) for item in found if item.linked}
+    assert ours == {describe(entry) for entry in told[1:]}
+    assert (str(gone), "gone", "", True) in ours
+    main = [item for item in found if not item.linked]
+    assert [item.bare for item in main] == (["bare" in told[0]] if main else [])
+    if "bare" in told[0]:
+        assert found[0].root == common
+    elif name != "linked of separate":  # git itself names the git folder there
+        assert (main[0].branch, main[0].commit, main[0].doubt) == (*describe(told[0])[1:3], "")
+        assert common_dir(home, main[0].root) == common
+
+
+def test_list_of_damaged_entries(tmp_path: Path, home: Home) -> None:
+    common = make_linked(home, tmp_path).parent / "repo/.git"
+    entries = common / "worktrees"
+    for name in ("odd", "loop", "empty"):
+        (entries / name).mkdir()
+    (entries / "odd/gitdir").write_bytes(b"\0\n")
+    (entries / "odd/HEAD").write_bytes(b"\x1b[2J\n")
+    (entries / "loop/gitdir").symlink_to("gitdir")
+    (entries / "second").mkdir()
+    (entries / "second/gitdir").write_text(f"{tmp_path}/feature/.git\n")  # names a worktree of another entry
+    (entries / "main").mkdir()
+    (entries / "main/gitdir").write_text(f"{tmp_path}/repo/.git\n")
+    os.mkfifo(entries / "feature/HEAD.new")
+    (entries / "feature/HEAD.new").rename(entries / "feature/HEAD")
+    found = {item.root.name: item for item in list_checkouts(common) if item.root != tmp_path / "feature"}
+    assert all(found[name].doubt for name in ("odd", "loop", "empty"))
+    assert found["odd"].commit == ""
+    both = [item for item in list_checkouts(common) if item.root == tmp_path / "feature"]
+    assert sorted((item.doubt, item.branch) for item in both) == [
+        ("", ""),
+        (f"{both[0].root} is another worktree by now", ""),
+    ]
+    assert [item.doubt for item in list_checkouts(common) if item.root == tmp_path / "repo"] == [
+        "",
+        f"{tmp_path}/repo is another worktree by now",
+    ]
+    assert list_checkouts(tmp_path / "nowhere") == ()
+    assert list_worktrees(common) == (tmp_path / "repo", tmp_path / "feature")
 
 
 def test_list_leaves_out_what_does_not_name_the_clone_back(tmp_path: Path, home: Home) -> None:

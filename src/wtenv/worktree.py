@@ -43,6 +43,22 @@ class Worktree(NamedTuple):
         return self.root.name or "/"
 
 
+class Checkout(NamedTuple):
+    """One worktree as its clone's files have it.
+
+    root: its folder, resolved; the git folder itself of a bare repository, the entry of a damaged one.
+    branch, commit: what HEAD names, the commit where it is detached; empty if not known.
+    doubt: why it can't be used as a worktree of this clone (gone, moved, damaged); else empty.
+    """
+
+    root: Path
+    branch: str
+    commit: str
+    linked: bool = False
+    bare: bool = False
+    doubt: str = ""
+
+
 def find_root(directory: Path) -> Path | None:
     """The nearest folder from `directory` upwards that has a `.git` (a folder or a file)."""
     for place in (directory, *directory.parents):
@@ -95,7 +111,7 @@ def _open_distant(root: Path, dot_git: Path, git_dir: Path) -> Worktree:
     settings = (git_dir / "config", git_dir / "config.worktree")
     watch = (dot_git, *settings)
     for file in settings:
-        named = _read_core_worktree(file)
+        named = _read_setting(file, "worktree")
         if named is not None and "\0" not in named and Path(os.path.realpath(git_dir / named)) == root:
             return Worktree(root, git_dir, False, "", watch)
     doubt = f"{git_dir} does not name this worktree back (if it is yours, run: git config core.worktree {root})"
@@ -104,16 +120,76 @@ def _open_distant(root: Path, dot_git: Path, git_dir: Path) -> Worktree:
 
 def list_worktrees(common_dir: Path) -> tuple[Path, ...]:
     """The roots of a clone's worktrees that still exist and name the clone back, the main one first."""
-    roots = [common_dir.parent] if common_dir.name == ".git" else []
-    entries = common_dir / "worktrees"
-    for entry in sorted(entries.iterdir()) if os.path.isdir(entries) else ():
+    return tuple(item.root for item in list_checkouts(common_dir) if not item.doubt and not item.bare)
+
+
+def list_checkouts(common_dir: Path) -> tuple[Checkout, ...]:
+    """What a clone has checked out, as `git worktree list` has it: the main worktree (or the bare repository),
+    then the linked ones by their paths. Damaged entries are listed with their `doubt`; nothing is raised."""
+    linked = []
+    for entry in _list_entries(common_dir):
+        root, doubt = entry, ""
         try:
             dot_git = _follow(entry, _read_line(entry / "gitdir"), ())
-            if os.path.isfile(dot_git) and open_worktree(dot_git.parent).common_dir == common_dir:
-                roots.append(dot_git.parent)
-        except WtenvError:
-            continue
-    return tuple(roots)
+            root = dot_git.parent
+            if not os.path.lexists(dot_git):
+                doubt = f"{root if not os.path.lexists(root) else dot_git} is gone"
+            elif os.path.isdir(dot_git) or _read_link(dot_git) != Path(os.path.realpath(entry)):
+                doubt = f"{root} is another worktree by now"
+            else:
+                doubt = open_worktree(root).doubt
+        except WtenvError as error:
+            doubt = error.what
+        linked.append(Checkout(root, *_read_head(entry), linked=True, doubt=doubt))
+    return (*_list_main(common_dir), *sorted(linked, key=lambda item: os.fsencode(item.root)))
+
+
+def _list_entries(common_dir: Path) -> list[Path]:
+    try:
+        return [entry for entry in (common_dir / "worktrees").iterdir() if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def _list_main(common_dir: Path) -> list[Checkout]:
+    """The main worktree, or the bare repository; none where the git folder does not tell (as with
+    `git init --separate-git-dir`)."""
+    if not os.path.isdir(common_dir):
+        return []
+    head = _read_head(common_dir)
+    if is_bare(common_dir):
+        return [Checkout(common_dir, *head, bare=True)]
+    root = common_dir.parent if common_dir.name == ".git" else None
+    named = _read_core(common_dir, "worktree")
+    if named and "\0" not in named:
+        root = Path(os.path.realpath(common_dir / named))
+    if root is None:
+        return []
+    doubt = "" if os.path.exists(root / ".git") else f"{root} is gone"
+    return [Checkout(root, *head, doubt=doubt)]
+
+
+def is_bare(git_dir: Path) -> bool:
+    """Whether a git folder says that it has no worktree of its own (git-config(1), core.bare)."""
+    return (_read_core(git_dir, "bare") or "").lower() in ("true", "yes", "on", "1")
+
+
+def _read_core(git_dir: Path, name: str) -> str | None:
+    # With extensions.worktreeConfig these settings may lie in the first file (git-worktree(1)).
+    values = (_read_setting(git_dir / file, name) for file in ("config.worktree", "config"))
+    return next((value for value in values if value is not None), None)
+
+
+def _read_head(git_dir: Path) -> tuple[str, str]:
+    """Branch and commit that HEAD names (gitrepository-layout(5)); one of the two, or neither, is empty."""
+    try:
+        text = _read_line(git_dir / "HEAD")
+    except WtenvError:
+        return "", ""
+    if text.startswith("ref: "):
+        name = text.removeprefix("ref: ").strip().removeprefix("refs/heads/")
+        return ("" if name == ".invalid" else name), ""  # .invalid: the branch is in a reftable
+    return "", text if text.isalnum() and text.isascii() else ""
 
 
 def _read_line(path: Path, watch: tuple[Path, ...] = ()) -> str:
@@ -142,9 +218,9 @@ def _read_link(dot_git: Path) -> Path:
     return _follow(dot_git.parent, text.removeprefix("gitdir: "), (dot_git,))
 
 
-def _read_core_worktree(file: Path) -> str | None:
-    """`core.worktree` of a git folder's own config file, or None. Only the plain and the quoted form that
-    git itself writes for submodules are understood (git-config(1), Syntax)."""
+def _read_setting(file: Path, name: str) -> str | None:
+    """`core.NAME` of a git folder's own config file, or None. Only the plain and the quoted form that
+    git itself writes are understood (git-config(1), Syntax)."""
     section = ""
     try:
         text = _read_line(file)
@@ -155,7 +231,7 @@ def _read_core_worktree(file: Path) -> str | None:
         if line.startswith("["):
             section = line.partition("]")[0].strip("[ ").lower()
         key, _, value = line.partition("=")
-        if section == "core" and key.strip().lower() == "worktree":
+        if section == "core" and key.strip().lower() == name:
             value = value.strip()
             if value[:1] == value[-1:] == '"' and len(value) > 1:
                 import re
