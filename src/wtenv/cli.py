@@ -170,6 +170,9 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="the command and its arguments")
     status = add("status", "show what is active here and why", "info")
     status.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
+    listing = add("list", "show every worktree of the clone and its overlay")
+    listing.add_argument("--all", action="store_true", help="of every clone that wtenv knows")
+    listing.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
     clean = add("clean", "remove the overlay")
     clean.add_argument("--shared", action="store_true", help="also where a stack's repositories share it")
     return parser
@@ -230,6 +233,10 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
         except WtenvError:
             parent = ""  # an editor, say
         return status.run(directory, env, parent, as_json=arguments.json)
+    if command == "list":
+        from .commands import list as listing
+
+        return listing.run(directory, env, every=arguments.all, as_json=arguments.json)
     if command == "clean":
         from .commands import clean
 

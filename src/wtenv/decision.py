@@ -89,14 +89,31 @@ def decide(directory: Path, env: Mapping[str, str]) -> Decision:
     try:
         _decide(decision, directory, recording, env)
     except WtenvError as error:
-        decision.kind, decision.reason, decision.fix = "failed", error.what, error.fix
-        decision.watch += error.watch
-        decision.lasting = error.lasting
+        _fail(decision, error)
     for name in sorted(recording.asked):
         # What the shells own can't be compared in a running shell; HOME is the exception that matters.
         if name == "HOME" or environ.explain_refusal(name) is None:
             decision.guards[name] = env.get(name)
     return decision
+
+
+def survey(directory: Path, env: Mapping[str, str]) -> Decision:
+    """As `decide`, without the activation: from files alone, nothing runs and nothing is changed. Kind "active"
+    means that it could be."""
+    decision = Decision()
+    try:
+        _read(decision, directory, env)
+        if decision.config:
+            _inspect(decision, env, follow=False)
+    except WtenvError as error:
+        _fail(decision, error)
+    return decision
+
+
+def _fail(decision: Decision, error: WtenvError) -> None:
+    decision.kind, decision.reason, decision.fix = "failed", error.what, error.fix
+    decision.watch += error.watch
+    decision.lasting = error.lasting
 
 
 def load(directory: Path, env: Mapping[str, str]) -> tuple[Worktree, Config]:
@@ -160,17 +177,16 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
     decision.kind = "active"
 
 
-def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> None:
-    _read(decision, directory, env)
+def _inspect(decision: Decision, env: Mapping[str, str], *, follow: bool) -> None:
+    """Base and overlay; kind "unbuilt" if the overlay can't be used. follow: bring it in step with the base."""
     config = decision.config
-    if decision.worktree is None or config is None:
-        return
+    assert decision.worktree and config
     decision.kind = "failed"
     base = decision.base = locate_base(decision.worktree, config, env)
     prefix = Path(base.prefix)
     decision.watch += base.watch
     overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
-    if overlay.behind:
+    if overlay.behind and follow:
         from .overlay.refresh import refresh  # twin scripts and seal follow the base
 
         refresh(config.venv, env)
@@ -182,6 +198,19 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         return
     if overlay.reason:
         decision.warnings.append(f"{overlay.reason}; {overlay.fix}")
+    decision.kind = "active"
+
+
+def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> None:
+    _read(decision, directory, env)
+    if decision.config is None:
+        return
+    _inspect(decision, env, follow=True)
+    config, base, overlay = decision.config, decision.base, decision.overlay
+    if decision.kind != "active" or base is None or overlay is None:
+        return
+    decision.kind = "failed"
+    prefix = Path(base.prefix)
     found, captured, before = _read_base(base, plain)
     if base.kind == "conda":
         history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"

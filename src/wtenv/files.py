@@ -121,6 +121,22 @@ def make_private_dir(path: Path) -> None:
         path.chmod(0o700)
 
 
+def measure(folder: Path) -> int:
+    """The bytes that the disk gives to everything below `folder`, as du(1) counts: blocks, a hard link once,
+    no link followed. What can't be read counts as nothing."""
+    total, seen = 0, set()
+    for place, folders, names in os.walk(folder):
+        for name in (".", *names, *(name for name in folders if os.path.islink(f"{place}/{name}"))):
+            try:
+                info = os.lstat(f"{place}/{name}")
+            except OSError:
+                continue
+            if (info.st_dev, info.st_ino) not in seen:
+                seen.add((info.st_dev, info.st_ino))
+                total += info.st_blocks * 512
+    return total
+
+
 def find_writable_by_others(path: Path) -> Path | None:
     """The first of `path` and the folders above it that another user could write to, or None.
 

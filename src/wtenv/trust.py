@@ -60,26 +60,46 @@ def compute_digest(sources: tuple[Source, ...]) -> str:
 
 def locate_record(worktree: Worktree, env: Mapping[str, str]) -> Path:
     """The clone's record file, whether it exists or not."""
-    name = sha256(os.fsencode(worktree.clone)).hexdigest()[:32]
-    return files.data_dir(env) / "trust" / f"{name}.json"
+    return files.data_dir(env) / "trust" / f"{_name(worktree.clone)}.json"
+
+
+def _name(clone: Path) -> str:
+    return sha256(os.fsencode(clone)).hexdigest()[:32]
 
 
 def read_record(worktree: Worktree, env: Mapping[str, str]) -> Record:
     """The clone's record; an empty one if there is none, or if it is damaged or not the user's own."""
+    path, clone = locate_record(worktree, env), str(worktree.clone)
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return Record(clone)
+    except OSError:
+        return Record(clone, damaged=path)
+    record = _read(path)
+    return record if record and record.clone == clone else Record(clone, damaged=path)
+
+
+def list_records(env: Mapping[str, str]) -> tuple[tuple[Path, Record], ...]:
+    """Every record that can be relied on, with its file, sorted by clone."""
+    found = [(file, record) for file in (files.data_dir(env) / "trust").glob("*.json") if (record := _read(file))]
+    named = [(file, record) for file, record in found if file.stem == _name(Path(record.clone))]
+    return tuple(sorted(named, key=lambda pair: os.fsencode(pair[1].clone)))
+
+
+def _read(path: Path) -> Record | None:
+    """The record in `path`; None if it is damaged or not the user's own."""
     import json
 
-    path, clone = locate_record(worktree, env), str(worktree.clone)
     try:
         if path.stat().st_uid == os.getuid() and not files.find_writable_by_others(path):
             raw: Any = json.loads(files.read_bytes(path))
-            allowed, denied = raw["allowed"], raw["denied"]
-            if raw["clone"] == clone and isinstance(denied, bool) and isinstance(allowed, list):
+            clone, allowed, denied = raw["clone"], raw["allowed"], raw["denied"]
+            if isinstance(clone, str) and isinstance(denied, bool) and isinstance(allowed, list):
                 return Record(clone, tuple(item for item in allowed if isinstance(item, str)), denied)
-    except FileNotFoundError:
-        return Record(clone)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, WtenvError):
         pass
-    return Record(clone, damaged=path)
+    return None
 
 
 def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, record: Record) -> Verdict:

@@ -110,6 +110,8 @@ def _open_distant(root: Path, dot_git: Path, git_dir: Path) -> Worktree:
     """A submodule, or another repository whose git folder is elsewhere: it has to name us back."""
     settings = (git_dir / "config", git_dir / "config.worktree")
     watch = (dot_git, *settings)
+    if is_bare(git_dir):
+        return Worktree(root, None, False, f"{git_dir} is a bare repository, whose worktrees are elsewhere", watch)
     for file in settings:
         named = _read_setting(file, "worktree")
         if named is not None and "\0" not in named and Path(os.path.realpath(git_dir / named)) == root:
@@ -167,6 +169,16 @@ def _list_main(common_dir: Path) -> list[Checkout]:
         return []
     doubt = "" if os.path.exists(root / ".git") else f"{root} is gone"
     return [Checkout(root, *head, doubt=doubt)]
+
+
+def find_clone(place: Worktree) -> Path | None:
+    """The git common dir of `place`'s clone, for looking at alone: also the bare repository that the `.git` of
+    the folder above its worktrees leads to (`gitdir: ./.bare`)."""
+    dot_git = place.root / ".git"
+    if place.common_dir or os.path.isdir(dot_git):
+        return place.common_dir
+    git_dir = _read_link(dot_git)
+    return git_dir if is_bare(git_dir) else None
 
 
 def is_bare(git_dir: Path) -> bool:

@@ -129,6 +129,13 @@ def read_record(path: Path) -> Record | None:
     return record if isinstance(record.token, str) and isinstance(record.venv, str) else None
 
 
+def list_records(env: Mapping[str, str]) -> tuple[tuple[Path, Record], ...]:
+    """Every record, with its file, sorted by the overlay's place."""
+    found = [(file, read_record(file)) for file in (files.data_dir(env) / "overlays").glob("*.json")]
+    named = [(file, item) for file, item in found if item and record_path(Path(item.venv), env) == file]
+    return tuple(sorted(named, key=lambda pair: os.fsencode(pair[1].venv)))
+
+
 def write_record(record: Record, path: Path) -> None:
     """Write the record, whole or not at all, readable by the user alone."""
     files.make_private_dir(path.parent.parent)
