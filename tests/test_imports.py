@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("commands",),
     ("checks",),
+    ("leftovers",),
     ("decision",),
     ("activation", "drift"),
     ("conda", "overlay", "trust", "cache", "lockfile"),

@@ -292,7 +292,7 @@ def test_branches_are_cut_to_the_terminal(width: int | None, longest: int) -> No
      (1024**2 - 1, "1.0 MB"), (5 * 1024**3, "5.0 GB"), (3 * 1024**5, "3072 TB")],
 )  # fmt: skip
 def test_sizes(size: int, text: str) -> None:
-    assert listing._format_size(size) == text
+    assert files.format_size(size) == text
 
 
 @pytest.mark.parametrize(

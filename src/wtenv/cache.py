@@ -97,7 +97,7 @@ def _read_time(path: Path) -> int | None:
 def find_change(paths: Iterable[Path], root: str, shell: Shell, env: Mapping[str, str]) -> str | None:
     """Why the hook can't use what is kept for `root`, in words; None if it can."""
     folder = Path(f"{locate_entries(env)}{root}")
-    names = _list_stamps(folder, f"%wtenv.{shell.name}*")
+    names = list_stamps(folder, f"%wtenv.{shell.name}*")
     if not names:
         return "nothing is kept for it yet"
     known = [place / "stamps" / name for place in list_folders(env) for name in names]
@@ -142,15 +142,24 @@ def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, st
         prepare(env)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = folder / f"%wtenv.{shell.name}{'1' if coarse else ''}"
-        old = _list_stamps(folder)
+        old = list_stamps(folder)
         files.write_atomic(place, text.encode("utf-8", "surrogateescape"))
-        _drop_stamps(old - _list_stamps(folder), files.cache_dir(env) / "stamps")
+        _drop_stamps(old - list_stamps(folder), files.cache_dir(env) / "stamps")
     except (OSError, WtenvError):
         return False
     return True
 
 
-def _list_stamps(folder: Path, entries: str = "%wtenv.*") -> set[str]:
+def list_entries(env: Mapping[str, str]) -> Iterable[tuple[Path, str | None]]:
+    """Each folder that entries are kept in, with the root that they are for; None for another version's."""
+    current = locate_entries(env)
+    for top in sorted(files.cache_dir(env).glob("v[0-9]*")):
+        for above, _, names in os.walk(top):
+            if any(name.startswith("%wtenv.") or (name == "fine.1" and str(top) != current) for name in names):
+                yield Path(above), (above[len(current) :] or "/") if str(top) == current else None
+
+
+def list_stamps(folder: Path, entries: str = "%wtenv.*") -> set[str]:
     """The names of the stamp folders that the entries in `folder` use: each has it in its second line."""
     lines = [place.read_bytes().split(b"\n", 2)[1:2] for place in folder.glob(entries)]
     return {line[0].rstrip(b"'").rpartition(b"/")[2].decode("ascii", "replace") for line in lines if line}

@@ -175,6 +175,9 @@ def build_parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
     clean = add("clean", "remove the overlay")
     clean.add_argument("--shared", action="store_true", help="also where a stack's repositories share it")
+    prune = add("prune", "forget clones, worktrees and overlays that no longer exist")
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    prune.add_argument("--all", action="store_true", help="also denials, and what may be on a disk not mounted")
     return parser
 
 
@@ -190,6 +193,10 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
 
         shell = find_shell(arguments.shell or find_shell_name(env))
         return setup.run(shell, env, only_print=arguments.only_print, undo=arguments.undo)
+    if command == "prune":
+        from .commands import prune
+
+        return prune.run(env, every=arguments.all, dry_run=arguments.dry_run)
     directory = find_directory(getattr(arguments, "directory", None), env)
     if command == "export":
         from .commands import export

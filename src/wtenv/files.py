@@ -6,6 +6,7 @@ way to make a private folder, one judgement of "could another user write to this
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Mapping
@@ -124,17 +125,22 @@ def make_private_dir(path: Path) -> None:
 def measure(folder: Path) -> int:
     """The bytes that the disk gives to everything below `folder`, as du(1) counts: blocks, a hard link once,
     no link followed. What can't be read counts as nothing."""
-    total, seen = 0, set()
-    for place, folders, names in os.walk(folder):
-        for name in (".", *names, *(name for name in folders if os.path.islink(f"{place}/{name}"))):
-            try:
-                info = os.lstat(f"{place}/{name}")
-            except OSError:
-                continue
-            if (info.st_dev, info.st_ino) not in seen:
-                seen.add((info.st_dev, info.st_ino))
-                total += info.st_blocks * 512
-    return total
+    sizes: dict[tuple[int, int], int] = {}
+    for above, folders, names in os.walk(folder):
+        for name in (".", *names, *(name for name in folders if os.path.islink(f"{above}/{name}"))):
+            with contextlib.suppress(OSError):
+                info = os.lstat(f"{above}/{name}")
+                sizes[info.st_dev, info.st_ino] = info.st_blocks * 512
+    return sum(sizes.values())
+
+
+def format_size(size: int) -> str:
+    """`size` bytes for people: 1024 and its powers, as `du -h` has them."""
+    number, units = float(size), ["B", "KB", "MB", "GB", "TB"]
+    while number >= 1023.5 and len(units) > 1:
+        number /= 1024
+        units.pop(0)
+    return f"{number:.1f} {units[0]}" if number < 9.95 and units[0] != "B" else f"{number:.0f} {units[0]}"
 
 
 def find_writable_by_others(path: Path) -> Path | None:

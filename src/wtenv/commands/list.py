@@ -169,7 +169,7 @@ def _make_row(item: dict[str, Any], home: str, now: float) -> tuple[str, ...]:
     state = STATES.get(item["state"]) or TRUST.get(item["trust"] or "") or overlay.get("state", "")
     if overlay.get("shared"):
         state += ", shared"
-    size = _format_size(overlay["size"]) if overlay.get("size") is not None else ""
+    size = files.format_size(overlay["size"]) if overlay.get("size") is not None else ""
     synced = _format_age(overlay["synced"], now) if overlay.get("synced") else ""
     cells = (mark, branch, state, size, overlay.get("python") or "", synced, _shorten(item["path"], home))
     return tuple(make_printable(cell, keep="") for cell in cells)
@@ -178,15 +178,6 @@ def _make_row(item: dict[str, Any], home: str, now: float) -> tuple[str, ...]:
 def _shorten(path: str, home: str) -> str:
     home = os.path.realpath(home)
     return f"~{path[len(home) :]}" if home != "/" and path.startswith(f"{home}/") else path
-
-
-def _format_size(size: int) -> str:
-    """1024 and its powers, as `du -h` has them."""
-    number, units = float(size), ["B", "KB", "MB", "GB", "TB"]
-    while number >= 1023.5 and len(units) > 1:
-        number /= 1024
-        units.pop(0)
-    return f"{number:.1f} {units[0]}" if number < 9.95 and units[0] != "B" else f"{number:.0f} {units[0]}"
 
 
 def _format_age(written: str, now: float) -> str:

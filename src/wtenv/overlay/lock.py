@@ -18,21 +18,37 @@ Report = Callable[[str], None]
 def lock(venv: Path, env: Mapping[str, str], report: Report | None) -> Iterator[None]:
     """Hold the overlay's lock; without `report` don't wait for it (BlockingIOError).
 
-    flock: the lock of a process that died is free. The file stays: unlinking it would let two in.
+    flock: the lock of a process that died is free. Only who holds it may unlink the file (`prune`), and who gets
+    it looks whether the file is still there: else two could be in.
     """
     place = manifests.record_path(venv, env).with_suffix(".lock")
     files.make_private_dir(place.parent.parent)
     files.make_private_dir(place.parent)
-    fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    while True:
+        with hold(place, os.O_CREAT, report and (lambda: report(f"waiting for another sync of {venv}"))) as is_there:
+            if is_there:
+                yield
+                return
+
+
+@contextlib.contextmanager
+def hold(place: Path, flags: int = 0, wait: Callable[[], None] | None = None) -> Iterator[bool]:
+    """Hold the lock of the file `place`; whether that is still the file of this name. Without `wait`, which is
+    called before waiting, BlockingIOError if another process has it."""
+    fd = os.open(place, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if report is None:
+            if wait is None:
                 raise
-            report(f"waiting for another sync of {venv}")
+            wait()
             fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        try:
+            is_there = os.path.samestat(os.fstat(fd), os.lstat(place))
+        except FileNotFoundError:
+            is_there = False
+        yield is_there
     finally:
         os.close(fd)
 
