@@ -57,7 +57,7 @@ def test_version_builds_nothing(home: Home, root: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["bogus"], ["--bogus"], ["export", "tcsh"], ["hook"], ["sync", "--bogus"], ["clean", "x"], ["init", "a", "b"]],
+    [["bogus"], ["--bogus"], ["export", "tcsh"], ["hook"], ["sync", "--bogus"], ["clean", "x"], ["init", "a", "b"]],
 )
 def test_usage(words: list[str], home: Home) -> None:
     done = call(home, *words, cwd=home.path)

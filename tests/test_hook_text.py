@@ -61,17 +61,19 @@ NEWER_FISH = {
 }
 
 
-def code(name: str) -> list[str]:
+def code(name: str, kind: str = "wtenv") -> list[str]:
     """The lines of a hook without comments and without what only newer shells get to see."""
-    text = (FOLDER / f"wtenv.{name}").read_text()
+    text = (FOLDER / f"{kind}.{name}").read_text()
     # Guarded by BASH_VERSINFO; kept from the parser of older ones by eval.
     text = re.sub(r"^\s*\\builtin eval '__wtenv_attributes\(\).*$", "", text, flags=re.M)
     return [line for line in re.sub(r"(^|\s)#(?!\?|\}).*$", r"\1", text, flags=re.M).splitlines() if line.strip()]
 
 
+@pytest.mark.parametrize("kind", ["wtenv", "completion"])
 @pytest.mark.parametrize(("shell", "table"), [("bash", NEWER_BASH), ("zsh", NEWER_ZSH), ("fish", NEWER_FISH)])
-def test_nothing_newer(shell: str, table: dict[str, str]) -> None:
-    found = {line.strip(): what for what, pattern in table.items() for line in code(shell) if re.search(pattern, line)}
+def test_nothing_newer(shell: str, table: dict[str, str], kind: str) -> None:
+    lines = code(shell, kind)
+    found = {line.strip(): what for what, pattern in table.items() for line in lines if re.search(pattern, line)}
     assert found == {}
 
 

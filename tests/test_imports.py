@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("commands",),
-    ("checks",),
+    ("checks", "completion"),
     ("leftovers",),
     ("decision",),
     ("activation", "drift"),

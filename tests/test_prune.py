@@ -239,7 +239,7 @@ def test_old_caches(home: Home, tmp_path: Path) -> None:
         os.utime(path, (past, past))
     told, _ = prune(home)
     assert told == ["removed cache of another version (2)", "removed cache of earlier states",
-                    f"removed temporary file {temporary}"]  # fmt: skip
+                    f"removed temporary file of {cache}"]  # fmt: skip
     assert sorted(path.name for path in (cache / "v1-0.0.1").rglob("*")) == ["mine"]
     assert [path.exists() for path in (unused, fresh, temporary, other, cache / "stamps/mine")] == [
         False, True, False, True, True]  # fmt: skip

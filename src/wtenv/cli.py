@@ -99,7 +99,19 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
         command = words[2:] if words[1] == "--" else words[1:]
         if command:
             run.run(command, find_directory(None, env), env)
-    arguments = build_parser().parse_args(words)
+    if words[:1] == ["__complete"] and len(words) > 1:
+        from .commands import completions
+
+        return completions.answer(build_parser(), words[1], words[2:], find_directory(None, env), env)
+    parser = build_parser()
+    if not words:  # as git does it; our code for a mistake
+        parser.print_help()
+        return 2
+    arguments = parser.parse_args(words)
+    if arguments.command == "help":
+        from .commands import help as helping
+
+        return helping.run(arguments.topic, parser)
     return _run(arguments, env)
 
 
@@ -129,14 +141,20 @@ def build_parser() -> argparse.ArgumentParser:
         def error(self, message: str) -> NoReturn:
             raise WtenvError(message, f"see: {self.prog.split(' [')[0]} --help")
 
-    parser = Parser(
+    class Overview(Parser):
+        def format_help(self) -> str:
+            from .commands.help import render_overview
+
+            return render_overview(self)
+
+    parser = Overview(
         prog="wtenv",
-        description="Every git worktree gets the shared conda environment plus an overlay of its own.",
-        epilog='Set up a shell: eval "$(wtenv hook bash)" (or zsh) in its rc file; fish: wtenv hook fish | source. '
-        "Set up a repository: wtenv init NAME && wtenv allow && wtenv sync.",
+        epilog="wtenv COMMAND --help tells more of a command, wtenv help config names every key of a config.\n"
+        'Without wtenv setup, the hook in an rc file is: eval "$(wtenv hook bash)" (or zsh);\n'
+        "in fish: wtenv hook fish | source",
     )
     parser.add_argument("--version", action="version", version=f"wtenv {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
 
     def add(name: str, summary: str, *aliases: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=summary, description=summary, aliases=aliases)
@@ -148,8 +166,8 @@ def build_parser() -> argparse.ArgumentParser:
     setup.add_argument("--undo", action="store_true", help="take the line back")
     export = add("export", "print the activation of the current folder")
     export.add_argument("form", nargs="?", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
-    export.add_argument("--directory", help="instead of the current folder")
-    init = add("init", "write a config")
+    export.add_argument("--directory", metavar="WORKTREE", help="instead of the current folder")
+    init = add("init", "write a config, from a conda environment's name")
     init.add_argument("source", nargs="?", metavar="SOURCE", help="a conda environment, or a file to start from")
     init.add_argument("--clone", action="store_true", help="for this clone alone, not committed")
     add("allow", "let this config take effect in every worktree of this clone")
@@ -157,7 +175,7 @@ def build_parser() -> argparse.ArgumentParser:
     sync = add("sync", "build or mend the overlay", "update-editables")
     sync.add_argument("--replace", action="store_true", help="replace a .venv that wtenv did not make")
     sync.add_argument("--inexact", action="store_true", help="keep what is no longer declared")
-    sync.add_argument("-p", "--package", action="append", default=[], metavar="NAME", help="only this package")
+    sync.add_argument("-p", "--package", action="append", default=[], metavar="PACKAGE", help="only this package")
     sync.add_argument("--reinstall", action="store_true", help="build also what did not change")
     sync.add_argument("--dry-run", action="store_true", help="only say what would be done")
     sync.add_argument("--check", action="store_true", help="the same; exit 1 if that is anything")
@@ -178,6 +196,10 @@ def build_parser() -> argparse.ArgumentParser:
     prune = add("prune", "forget clones, worktrees and overlays that no longer exist")
     prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     prune.add_argument("--all", action="store_true", help="also denials, and what may be on a disk not mounted")
+    completions = add("completions", "print the completions for a shell")
+    completions.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
+    topic = add("help", "explain a command, or with config every key of a config")  # last: it names all others
+    topic.add_argument("topic", nargs="?", choices=[*commands.choices, "config"], metavar="COMMAND|config")
     return parser
 
 
@@ -193,6 +215,10 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
 
         shell = find_shell(arguments.shell or find_shell_name(env))
         return setup.run(shell, env, only_print=arguments.only_print, undo=arguments.undo)
+    if command == "completions":
+        from .commands import completions
+
+        return completions.run(arguments.shell)
     if command == "prune":
         from .commands import prune
 

@@ -106,6 +106,13 @@ _KEYS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
 }
 
 
+def list_keys() -> dict[str, dict[str, str]]:
+    """Every table and key of a config, and what each must be."""
+    keys = {table: {key: wanted for key, (_, wanted) in keys.items()} for table, keys in _KEYS.items()}
+    pointer = keys.pop("wtenv")
+    return {**keys, "env": {"NAME": "a string, or false to unset it"}, "wtenv": pointer}
+
+
 def find_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
     """Every file that decides the activation, in order of role, absent ones included.
 

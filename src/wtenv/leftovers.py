@@ -45,7 +45,7 @@ def find(env: Mapping[str, str]) -> Iterator[Leftover]:
     folders = (files.data_dir(env), files.cache_dir(env))
     for place in (Path(above, name) for folder in folders for above, _, names in os.walk(folder) for name in names):
         if _TEMPORARY.fullmatch(place.name) and _get_age(place) > _IN_USE:
-            yield Leftover("temporary file", str(place), (place,))
+            yield Leftover("temporary file", str(place.parent), (place,))
 
 
 def remove(leftover: Leftover, env: Mapping[str, str]) -> bool:

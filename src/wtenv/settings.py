@@ -32,6 +32,11 @@ _KNOWN: dict[str, dict[str, str]] = {
 }
 
 
+def list_keys() -> dict[str, dict[str, str]]:
+    """Every table and key of the settings, and what each must be."""
+    return _KNOWN
+
+
 def locate_settings(env: Mapping[str, str]) -> Path:
     """The file, whether it exists or not."""
     return files.config_dir(env) / "config.toml"

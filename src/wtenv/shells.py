@@ -238,10 +238,15 @@ def find_shell(name: str) -> Shell:
 
 
 def _read_hook(name: str) -> str:
+    return read_text(f"wtenv.{name}")
+
+
+def read_text(name: str) -> str:
+    """The file `name` of the folder shell/."""
     here = os.path.dirname(os.path.realpath(__file__))
     for folder in (here, os.path.dirname(os.path.dirname(here))):  # in a wheel; in a checkout
-        path = os.path.join(folder, "shell", f"wtenv.{name}")
+        path = os.path.join(folder, "shell", name)
         if os.path.isfile(path):
             with open(path, encoding="utf-8") as file:
                 return file.read()
-    raise WtenvError(f"the file wtenv.{name} is missing from this installation", "install wtenv again")
+    raise WtenvError(f"the file {name} is missing from this installation", "install wtenv again")

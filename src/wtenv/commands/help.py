@@ -1,0 +1,133 @@
+"""`wtenv help`: all commands by the moment they are for, one command, or every key of a config."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from .. import config, settings
+from .hook import write
+
+CONFIG = "config"
+INTRODUCTION = """\
+cd into a git worktree, and plain python and pytest use your shared conda environment (the base)
+plus that worktree's own editable installs (the overlay, .venv).
+cd out, and your shell is as it was.
+
+Quick start:
+    wtenv setup                      # once; then open a new shell
+    wtenv init NAME && wtenv allow   # once per clone; NAME is a conda environment
+    wtenv sync                       # once per worktree; from then on cd is all it takes
+"""
+MOMENTS = (
+    ("Your shell, once", ("setup", "hook", "completions")),
+    ("A clone, once", ("init", "allow", "deny")),
+    ("Every day", ("sync", "run", "status", "list", "which")),
+    ("When something is off", ("doctor", "verify", "clean", "prune")),
+    ("For scripts, CI and the team", ("export", "lock")),
+)
+
+
+class Key(NamedTuple):
+    """A key of a config: what it is if it isn't there, a line that sets it, and what that means."""
+
+    default: str
+    example: str
+    meaning: str
+
+
+# What the checks in `config` and `settings` know, table by table, in words.
+KEYS = {
+    "python": {
+        "base_conda_env": Key("none", '"myproject-shared"', "The base. Exactly one of this key and base_prefix."),
+        "base_prefix": Key("none", '"/usr"', "The base, if it is no conda environment: system, pyenv, uv."),
+        "venv": Key('".venv"', '".venv"', "The overlay's folder."),
+    },
+    "editables": {
+        "packages": Key("[]", '[".", "../sibling"]', "What `wtenv sync` installs editable. ~/ is your home."),
+        "install_deps": Key(
+            "false", "true", "Whether what base and overlay lack for them is installed into the overlay."
+        ),
+        "build_isolation": Key(
+            '"auto"', "false", '"auto": built with the base\'s packages where it has what the build requires.'
+        ),
+    },
+    "env": {
+        "NAME": Key("none", '"{root}/data"', "A variable. {root}, {venv} and {base} are filled in, nothing else."),
+    },
+    "activation": {
+        "path": Key("[]", '["scripts"]', "Put on PATH, before the overlay's programs."),
+        "dotenv": Key("[]", '[".env"]', "With lines KEY=value; one that is missing is no mistake."),
+    },
+    "wtenv": {
+        "extends": Key("none", '"../wtenv.backend.toml"', "The config is that one's; this file says nothing else."),
+        "kind": Key("none", '"stack"', "This file is for several repositories, which name it in extends."),
+    },
+}
+SETTINGS = {
+    "trust": {"prefixes": Key("[]", '["~/src/work"]', "Worktrees below need no `wtenv allow`.")},
+    "sync": {"auto": Key("false", "true", "Whether entering an allowed worktree without an overlay builds it.")},
+    "messages": {"level": Key('"normal"', '"error"', "What the hook says: error is problems only.")},
+    "prompt": {"show": Key("false", "true", 'Whether the prompt begins with "(NAME) ", as with conda.')},
+}
+
+
+def run(topic: str | None, parser: ArgumentParser) -> int:
+    """Print the overview, a command's help, or the keys."""
+    if topic == CONFIG:
+        write(render_config())
+    else:
+        write((list_commands(parser)[topic] if topic else parser).format_help())
+    return 0
+
+
+def list_commands(parser: ArgumentParser) -> dict[str, ArgumentParser]:
+    """Every command, aliases too."""
+    return dict(_find_commands(parser).choices)
+
+
+def _find_commands(parser: ArgumentParser) -> _SubParsersAction[Any]:
+    return next(action for action in parser._actions if isinstance(action, _SubParsersAction))
+
+
+def render_overview(parser: ArgumentParser) -> str:
+    """All commands, by the moment they are for; what no moment names comes last."""
+    commands = _find_commands(parser)
+    summaries = {item.dest: item.help or "" for item in commands._choices_actions}
+    width = max(map(len, summaries))
+    lines = ["usage: wtenv COMMAND …", "", *INTRODUCTION.splitlines()]
+    named = {name for _, names in MOMENTS for name in names}
+    for moment, names in (*MOMENTS, ("More", tuple(name for name in summaries if name not in named))):
+        lines += ["", f"{moment}:"]
+        for name in names:
+            if name in summaries:
+                own = commands.choices[name]
+                aliases = [other for other, its in commands.choices.items() if its is own and other != name]
+                also = f" (also: {', '.join(aliases)})" if aliases else ""
+                lines.append(f"    {name:<{width}}  {summaries[name]}{also}")
+    return "\n".join([*lines, "", *(parser.epilog or "").splitlines()]) + "\n"
+
+
+def render_config() -> str:
+    """Every key of configs and of the user's own settings: type, default, meaning, an example."""
+    lines = [
+        f"{config.NAME} at a worktree's root, or in the clone's .git folder for all of its worktrees; with both,",
+        "the clone's keys win, key by key. Relative paths start at the worktree's root, in a stack at its folder.",
+        *_render_tables(KEYS, config.list_keys()),
+        "",
+        "",
+        "~/.config/wtenv/config.toml: your own settings, never a repository's.",
+        *_render_tables(SETTINGS, settings.list_keys()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _render_tables(known: Mapping[str, Mapping[str, Key]], wanted: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    for table, keys in wanted.items():
+        yield from ("", f"[{table}]")
+        for name, kind in keys.items():
+            key = known[table][name]
+            yield f"{name} = {key.example}"
+            yield f"    {kind}; default: {key.default}"
+            yield f"    {key.meaning}"
