@@ -298,7 +298,7 @@ class Terminal:
     def complete(self, line: str) -> list[str]:
         """Type `line` and Tab; the words that the shell then has on its line."""
         self.send(f"{line}\t\x01show \x05\r")
-        self.child.expect(r"(?:\n|\r)(<wtenv>[^\r\n]*)\r?\n")
+        self.child.expect(r"(<wtenv>[^\r\n]*)\r?\n")
         return re.findall(r"<(.*?)>(?=<|$)", self.child.match[1])
 
     def __enter__(self) -> Terminal:
@@ -344,7 +344,7 @@ def test_within_quotes(quote: str, shell: str, home: Home, root: Path, tmp_path:
 
 def test_tab_tab_lists(shell: str, home: Home, root: Path) -> None:
     with Terminal(shell, home, root) as terminal:
-        terminal.send("wtenv init s\t\t")
+        terminal.send("wtenv init s\t\t" + ("\t" if shell == "bash" else ""))  # bash: not after it has changed the line
         terminal.child.expect("shadow.*shared")
         if shell != "fish":  # its pager has the keys now
             assert terminal.complete("r") == ["wtenv", "init", "shared"]
