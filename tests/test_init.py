@@ -52,6 +52,10 @@ def test_from_a_name(root: Path, home: Home) -> None:
         root / ".venv",
     )
     assert (root / "wtenv.toml").stat().st_mode & 0o777 == 0o644
+    comments = [line for line in (root / "wtenv.toml").read_text().splitlines() if "#" in line]
+    assert len(comments) > 5
+    assert "wtenv help config" in comments[0]
+    assert (root / ".git/info/exclude").read_text().splitlines()[-1] == "/.venv/"
     assert call(home, "allow", cwd=root).returncode == 0
     assert "run: wtenv allow" not in call(home, "status", cwd=root).stdout
 
@@ -72,7 +76,8 @@ def test_an_unknown_name_lists_what_there_is(root: Path, home: Home) -> None:
     before = snapshot(root, home.path)
     message = one_line(call(home, "init", "sharde", cwd=root))
     assert "'sharde'" in message
-    assert "shared" in message
+    assert "there is shared;" in message  # the near name first
+    assert "there is other, shared;" in one_line(call(home, "init", "zzz", cwd=root))
     assert snapshot(root, home.path) == before
 
 
@@ -149,7 +154,33 @@ def test_environment_yml_without_a_name(text: str, root: Path, home: Home) -> No
 
 def test_environment_yml_of_an_unknown_environment(root: Path, home: Home) -> None:
     (root / "environment.yml").write_text("name: gone\n")
-    assert "environment.yml: no conda environment is called 'gone'" in one_line(call(home, "init", cwd=root))
+    message = one_line(call(home, "init", cwd=root))
+    assert "environment.yml: no conda environment is called 'gone'" in message
+    assert f"run: conda env create -f {root}/environment.yml" in message
+    assert "(environments: other, shared)" in message
+    assert "conda env create -f environment.yml," in one_line(call(home, "init", "environment.yml", cwd=root))
+
+
+@pytest.mark.parametrize("name", ["", "name: null\n", "name: ~\n", "name:\n"])
+def test_environment_yml_with_a_prefix(name: str, root: Path, home: Home, tmp_path: Path) -> None:
+    (root / "env.yaml").write_text(f"{name}channels: []\nprefix: {tmp_path}/envs/shared\n")
+    call(home, "init", "env.yaml", cwd=root, check=True)
+    assert read(root, home).base == f"{tmp_path}/envs/shared"
+
+
+def test_environment_yml_with_name_and_prefix(root: Path, home: Home) -> None:
+    """As `conda env export` writes it: the prefix is that of another machine."""
+    (root / "environment.yml").write_text("name: shared\nprefix: /home/other/envs/shared\n")
+    call(home, "init", cwd=root, check=True)
+    assert read(root, home).base == "shared"
+
+
+def test_environment_yml_with_a_prefix_that_is_gone(root: Path, home: Home, tmp_path: Path) -> None:
+    (root / "environment.yml").write_text(f"prefix: {tmp_path}/envs/no such\n")
+    message = one_line(call(home, "init", "environment.yml", cwd=root))
+    assert f"run: conda env create -f environment.yml -p '{tmp_path}/envs/no such'" in message
+    (root / "environment.yml").write_text("prefix: relative\n")
+    assert "has no name" in one_line(call(home, "init", cwd=root))
 
 
 OTHER = """[python]

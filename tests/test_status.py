@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from wtenv.errors import make_printable
 
 KEYS = {
     "state", "reason", "fix", "worktree", "clone", "linked", "doubt", "config", "trust", "base", "overlay", "editables",
-    "active_root", "active", "current", "warnings", "hook",
+    "active_root", "active", "current", "warnings", "hook", "roles", "settings",
 }  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def look(scene: Scene, cwd: Path | None = None, env: dict[str, str] | None = Non
     assert max(len(line.split()[0]) for line in told.stdout.splitlines()) <= 11
     if found["fix"]:
         assert f"next        {found['fix']}\n" in told.stdout
-        assert make_printable(found["reason"]) in told.stdout
+        assert make_printable(found["reason"], keep="") in told.stdout
     return found, told.stdout
 
 
@@ -138,10 +139,12 @@ def test_not_active_in_this_shell(which: int, scene: Scene) -> None:
     found, text = look(scene, cwd=worktree / "tests")
     assert (found["state"], found["active"], found["current"], found["active_root"]) == ("active", False, False, None)
     assert found["base"] == {"prefix": str(scene.base.prefix), "name": "shared", "kind": "conda"}
-    assert found["overlay"] == {"path": f"{worktree}/.venv", "state": "current", "reason": ""}
+    assert found["overlay"] == {
+        "path": f"{worktree}/.venv", "state": "current", "reason": "", "shared": False}  # fmt: skip
     assert (found["editables"], found["config"]) == ([str(worktree)], [f"{worktree}/wtenv.toml"])
     assert (found["clone"], found["linked"], found["trust"]) == (f"{scene.root}/.git", which == 1, "allowed")
     assert "not active; is the hook in your rc?" in text
+    assert re.fullmatch(r"next +run: wtenv setup( \w+)?, and open a new shell", text.splitlines()[-1])
     assert f"base        shared ({scene.base.prefix})\n" in text
 
 
@@ -177,7 +180,7 @@ def test_stale(scene: Scene) -> None:
     found, told = look(scene, cwd=scene.feature)
     assert (found["state"], found["overlay"]["state"]) == ("active", "stale")
     assert found["warnings"]
-    assert "wtenv sync" in told
+    assert told.endswith("\nnext        run: wtenv sync\n")
     project.write_text(text)
     assert look(scene, cwd=scene.feature)[0]["overlay"]["state"] == "current"
 
@@ -195,3 +198,46 @@ def test_not_utf8(scene: Scene, tmp_path: Path) -> None:
     found, text = look(scene, cwd=root)
     assert ascii(found["worktree"]) == ascii(str(root))
     assert "\x1b" not in text
+
+
+def test_roles_and_settings(base: Base, tmp_path: Path) -> None:
+    scene = make_scene(tmp_path, base, CONFIG + '[activation]\ndotenv = [".env"]\n', sync=False)
+    (scene.root / ".env").write_text("A=1\n")
+    (scene.root / ".git/wtenv.toml").write_text('[env]\nB = "1"\n')
+    place = scene.home.path / ".config/wtenv/config.toml"
+    place.parent.mkdir(parents=True)
+    place.write_text("[sync]\nauto = false\n")
+    found, text = look(scene)
+    assert found["roles"] == ["repo", "clone", "dotenv"]
+    assert found["settings"] == str(place)
+    assert f"config      {scene.root}/wtenv.toml\n" in text
+    assert f"config      {scene.root}/.git/wtenv.toml (clone)\n" in text
+    assert f"config      {scene.root}/.env (dotenv)\n" in text
+    assert f"settings    {place}\n" in text
+
+
+def test_stack(base: Base, tmp_path: Path) -> None:
+    scene = make_scene(tmp_path, base, sync=False)
+    folder = scene.root.parent
+    names = [f"p{number:02}" for number in range(12)]
+    for name in names:
+        (folder / name).mkdir()
+    (folder / "wtenv.s.toml").write_text(
+        f'[wtenv]\nkind = "stack"\n[python]\nbase_conda_env = "{base.name}"\n[editables]\npackages = {json.dumps(names)}\n'
+    )
+    (scene.root / "wtenv.toml").write_text('[wtenv]\nextends = "../wtenv.s.toml"\n')
+    scene("allow", check=True)
+    found, text = look(scene)
+    assert found["overlay"]["shared"]
+    assert len(found["editables"]) == 12
+    assert f"config      {folder}/wtenv.s.toml (stack)\n" in text
+    assert f"overlay     {folder}/.venv (absent, shared)\n" in text
+    assert text.count("\neditable ") == 8
+    assert "            and 4 more (see: wtenv status --json)\n" in text
+    assert len(text.splitlines()) <= 24
+
+
+def test_newlines_in_a_name_are_shown_as_such(scene: Scene, tmp_path: Path) -> None:
+    root = make_git(tmp_path, scene.home, "two\ntrust       allowed")
+    _, text = look(scene, cwd=root)
+    assert "\ntrust " not in text

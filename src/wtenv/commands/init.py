@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,16 +65,16 @@ def read_draft(source: str | None, place: Worktree, directory: Path, env: Mappin
         names = (*OTHER_TOOLS, "environment.yml", "environment.yaml")
         found = next((place.root / name for name in names if (place.root / name).is_file()), None)
         if found is None:
-            known = ", ".join(sorted({name for name, _ in conda.list_environments(env)})) or "none found"
-            raise WtenvError("no conda environment is given", f"run: wtenv init NAME (environments: {known})")
+            raise WtenvError("no conda environment is given", f"run: wtenv init NAME ({_list(env)})")
         source = str(found)
     path = directory / source
     if source.endswith(".toml") and path.is_file():
         return _check_base(_read_other_tool(path, place.root), env, place.root)
     packages = (".",) if any((place.root / name).is_file() for name in PROJECT_FILES) else ()
     if source.endswith((".yml", ".yaml")) and path.is_file():
-        draft = Draft(("base_conda_env", _read_environment_name(path)), packages, origin=path.name)
-        return _check_base(draft, env, place.root)
+        draft = Draft(("base_conda_env", _read_environment(path)), packages, origin=path.name)
+        prefix = f" -p {shlex.quote(draft.base[1])}" if "/" in draft.base[1] else ""
+        return _check_base(draft, env, place.root, f"conda env create -f {shlex.quote(source)}{prefix}")
     if "/" not in source and source not in (".", ".."):
         return _check_base(Draft(("base_conda_env", source), packages), env, place.root)
     home = files.home_dir(env)
@@ -83,14 +84,22 @@ def read_draft(source: str | None, place: Worktree, directory: Path, env: Mappin
     return _check_base(Draft(("base_conda_env" if is_conda else "base_prefix", written), packages), env, place.root)
 
 
-def _check_base(draft: Draft, env: Mapping[str, str], root: Path) -> Draft:
-    """`draft`, its base found as the config will find it."""
+def _list(env: Mapping[str, str]) -> str:
+    """The environments that there are, for a message."""
+    return f"environments: {', '.join(sorted({name for name, _ in conda.list_environments(env)})) or 'none found'}"
+
+
+def _check_base(draft: Draft, env: Mapping[str, str], root: Path, create: str = "") -> Draft:
+    """`draft`, its base found as the config will find it. create: the command that would make it."""
     key, base = draft.base
     find = conda.find_base if key == "base_conda_env" else conda.open_prefix
     try:
         find(base, env, root)
     except WtenvError as error:
         origin = f"{draft.origin}: " if draft.origin else ""
+        if create and isinstance(error, conda.BaseNotFound):
+            what, fix = f"{origin}{error.what}", f"run: {create}, or name another: wtenv init NAME ({_list(env)})"
+            raise WtenvError(what, fix) from None
         raise error.seen_from(origin) from None
     return draft
 
@@ -129,19 +138,24 @@ def _read_other_tool(path: Path, root: Path) -> Draft:
     )
 
 
-def _read_environment_name(path: Path) -> str:
-    """The `name:` of an environment.yml (conda's "Creating an environment file manually")."""
+def _read_environment(path: Path) -> str:
+    """The `name:` of an environment.yml, else its `prefix:` (conda's "Creating an environment file manually";
+    `conda env export` of an environment without a name says `name: null`)."""
     try:
         text = files.read_bytes(path).decode("utf-8-sig", "replace")
     except OSError as error:
         raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
+    found = {}
     for line in text.splitlines():
         key, colon, value = line.partition(":")
-        if colon and key == "name":
-            name = value.partition(" #")[0].strip().strip("\"'")
-            if name:
-                return name
-    raise WtenvError(f"{path}: has no name", "run: wtenv init NAME")
+        if colon and key in ("name", "prefix"):
+            found[key] = value.partition(" #")[0].strip().strip("\"'")
+    name, prefix = found.get("name", ""), found.get("prefix", "")
+    if name not in ("", "null", "~"):
+        return name
+    if os.path.isabs(prefix):
+        return prefix
+    raise WtenvError(f"{path}: has no name", "give the environment's: wtenv init NAME")
 
 
 def render(draft: Draft) -> str:
@@ -150,7 +164,7 @@ def render(draft: Draft) -> str:
     origin = f"# From {_quote(draft.origin)}.\n" if draft.origin else ""
     packages = ", ".join(_quote(package) for package in draft.packages)
     venv = "# venv = " if draft.venv == ".venv" else "venv = "
-    return f"""# wtenv: every worktree gets this base plus an overlay of its own. All keys: wtenv's README.
+    return f"""# wtenv: every worktree gets this base plus an overlay of its own. All keys: wtenv help config.
 {origin}[python]
 {key} = {_quote(base)}  # owns the heavy dependencies; never written to
 {venv}{_quote(draft.venv)}

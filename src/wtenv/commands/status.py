@@ -12,6 +12,8 @@ from ..errors import make_printable
 from ..shells import SHELLS, Shell
 from .hook import write
 
+MOST = 8  # editables on the screen
+
 
 def run(directory: Path, env: Mapping[str, str], shell: str, *, as_json: bool) -> int:
     """Print the state; 0 whatever it is. shell: the one that runs us, if it is known, else ""."""
@@ -41,9 +43,16 @@ def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
         "linked": place.linked if place else None,
         "doubt": place.doubt if place else "",
         "config": [str(source.path) for source in found.sources if source.data is not None],
+        "roles": [source.role for source in found.sources if source.data is not None],
+        "settings": str(found.settings.path) if found.settings and found.settings.path.exists() else None,
         "trust": found.verdict.kind if found.verdict else None,
         "base": {"prefix": base.prefix, "name": base.name, "kind": base.kind} if base else None,
-        "overlay": {"path": str(config.venv), "state": overlay.kind, "reason": overlay.reason}
+        "overlay": {
+            "path": str(config.venv),
+            "state": overlay.kind,
+            "reason": overlay.reason,
+            "shared": bool(place and config.anchor != place.root),
+        }
         if config and overlay
         else None,
         "editables": [str(package) for package in config.packages] if config else [],
@@ -66,7 +75,7 @@ def predict(found: Decision, facts: Mapping[str, Any], env: Mapping[str, str], s
 
 
 def render(facts: Mapping[str, Any]) -> str:
-    """One screen for people."""
+    """One screen for people; its last line says what to do if something is off."""
     rows: list[tuple[str, str]] = []
 
     def add(label: str, value: object) -> None:
@@ -76,32 +85,40 @@ def render(facts: Mapping[str, Any]) -> str:
     add("worktree", facts["worktree"] and facts["worktree"] + (" (linked)" if facts["linked"] else ""))
     add("clone", facts["clone"])
     add("note", facts["doubt"])
-    for path in facts["config"]:
-        add("config", path)
+    for path, role in zip(facts["config"], facts["roles"], strict=True):
+        add("config", path if role == "repo" else f"{path} ({role})")
+    add("settings", facts["settings"])
     add("trust", facts["trust"])
     if base := facts["base"]:
         add("base", f"{base['name']} ({base['prefix']})" if base["name"] != base["prefix"] else base["prefix"])
     if overlay := facts["overlay"]:
-        add("overlay", f"{overlay['path']} ({overlay['state']})")
-    for package in facts["editables"]:
+        add("overlay", f"{overlay['path']} ({overlay['state']}{', shared' if overlay['shared'] else ''})")
+    for package in facts["editables"][:MOST]:
         add("editable", package)
+    if more := facts["editables"][MOST:]:
+        add("", f"and {len(more)} more (see: wtenv status --json)")
     for warning in facts["warnings"]:
         add("warning", warning)
-    if facts["current"]:
-        rows.append(("this shell", "active"))
-    elif facts["active"]:
-        rows.append(("this shell", "active, but changed since: press Enter, or: exec $SHELL"))
-    elif facts["active_root"]:
-        rows.append(("this shell", f"active for {facts['active_root']}"))
-    elif facts["state"] == "active":
-        rows.append(("this shell", 'not active; is the hook in your rc? eval "$(wtenv hook SHELL)"'))
-    else:
-        rows.append(("this shell", "not active"))
+    shell, advice = describe_shell(facts)
+    rows.append(("this shell", shell))
     if hook := facts["hook"]:
         reason = f" ({hook['reason']})" if hook["reason"] else ""
-        rows.append(("hook", f"{hook['shell']}: {hook['decision']}{reason}"))
-    if facts["reason"]:
-        rows.append(("why", facts["reason"]))
-    if facts["fix"]:
-        rows.append(("next", facts["fix"]))
-    return "".join(f"{label:<11} {make_printable(value)}\n" for label, value in rows)
+        add("hook", f"{hook['shell']}, at its next prompt: {hook['decision']}{reason}")
+    add("why", facts["reason"])
+    stale = "run: wtenv sync" if overlay and overlay["state"] == "stale" else ""
+    add("next", facts["fix"] or stale or advice)
+    return "".join(f"{label:<11} {make_printable(value, keep='')}\n" for label, value in rows)
+
+
+def describe_shell(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """What is in effect in the shell that asks, and what to do where it is not what should be."""
+    if facts["current"]:
+        return "active", ""
+    if facts["active"]:
+        return "active, but changed since", "press Enter; if that is all the same: exec $SHELL"
+    if facts["active_root"]:
+        return f"active for {facts['active_root']}", ""
+    if facts["state"] == "active":
+        name = f" {facts['hook']['shell']}" if facts["hook"] else ""
+        return "not active; is the hook in your rc?", f"run: wtenv setup{name}, and open a new shell"
+    return "not active", ""
