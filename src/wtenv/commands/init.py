@@ -73,8 +73,8 @@ def read_draft(source: str | None, place: Worktree, directory: Path, env: Mappin
     packages = (".",) if any((place.root / name).is_file() for name in PROJECT_FILES) else ()
     if source.endswith((".yml", ".yaml")) and path.is_file():
         draft = Draft(("base_conda_env", _read_environment(path)), packages, origin=path.name)
-        prefix = f" -p {shlex.quote(draft.base[1])}" if "/" in draft.base[1] else ""
-        return _check_base(draft, env, place.root, f"conda env create -f {shlex.quote(source)}{prefix}")
+        option = f" -p {shlex.quote(draft.base[1])}" if "/" in draft.base[1] else ""
+        return _check_base(draft, env, place.root, f"conda env create -f {shlex.quote(source)}{option}")
     if "/" not in source and source not in (".", ".."):
         return _check_base(Draft(("base_conda_env", source), packages), env, place.root)
     home = files.home_dir(env)
