@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 from conftest import Wtenv
-from realbase import Base, cache_folder
+from realbase import Base, cache_folder, copy_base
+from scenes import CONFIG, Scene
 from shells import HOOK_LINES, RC_FILES, run_script
-from workspace import Home, Repo
+from test_completions import LOADS
+from test_status import inside
+from workspace import Home, Repo, make_repo
 
 from wtenv import config, files, settings
 from wtenv.cli import build_parser
@@ -170,6 +173,11 @@ def test_shell_lines_are_the_tested_ones() -> None:
     assert HOOK_LINES["bash"] in epilog and HOOK_LINES["fish"] in epilog
 
 
+def test_completion_lines_are_the_tested_ones() -> None:
+    for name, load in LOADS.items():
+        assert f"\n{load.rpartition('; ')[2]} " in section("Install"), name
+
+
 def test_the_two_commands() -> None:
     for command in ("examples/demo.py", "tests/run"):
         assert command in section("Quick start")
@@ -191,6 +199,35 @@ def test_demo_lines_are_real(tmp_path: Path) -> None:
 
     shown = re.search(r"```console\n(.*?)```", README, re.S)
     assert shown and normalise(shown[1]) in normalise(done.stdout)
+
+
+@pytest.mark.usefixtures("home")
+def test_pages_of_output_are_real(base: Base, home: Home, tmp_path: Path) -> None:
+    """What the README shows of `list` and `status`: the home's path, sizes, versions and times aside."""
+    fresh = copy_base(base, home.path / "miniforge3", "myproject-shared")
+    scene = Scene(home, make_repo(home.path / "src", home, "flit"), fresh)
+    scene.repo.configure(CONFIG.replace("{base}", fresh.name))
+    scene("allow", check=True)
+    for worktree in scene.repo.worktrees:
+        scene("sync", cwd=worktree, check=True)
+    made = {name: scene.repo.add_worktree(name) for name in ("hotfix", "review")}
+    (made["review"] / "wtenv.toml").open("a").write('\n[env]\nDEBUG = "1"\n')
+    (scene.feature / "pyproject.toml").open("a").write("\n# touched\n")
+    env = {**inside(scene, scene.root), "SHELL": "/bin/bash"}
+    pages = {
+        "list": scene("list", env=env, check=True).stdout,
+        "status": scene("status", env=env, check=True).stdout,
+        "status elsewhere": scene("status", cwd=made["hotfix"], check=True).stdout,
+    }
+    for name, text in pages.items():
+        shown = block(name).partition("\n")[2]
+        assert normalise_page(shown, "/home/ada") == normalise_page(text, str(home.path)), text
+
+
+def normalise_page(text: str, home: str) -> list[str]:
+    text = re.sub(r"\b3\.\d+\.\d+\b", "PYTHON", text.replace(home, "~"))
+    text = re.sub(r"\b\d+ [KM]?B\b", "SIZE", re.sub(r"\b(\d+ (min|h|d) ago|just now)\b", "AGE", text))
+    return [" ".join(line.split()) for line in text.splitlines() if not line.startswith("hook ")]
 
 
 # --- pages ------------------------------------------------------------------------------------------
@@ -250,6 +287,16 @@ def test_json_verify(repo: Repo, fresh_base: Base, wtenv: Wtenv) -> None:
     for key, value in facts["findings"][0].items():
         assert f"`{key}`" in table
         assert f"`{value}`" in table or key in ("name", "text")
+
+
+def test_json_of_list(repo: Repo, base: Base, wtenv: Wtenv) -> None:
+    page = (CHECKOUT / "docs/json.md").read_text("utf-8").partition("## `wtenv list --json`")[2].partition("\n## ")[0]
+    documented = [row[0].strip("`") for row in table_rows(page) if row[0] != "key" and row[0].strip("-")]
+    repo.configure(f'[python]\nbase_conda_env = "{base.name}"\n')
+    facts = json.loads(wtenv("list", "--json", cwd=repo.root, check=True).stdout)
+    clone = facts["clones"][0]
+    worktree = clone["worktrees"][0]
+    assert documented == [*facts, *clone, *worktree, *worktree["overlay"]]
 
 
 def test_json_export(repo: Repo, base: Base, wtenv: Wtenv, tmp_path: Path) -> None:
