@@ -107,8 +107,8 @@ def test_every_option(root: Path, home: Home) -> None:
         (["sync", "-p", ""], ["pkg-x", "pkg-libx"], "nothing"),
         (["update-editables", "--package", ""], ["pkg-x", "pkg-libx"], "nothing"),
         (["sync", "--package="], ["--package=pkg-x", "--package=pkg-libx"], "nothing"),
-        (["sync", "-p", "x", "-"], ["--help", "--replace", "--inexact", "--package"], "nothing"),
-        (["sync", "--inexact", "--"], ["--help", "--replace", "--package"], "nothing"),
+        (["clean", "-"], ["--help", "--shared"], "nothing"),
+        (["setup", "--undo", "bash", "--"], ["--help", "--print"], "nothing"),
         (["sync", ""], [], "nothing"),
         (["status", "x", ""], [], "nothing"),
         (["export", "--directory", ""], ["{root}", "{feature}"], "folders"),
@@ -126,6 +126,12 @@ def test_values(words: list[str], values: list[str], also: str, root: Path, home
     assert (sorted(names(answer)), answer.also) == (sorted(expected), also)
     if also == "command":
         assert words[answer.at] == ("ls" if "ls" in words else "")
+
+
+def test_an_option_that_may_be_given_again(root: Path, home: Home) -> None:
+    offered = names(ask(root, home, "sync", "--inexact", "-p", "x", "-"))
+    assert "--package" in offered
+    assert "--inexact" not in offered
 
 
 def test_nothing_of_a_config_that_is_not_allowed(root: Path, home: Home) -> None:
@@ -348,6 +354,16 @@ def test_tab_tab_lists(shell: str, home: Home, root: Path) -> None:
         terminal.child.expect("shadow.*shared")
         if shell != "fish":  # its pager has the keys now
             assert terminal.complete("r") == ["wtenv", "init", "shared"]
+
+
+@pytest.mark.parametrize("option", ["--directory ", "--directory="])
+def test_folders(option: str, shell: str, home: Home, root: Path) -> None:
+    (root / "a folder").mkdir()
+    (root / "a file").touch()
+    with Terminal(shell, home, root) as terminal:
+        words = terminal.complete(f"wtenv export {option}a")
+    assert words[:2] == ["wtenv", "export"]
+    assert "".join(words[2:]).replace("=", "") in ("--directorya folder/", "--directorya folder")
 
 
 def test_after_run(shell: str, home: Home, root: Path) -> None:

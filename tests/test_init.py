@@ -76,7 +76,7 @@ def test_an_unknown_name_lists_what_there_is(root: Path, home: Home) -> None:
     before = snapshot(root, home.path)
     message = one_line(call(home, "init", "sharde", cwd=root))
     assert "'sharde'" in message
-    assert "there is shared;" in message  # the near name first
+    assert "there is shared, other;" in message  # the near name first
     assert "there is other, shared;" in one_line(call(home, "init", "zzz", cwd=root))
     assert snapshot(root, home.path) == before
 

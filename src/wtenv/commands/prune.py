@@ -21,7 +21,7 @@ def run(env: Mapping[str, str], *, every: bool, dry_run: bool) -> int:
     failed: list[OSError] = []
     count, size = 0, 0
     lines: Counter[str] = Counter()
-    for item in leftovers.find(env):
+    for item in list(leftovers.find(env)):
         about = make_printable(f"{item.kind} of {item.about}", keep="")
         if item.doubt and not every:
             lines[f"kept {about}: {item.doubt}"] += 1

@@ -211,5 +211,6 @@ def _advise(reference: str, env: Mapping[str, str]) -> str:
     names = [name for name, _ in list_environments(env)]
     if not names:
         return "no conda installation was found: give the environment's path, or set base_prefix"
-    close = difflib.get_close_matches(reference, names, 3) or names[:8]
-    return f"there is {', '.join(close)}; or run: conda create -n {reference} python"
+    close = difflib.get_close_matches(reference, names, 3)
+    known = list(dict.fromkeys([*close, *names]))[:8]
+    return f"there is {', '.join(known)}; or run: conda create -n {reference} python"
