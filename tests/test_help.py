@@ -67,8 +67,21 @@ def test_of_each_command(home: Home) -> None:
 
 
 def test_unknown_topic(home: Home) -> None:
-    message = one_line(call(home, "help", "bogus", cwd=home.path))
-    assert "'bogus'" in message and "'sync'" in message and "'config'" in message
+    assert one_line(call(home, "help", "bogus", cwd=home.path)) == "there is no topic 'bogus'; see: wtenv help --help"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["statsu"], "there is no command 'statsu' (did you mean status?); see: wtenv --help"),
+        (["xyz"], "there is no command 'xyz'; see: wtenv --help"),
+        (["help", "confg"], "there is no topic 'confg' (did you mean config?); see: wtenv help --help"),
+        (["export", "jsn"], "there is no format 'jsn' (did you mean json?); see: wtenv export --help"),
+        (["\x1b[2J"], "there is no command '\\x1b[2J'; see: wtenv --help"),
+    ],
+)
+def test_near_words(words: list[str], message: str, home: Home) -> None:
+    assert one_line(call(home, *words, cwd=home.path)) == message
 
 
 # --- every key ---------------------------------------------------------------------------------------

@@ -141,6 +141,15 @@ def build_parser() -> argparse.ArgumentParser:
         def error(self, message: str) -> NoReturn:
             raise WtenvError(message, f"see: {self.prog.split(' [')[0]} --help")
 
+        def _check_value(self, action: argparse.Action, value: object) -> None:
+            if action.choices is None or value in action.choices:
+                return
+            from difflib import get_close_matches
+
+            close = get_close_matches(str(value), list(map(str, action.choices)), 1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            self.error(f"there is no {str(action.metavar).lower()} {value!r}{hint}")
+
     class Overview(Parser):
         def format_help(self) -> str:
             from .commands.help import render_overview
@@ -198,8 +207,10 @@ def build_parser() -> argparse.ArgumentParser:
     prune.add_argument("--all", action="store_true", help="also denials, and what may be on a disk not mounted")
     completions = add("completions", "print the completions for a shell")
     completions.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
-    topic = add("help", "explain a command, or with config every key of a config")  # last: it names all others
-    topic.add_argument("topic", nargs="?", choices=[*commands.choices, "config"], metavar="COMMAND|config")
+    topic = add("help", "explain a command, or with config every key")  # last: it names all others
+    topic.add_argument(
+        "topic", nargs="?", choices=[*commands.choices, "config"], metavar="TOPIC", help="a command, or config"
+    )
     return parser
 
 
