@@ -162,14 +162,14 @@ def list_entries(env: Mapping[str, str]) -> Iterable[tuple[Path, str | None]]:
 def list_stamps(folder: Path, entries: str = "%wtenv.*") -> set[str]:
     """The names of the stamp folders that the entries in `folder` use: each has it in its second line."""
     lines = [place.read_bytes().split(b"\n", 2)[1:2] for place in folder.glob(entries)]
-    return {line[0].rstrip(b"'").rpartition(b"/")[2].decode("ascii", "replace") for line in lines if line}
+    names = {line[0].rstrip(b"'").rpartition(b"/")[2].decode("ascii", "replace") for line in lines if line}
+    return {name for name in names if len(name) == 20 and name.isalnum()}
 
 
 def _drop_stamps(names: set[str], folder: Path) -> None:
     """A shell that still has such an entry in memory asks once again."""
     for name in names:
-        if len(name) == 20 and name.isalnum():
-            for item in (folder / name).glob("*"):
-                item.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                (folder / name).rmdir()
+        for item in (folder / name).glob("*"):
+            item.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (folder / name).rmdir()

@@ -127,6 +127,7 @@ def _find_cache(env: Mapping[str, str]) -> Iterator[Leftover]:
             yield Leftover("cache", root, entries, Path(root, ".git"))
     for folder in sorted(stamps.glob("[0-9a-f]*")):
         if folder.name not in named and _get_age(folder) > _FRESH and not folder.is_symlink():
+            # An empty folder goes with a file that is not there.
             yield Leftover("cache", "earlier states", tuple(folder.glob("[0-9]*")) or (folder / "0",))
 
 
