@@ -10,8 +10,8 @@ from conftest import Wtenv
 from shells import RC_FILES, Shell
 from workspace import Home
 
-from wtenv.commands.setup import MARK
 from wtenv.shells import ABI
+from wtenv.startup import MARK
 
 
 def test_setup_adds_one_guarded_line(wtenv: Wtenv, home: Home, shell_name: str) -> None:

@@ -8,6 +8,7 @@ it holds, the activation as arguments of `__wtenv_apply`, and a call of `__wtenv
 from __future__ import annotations
 
 import os
+import sys
 
 from . import __version__, places
 from .errors import WtenvError
@@ -28,6 +29,12 @@ _MARK = "# --- the hook ---"
 def locate_entries(env: Mapping[str, str]) -> str:
     """The folder that hooks read entries from."""
     return os.path.join(places.find_cache(env), f"v{ABI}")
+
+
+def build_command(shell: str) -> list[str]:
+    """How the hook starts wtenv, whatever PATH and PYTHON* are by then."""
+    main = os.path.join(os.path.dirname(os.path.realpath(__file__)), "__main__.py")
+    return [sys.executable, "-I", "-X", "utf8", main, "export", "--hook", ABI, shell]
 
 
 class Shell:

@@ -12,7 +12,7 @@ from ..decision import Decision
 from ..digest import sha256
 from ..entry import Entry, Watched
 from ..errors import WtenvError, make_printable, say
-from .hook import build_command, write
+from .hook import write
 
 FORMATS = (*shells.SHELLS, "json", "dotenv", "gha")
 
@@ -64,7 +64,7 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
         from .setup import follow
 
         say("another version was installed; restart this shell")
-        write(f"{language.render_hook(build_command(language.name), shells.locate_entries(env))}\n{text}")
+        write(f"{language.render_hook(shells.build_command(language.name), shells.locate_entries(env))}\n{text}")
         follow(language, env)
     silent = found.settings is None or found.settings.level == "silent"
     if found.activation and found.config and found.base and not silent and os.path.lexists(found.config.lock):

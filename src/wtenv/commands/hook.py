@@ -18,7 +18,7 @@ def run(shell: str, env: Mapping[str, str]) -> int:
     cache = shells.locate_entries(env)
     if not os.path.exists(os.path.join(cache, "fine.2")):
         prepare_cache(env)
-    write(language.render_hook(build_command(language.name), cache))
+    write(language.render_hook(shells.build_command(language.name), cache))
     return 0
 
 
@@ -31,13 +31,6 @@ def prepare_cache(env: Mapping[str, str]) -> None:
         cache.prepare(env)
     except (OSError, WtenvError):
         pass
-
-
-def build_command(shell: str) -> list[str]:
-    """How the hook starts wtenv, whatever PATH and PYTHON* are by then."""
-    package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-    main = os.path.join(package, "__main__.py")
-    return [sys.executable, "-I", "-X", "utf8", main, "export", "--hook", shells.ABI, shell]
 
 
 def write(text: str) -> None:

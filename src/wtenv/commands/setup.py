@@ -7,16 +7,14 @@ upgrades by itself: the first export of a newer wtenv rewrites it (see `follow`)
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import files, places
+from .. import files
 from ..errors import WtenvError, say
-from ..shells import Shell, locate_entries
-from .hook import build_command, prepare_cache
-
-MARK = "# added by wtenv setup"
+from ..shells import Shell
+from ..startup import MARK, locate_hook, locate_rc, render_hook, render_line
+from .hook import prepare_cache
 
 
 def run(shell: Shell, env: Mapping[str, str], *, only_print: bool, undo: bool) -> int:
@@ -47,41 +45,13 @@ def run(shell: Shell, env: Mapping[str, str], *, only_print: bool, undo: bool) -
     return 0
 
 
-def locate_hook(shell: str, env: Mapping[str, str]) -> Path:
-    """The hook's file for this shell."""
-    return Path(places.find_data(env)) / f"hook.{shell}"
-
-
-def locate_rc(shell: str, env: Mapping[str, str]) -> Path:
-    """The file that the shell's interactive instances read: bash(1) and zsh(1), "FILES"; fish(1)."""
-    home = Path(places.find_home(env))
-    if shell == "zsh":
-        return Path(env.get("ZDOTDIR") or home) / ".zshrc"
-    if shell == "fish":
-        config = env.get("XDG_CONFIG_HOME", "")
-        return (Path(config) if os.path.isabs(config) else home / ".config") / "fish" / "config.fish"
-    # On macOS terminals start login shells, and bash then reads .bash_profile alone.
-    return home / (".bash_profile" if sys.platform == "darwin" else ".bashrc")
-
-
-def render_line(shell: Shell, env: Mapping[str, str]) -> str:
-    """The rc line: the file, else the command (dotfiles on a machine where `setup` never ran), else nothing."""
-    hook = shell.quote(str(locate_hook(shell.name, env)))
-    if shell.name == "fish":
-        other = "else if command -q wtenv; wtenv hook fish | source; end"
-        return f"if test -r {hook}; source {hook}; {other} {MARK}"
-    other = f'elif command -v wtenv >/dev/null; then eval "$(wtenv hook {shell.name})"; fi'
-    return f"if [ -r {hook} ]; then . {hook}; {other} {MARK}"
-
-
 def write_hook(shell: Shell, env: Mapping[str, str]) -> None:
     """Write the hook's file, readable by the user alone."""
     place = locate_hook(shell.name, env)
     prepare_cache(env)
-    text = shell.render_hook(build_command(shell.name), locate_entries(env))
     try:
         files.make_private_dir(place.parent)
-        files.write_atomic(place, text.encode("utf-8", "surrogateescape"))
+        files.write_atomic(place, render_hook(shell, env))
     except OSError as error:
         raise WtenvError(f"can't write {place} ({error.strerror})", "make it writable") from None
 

@@ -10,8 +10,7 @@ from ..conda import find_python
 from ..errors import WtenvError, say
 from ..overlay.sync import Outcome, Plan, preview, sync
 from ..progress import Progress
-from ..shells import SHELLS
-from .hook import build_command
+from ..startup import render_activate
 
 
 def run(
@@ -96,40 +95,3 @@ def make_plan(
         build_env=lambda: decision.make_build_env(config, base, plain),
     )
     return plan, plain
-
-
-def render_activate() -> dict[str, str]:
-    """`bin/activate` (bash, zsh) and `bin/activate.fish`: the hook's activation, for editors and by hand."""
-    posix, fish = SHELLS["bash"], SHELLS["fish"]
-    start = build_command("bash")[:-3]  # without --hook ABI SHELL
-    text = f"""# Source this in bash or zsh: the same activation as wtenv's hook gives.
-if [ -n "${{ZSH_VERSION-}}" ]; then
-    __wtenv_shell=zsh
-    eval '__wtenv_here=${{(%):-%x}}' # zsh's name for this file
-else
-    __wtenv_shell=bash
-    __wtenv_here=${{BASH_SOURCE[0]}}
-fi
-case $__wtenv_here in
-*/*) __wtenv_here=${{__wtenv_here%/*}} ;;
-*) __wtenv_here=. ;;
-esac
-if __wtenv_text=$({posix.words(start)} --directory "$__wtenv_here" "$__wtenv_shell"); then
-    eval "$__wtenv_text"
-    deactivate() {{
-        __wtenv_leave
-        unset -f deactivate
-    }}
-fi
-unset -v __wtenv_shell __wtenv_here __wtenv_text
-"""
-    fish_text = f"""# Source this in fish: the same activation as wtenv's hook gives.
-{fish.words(start)} --directory (status dirname) fish | source
-if functions -q __wtenv_leave
-    function deactivate
-        __wtenv_leave
-        functions -e deactivate
-    end
-end
-"""
-    return {"activate": text, "activate.fish": fish_text}
