@@ -298,16 +298,16 @@ def find_modules(installed: Installed) -> tuple[tuple[str, ...], tuple[str, ...]
     entry points say.
     """
     site, project = installed.folder.parent, Path(installed.source)
-    names = set(_read(installed.folder / "top_level.txt").split())
+    names = set(read_text(installed.folder / "top_level.txt").split())
     places: list[Path] = []
-    for row in csv.reader(_read(installed.folder / "RECORD").splitlines()):
+    for row in csv.reader(read_text(installed.folder / "RECORD").splitlines()):
         if row and row[0].endswith(".pth") and "/" not in row[0]:
-            for line in _read(site / row[0]).splitlines():
+            for line in read_text(site / row[0]).splitlines():
                 if line.startswith("/") and Path(line).is_dir():
                     places.append(Path(line))
     if not names:
         guesses = {installed.name.replace("-", "_")}
-        guesses |= set(re.findall(r"=\s*(\w+)", _read(installed.folder / "entry_points.txt")))
+        guesses |= set(re.findall(r"=\s*(\w+)", read_text(installed.folder / "entry_points.txt")))
         for place in {*places, project, project / "src", project / "python"}:
             own = place in places and os.path.realpath(place) != installed.source
             for child in place.iterdir() if place.is_dir() else ():
@@ -322,7 +322,7 @@ def read_requires(installed: Installed) -> list[str]:
     """The Requires-Dist lines of a distribution."""
     import email.parser
 
-    headers = email.parser.HeaderParser().parsestr(_read(installed.folder / "METADATA"))
+    headers = email.parser.HeaderParser().parsestr(read_text(installed.folder / "METADATA"))
     return [str(value) for value in headers.get_all("Requires-Dist", [])]
 
 
@@ -366,7 +366,8 @@ def walk_requires(roots: Iterable[str], folders: Sequence[str], python_version: 
     return reached, sorted(set(missing))
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The content of a distribution's file; empty if it can't be read."""
     try:
         return path.read_text("utf-8", "surrogateescape")
     except OSError:

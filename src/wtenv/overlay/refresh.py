@@ -12,15 +12,15 @@ from .lock import lock
 from .manifest import Manifest
 
 
-def refresh(venv: Path, env: Mapping[str, str]) -> bool:
-    """Let twins and seal follow a base that changed since; True if something was written.
+def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool:
+    """Let twins and seal follow a base that changed since (or `always`); True if something was written.
 
     Cheap where nothing changed (a few stats). Never waits, starts nothing, and leaves an overlay that is
     being synced, unfinished or not wtenv's alone.
     """
     venv = manifests.real_place(venv)
     manifest = manifests.read_manifest(venv)
-    if manifest is None or not manifests.is_behind(manifest, venv):
+    if manifest is None or not (always or manifests.is_behind(manifest, venv)):
         return False
     try:
         with lock(venv, env, None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from .. import files
@@ -20,8 +20,8 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def write(site: Path, base_sites: Sequence[str], owned: Collection[str]) -> bool:
-    """Write the seal into the overlay's `site`; True if it changed.
+def render(base_sites: Sequence[str], owned: Collection[str]) -> dict[str, bytes]:
+    """The seal's files in the overlay's site folder: name -> content.
 
     `owned` are the normalised names of the distributions that the overlay has itself.
     """
@@ -31,16 +31,29 @@ def write(site: Path, base_sites: Sequence[str], owned: Collection[str]) -> bool
     text += f"import _wtenv_seal; _wtenv_seal.seal({tuple(base_sites)!a}, {skip!a})\n"
     contents = {name: (Path(__file__).parent / "seal" / name).read_bytes() for name in MODULES}
     contents[PTH] = text.encode("utf-8", "surrogateescape")
-    changed = False
+    return contents
+
+
+def find_differences(site: Path, contents: Mapping[str, bytes]) -> list[str]:
+    """The names of `contents` that `site` has not, or otherwise."""
+    different = []
     for name, data in contents.items():
         try:
             if (site / name).read_bytes() == data:
                 continue
         except OSError:
             pass
-        files.write_atomic(site / name, data, 0o644)
-        changed = True
-    return changed
+        different.append(name)
+    return different
+
+
+def write(site: Path, base_sites: Sequence[str], owned: Collection[str]) -> bool:
+    """Write the seal into the overlay's `site`; True if it changed."""
+    contents = render(base_sites, owned)
+    different = find_differences(site, contents)
+    for name in different:
+        files.write_atomic(site / name, contents[name], 0o644)
+    return bool(different)
 
 
 def find_skipped(base_sites: Sequence[str], owned: Collection[str]) -> dict[str, tuple[str, ...] | None]:

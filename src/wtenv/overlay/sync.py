@@ -20,6 +20,7 @@ from . import manifest as manifests
 from .building import REDIRECTOR, Isolation, Project, Uv
 from .lock import Report, lock, remove_leftovers
 from .manifest import Editable, Manifest
+from .proof import prove
 from .refresh import follow_base
 from .state import State
 
@@ -177,6 +178,7 @@ class _Job:
                 plan.reinstall
                 or item is None
                 or item.name not in present
+                or present[item.name].source != os.path.realpath(project.path)  # replaced by `pip install`
                 or item.fingerprint != manifests.fingerprint(project.path)
                 or (plan.build_isolation is True and item.built_with != building.ISOLATED)
                 or (plan.build_isolation is False and item.built_with == building.ISOLATED)
@@ -309,21 +311,14 @@ class _Job:
 
     def _prove(self, manifest: Manifest, built: Sequence[Editable]) -> None:
         """Ask the overlay's Python where each module comes from; WtenvError if from elsewhere."""
-        installed = building.list_installed(manifest.site)
-        allowed = {}
-        for item in (*manifest.editables, *built):
-            if item.name in installed and installed[item.name].source:
-                source, (_, places) = installed[item.name].source, building.find_modules(installed[item.name])
-                own = [os.path.realpath(place) for place in (source, *manifest.site, *places)]
-                allowed.update(dict.fromkeys(item.modules, (item, own)))
-        found = layout.locate(self.venv, sorted(allowed), self._make_env(manifest, self.env))
-        for module, (item, own) in allowed.items():
-            origin = found.get(module, "")
-            if not origin:
-                self.report(f"{item.name}: its module {module} can't be found; is it built?")
-            elif not any(Path(os.path.realpath(origin)).is_relative_to(place) for place in own):
+        have = {item.name: item for item in (*manifest.editables, *built)}
+        imports, _ = prove(self.venv, manifest, tuple(have.values()), self.env)
+        for each in imports:
+            if not each.origin:
+                self.report(f"{each.editable.name}: its module {each.module} can't be found; is it built?")
+            elif not each.right:
                 raise WtenvError(
-                    f"import {module} would give {origin}, not the worktree's copy in {item.path}",
+                    f"import {each.module} would give {each.origin}, not the worktree's copy in {each.editable.path}",
                     "remove that one from the base, or tell wtenv's authors",
                 )
 

@@ -56,6 +56,20 @@ def find_scripts(base_bin: str, minor: str) -> dict[str, str]:
 
 def parse_shebang(head: str, real_bin: str, minor: str) -> str | None:
     """The interpreter's arguments if `head` starts a script for the Python in `real_bin`, else None."""
+    found = read_interpreter(head)
+    if found is None:
+        return None
+    program, arguments = found
+    return _accept(os.path.join(real_bin, program), arguments, real_bin, minor)
+
+
+def read_interpreter(head: str) -> tuple[str, str] | None:
+    """What the first lines of a script start, and the arguments that they give it; None if `head` is no script's.
+
+    A bare name is one that the script's own folder has (uv's relocatable scripts) or that env looks up.
+    """
+    if not head.startswith("#!"):
+        return None
     lines = head[2:].split("\n")
     words = lines[0].strip().split(None, 1)
     if not words:
@@ -64,22 +78,20 @@ def parse_shebang(head: str, real_bin: str, minor: str) -> str | None:
     kind = program.rpartition("/")[2]
     if kind == "env":
         parts = rest.removeprefix("-S").split(None, 1)
-        if not parts or "/" in parts[0]:
-            return None
-        return _accept(os.path.join(real_bin, parts[0]), "".join(parts[1:]), real_bin, minor)
+        if parts and "/" not in parts[0]:
+            return parts[0], "".join(parts[1:])
     if kind == "sh" and len(lines) > 1 and "exec" in lines[1][:8]:
         # A prefix too long for a first line: `'''exec' "PREFIX/bin/python" -s "$0" "$@"`.
         relocatable = _RELOCATABLE.search(lines[1])
         if relocatable and "dirname" in lines[1]:
-            return _accept(os.path.join(real_bin, relocatable[1]), relocatable[2], real_bin, minor)
+            return relocatable[1], relocatable[2]
         try:
             tokens = shlex.split(lines[1], comments=True)
         except ValueError:
-            return None
-        if len(tokens) < 4 or tokens[0] != "exec" or "$0" not in tokens:
-            return None
-        return _accept(tokens[1], " ".join(tokens[2 : tokens.index("$0")]), real_bin, minor)
-    return _accept(program, rest, real_bin, minor)
+            return program, rest
+        if len(tokens) >= 4 and tokens[0] == "exec" and "$0" in tokens:
+            return tokens[1], " ".join(tokens[2 : tokens.index("$0")])
+    return (program, rest) if "/" in program else None  # the kernel would look for it in the current folder
 
 
 def _accept(program: str, arguments: str, real_bin: str, minor: str) -> str | None:
@@ -102,15 +114,12 @@ def refresh(venv: Path, base_bin: str, minor: str) -> bool:
     A name that the overlay has itself (an editable's or a package's script) is left alone.
     """
     changed = False
-    targets = {}
-    for name, arguments in find_scripts(base_bin, minor).items():
-        targets[name] = f"../wtenv/{_program_name(arguments)}"
-        if _write_program(venv / "wtenv" / _program_name(arguments), venv, base_bin, arguments):
+    targets, programs = _plan(venv, base_bin, minor)
+    for program, data in programs.items():
+        if not _is_program(program, data):
+            program.parent.mkdir(exist_ok=True)
+            files.write_atomic(program, data, 0o755)
             changed = True
-    if "pip" in targets:
-        # conda's pip has no pip3.11, and the one behind the base on PATH would install somewhere else.
-        aliases = (name for name in ("pip3", f"pip{minor}") if not os.path.lexists(os.path.join(base_bin, name)))
-        targets.update(dict.fromkeys(aliases, "pip"))
     bin_dir = venv / "bin"
     present = {entry.name: target for entry in os.scandir(bin_dir) if (target := read_twin(entry.path))}
     for name in present.keys() - targets.keys():
@@ -127,6 +136,46 @@ def refresh(venv: Path, base_bin: str, minor: str) -> bool:
         except FileExistsError:
             pass
     return changed
+
+
+def find_faults(venv: Path, base_bin: str, minor: str) -> list[str]:
+    """What keeps scripts of the base from running on the overlay's Python, in words; `refresh` mends it all."""
+    targets, programs = _plan(venv, base_bin, minor)
+    wrong = {program.name for program, data in programs.items() if not _is_program(program, data)}
+    faults = []
+    for name, target in sorted(targets.items()):
+        place = venv / "bin" / name
+        if not os.path.lexists(place):
+            faults.append(f"{name} has no twin in {venv}/bin")
+        elif (found := read_twin(os.fspath(place))) and found != target:
+            faults.append(f"{place} leads to {found}")
+        elif found and Path(target).name in wrong:
+            faults.append(f"{place} leads to a program that is damaged")
+    present = (entry.name for entry in os.scandir(venv / "bin") if read_twin(entry.path))
+    return faults + [f"{venv}/bin/{name} is a twin of what the base has no more" for name in {*present} - {*targets}]
+
+
+def _plan(venv: Path, base_bin: str, minor: str) -> tuple[dict[str, str], dict[Path, bytes]]:
+    """What the twins' links shall lead to, and the programs behind them."""
+    targets: dict[str, str] = {}
+    programs: dict[Path, bytes] = {}
+    for name, arguments in find_scripts(base_bin, minor).items():
+        program = venv / "wtenv" / _program_name(arguments)
+        targets[name] = f"../wtenv/{program.name}"
+        if program not in programs:
+            programs[program] = _render_program(venv, base_bin, arguments)
+    if "pip" in targets:
+        # conda's pip has no pip3.11, and the one behind the base on PATH would install somewhere else.
+        aliases = (name for name in ("pip3", f"pip{minor}") if not os.path.lexists(os.path.join(base_bin, name)))
+        targets.update(dict.fromkeys(aliases, "pip"))
+    return targets, programs
+
+
+def _is_program(place: Path, data: bytes) -> bool:
+    try:
+        return place.read_bytes() == data and os.access(place, os.X_OK)
+    except OSError:
+        return False
 
 
 def read_twin(path: str) -> str:
@@ -146,19 +195,11 @@ def _program_name(arguments: str) -> str:
     return "twin" + "".join(safe)
 
 
-def _write_program(place: Path, venv: Path, base_bin: str, arguments: str) -> bool:
-    """Write the program behind the twins, if it is not there already as it should be."""
+def _render_program(venv: Path, base_bin: str, arguments: str) -> bytes:
+    """The program behind the twins with these arguments."""
     body = (Path(__file__).parent / "seal" / "twin.py").read_text("utf-8")
     head = make_head(os.path.join(venv, "bin", "python"), arguments)
-    text = head + body.replace("BASE_BIN", ascii(base_bin))
-    try:
-        if place.read_text("utf-8") == text:
-            return False
-    except (OSError, UnicodeDecodeError):
-        pass
-    place.parent.mkdir(exist_ok=True)
-    files.write_atomic(place, text.encode(), 0o755)
-    return True
+    return (head + body.replace("BASE_BIN", ascii(base_bin))).encode()
 
 
 def make_head(python: str, arguments: str) -> str:

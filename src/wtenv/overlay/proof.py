@@ -1,0 +1,62 @@
+"""The proof: where the overlay's Python finds each declared module, and whether that is the declared copy."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..worktree import find_root
+from . import building, layout
+from .manifest import Editable, Manifest
+
+
+@dataclass(frozen=True)
+class Import:
+    """What an import gives. origin: the file (or folder) that the overlay's Python finds, empty if none;
+    right: whether it belongs to the declared package."""
+
+    editable: Editable
+    module: str
+    origin: str
+    right: bool
+
+
+def prove(
+    venv: Path, manifest: Manifest, editables: Sequence[Editable], env: Mapping[str, str]
+) -> tuple[tuple[Import, ...], tuple[Editable, ...]]:
+    """Ask the overlay's Python, in one start, where the modules of `editables` come from. Second: those that are
+    not installed as editables any more. WtenvError if that Python does not start."""
+    installed = building.list_installed(manifest.site)
+    wanted: dict[str, tuple[Editable, list[str]]] = {}
+    lost = []
+    for item in editables:
+        found = installed.get(item.name)
+        if found is None or found.source != os.path.realpath(item.path):
+            lost.append(item)
+            continue
+        own = _list_places(found, manifest)
+        wanted.update(dict.fromkeys(item.modules, (item, own)))
+    env = building.make_env(env, os.fspath(venv / "bin"), manifest.base_bin)
+    origins = layout.locate(venv, sorted(wanted), env)
+    imports = []
+    for module, (item, own) in wanted.items():
+        origin = origins.get(module, "")
+        real = Path(os.path.realpath(origin))
+        imports.append(Import(item, module, origin, bool(origin) and any(map(real.is_relative_to, own))))
+    return tuple(imports), tuple(lost)
+
+
+def _list_places(installed: building.Installed, manifest: Manifest) -> list[str]:
+    """Where an editable's modules may be: in its folder; where its build put them into the overlay; and in the
+    folders that it put on the path, in so far as they are in the same worktree."""
+    site, source = installed.folder.parent, Path(installed.source)
+    home = find_root(source) or source
+    record = building.read_text(installed.folder / "RECORD").splitlines()
+    recorded = [os.path.realpath(site / row[0]) for row in csv.reader(record) if row]
+    inside = [place for place in recorded if any(Path(place).is_relative_to(each) for each in manifest.site)]
+    _, places = building.find_modules(installed)
+    real = [os.path.realpath(place) for place in places]
+    return [installed.source, *inside, *(place for place in real if Path(place).is_relative_to(home))]
