@@ -22,6 +22,7 @@ from test_status import inside
 from workspace import Home, Repo, make_repo
 
 from wtenv import config, files, settings
+from wtenv.checks import CHECKS
 from wtenv.cli import build_parser
 from wtenv.commands.export import FORMATS
 from wtenv.worktree import find_worktree
@@ -297,6 +298,28 @@ def test_json_of_list(repo: Repo, base: Base, wtenv: Wtenv) -> None:
     clone = facts["clones"][0]
     worktree = clone["worktrees"][0]
     assert documented == [*facts, *clone, *worktree, *worktree["overlay"]]
+
+
+def test_doctor_and_which_keys(repo: Repo, base: Base, wtenv: Wtenv) -> None:
+    page = (CHECKOUT / "docs/json.md").read_text("utf-8")
+    repo.configure(f'[python]\nbase_conda_env = "{base.name}"\n[editables]\npackages = ["."]\n')
+    for words in (["allow"], ["sync"]):
+        wtenv(*words, cwd=repo.root, check=True)
+
+    def documented(command: str) -> tuple[str, list[str]]:
+        part = page.partition(f"## `{command} --json`")[2].partition("\n## ")[0]
+        return part, [row[0].strip("`") for row in table_rows(part) if row[0].startswith("`")]
+
+    part, names = documented("wtenv doctor")
+    facts = json.loads(wtenv("doctor", "--json", cwd=repo.root).stdout)
+    assert names == [*facts, *CHECKS]
+    assert all(f"`{key}`" in part for finding in facts["findings"] for key in finding)
+    part, names = documented("wtenv which NAME")
+    facts = json.loads(wtenv("which", "pytest", "--json", cwd=repo.root, check=True).stdout)
+    assert names == list(facts)
+    for key in ("commands", "modules", "distributions"):
+        assert all(f"`{inner}`" in part for item in facts[key] for inner in item), key
+        assert all(f"`{item['layer']}`" in part for item in facts[key])
 
 
 def test_json_export(repo: Repo, base: Base, wtenv: Wtenv, tmp_path: Path) -> None:

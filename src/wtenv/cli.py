@@ -200,6 +200,12 @@ def build_parser() -> argparse.ArgumentParser:
     listing = add("list", "show every worktree of the clone and its overlay")
     listing.add_argument("--all", action="store_true", help="of every clone that wtenv knows")
     listing.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
+    which = add("which", "show which layer a command, module or distribution comes from, and why")
+    which.add_argument("name", metavar="NAME", help="as you would type or import it")
+    which.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
+    doctor = add("doctor", "check everything, and say what mends it; exit code 1 if something is wrong")
+    doctor.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
+    doctor.add_argument("--fix", action="store_true", help="mend what is wtenv's own, then check again")
     clean = add("clean", "remove the overlay")
     clean.add_argument("--shared", action="store_true", help="also where a stack's repositories share it")
     prune = add("prune", "forget clones, worktrees and overlays that no longer exist")
@@ -272,20 +278,40 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
     if command in ("status", "info"):
         from .commands import status
 
-        try:
-            parent = find_shell_name(env)
-        except WtenvError:
-            parent = ""  # an editor, say
-        return status.run(directory, env, parent, as_json=arguments.json)
+        return status.run(directory, env, _find_parent(env), as_json=arguments.json)
     if command == "list":
         from .commands import list as listing
 
         return listing.run(directory, env, every=arguments.all, as_json=arguments.json)
+    if command == "which":
+        from .commands import which
+
+        return which.run(arguments.name, directory, env, as_json=arguments.json)
+    if command == "doctor":
+        from .commands import doctor
+        from .shells import SHELLS
+
+        return doctor.run(
+            directory,
+            env,
+            SHELLS.get(_find_parent(env)),
+            interactive=sys.stdin.isatty(),
+            as_json=arguments.json,
+            fix=arguments.fix,
+        )
     if command == "clean":
         from .commands import clean
 
         return clean.run(directory, env, shared=arguments.shared)
     raise WtenvError("run needs a command", "run: wtenv run CMD…")
+
+
+def _find_parent(env: Mapping[str, str]) -> str:
+    """As `find_shell_name`; "" if there is none that wtenv knows: an editor, say."""
+    try:
+        return find_shell_name(env)
+    except WtenvError:
+        return ""
 
 
 def find_shell_name(env: Mapping[str, str]) -> str:

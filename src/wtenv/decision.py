@@ -116,6 +116,12 @@ def _fail(decision: Decision, error: WtenvError) -> None:
     decision.lasting = error.lasting
 
 
+def is_in_effect(found: Decision, env: Mapping[str, str]) -> bool:
+    """Whether what `found` wants active is active in `env`."""
+    wanted = found.activation
+    return bool(wanted and env.get(environ.ID) == wanted.id and env.get(environ.ROOT) == wanted.root)
+
+
 def load(directory: Path, env: Mapping[str, str]) -> tuple[Worktree, Config]:
     """The worktree of `directory` and its config, for commands that act on it. Raises WtenvError if it
     is not configured, not allowed or wrong."""
@@ -211,7 +217,7 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         return
     decision.kind = "failed"
     prefix = Path(base.prefix)
-    found, captured, before = _read_base(base, plain)
+    found, captured, before = read_base(base, plain)
     if base.kind == "conda":
         history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
         decision.watch = [path for path in decision.watch if path != folder] + [history]
@@ -230,7 +236,7 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     decision.kind = "active"
 
 
-def _read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture, dict[str, str]]:
+def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture, dict[str, str]]:
     """A conda environment's own variables, what its scripts change, and the environment that they start in;
     all of them empty for another Python."""
     if base.kind != "conda":
@@ -243,7 +249,7 @@ def _read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture
 
 def make_build_env(config: Config, base: Base, plain: Mapping[str, str]) -> dict[str, str]:
     """The environment that the builds of a sync see: what being inside gives, before there is an overlay."""
-    found, captured, before = _read_base(base, plain)
+    found, captured, before = read_base(base, plain)
     activation = build(config, base, found.values, captured.changes, before, str(config.anchor))
     return {name: value for name, value in environ.apply(plain, activation).items() if not environ.is_state(name)}
 

@@ -37,26 +37,26 @@ def prove(
         if found is None or found.source != os.path.realpath(item.path):
             lost.append(item)
             continue
-        own = _list_places(found, manifest)
-        wanted.update(dict.fromkeys(item.modules, (item, own)))
+        wanted.update(dict.fromkeys(item.modules, (item, _list_places(found))))
     env = building.make_env(env, os.fspath(venv / "bin"), manifest.base_bin)
     origins = layout.locate(venv, sorted(wanted), env)
     imports = []
     for module, (item, own) in wanted.items():
         origin = origins.get(module, "")
         real = Path(os.path.realpath(origin))
-        imports.append(Import(item, module, origin, bool(origin) and any(map(real.is_relative_to, own))))
+        inside = real.is_relative_to(os.path.realpath(venv))  # an overlay may be inside of what "." declares
+        right = os.fspath(real) in own if inside else any(map(real.is_relative_to, own))
+        imports.append(Import(item, module, origin, bool(origin) and right))
     return tuple(imports), tuple(lost)
 
 
-def _list_places(installed: building.Installed, manifest: Manifest) -> list[str]:
+def _list_places(installed: building.Installed) -> list[str]:
     """Where an editable's modules may be: in its folder; where its build put them into the overlay; and in the
     folders that it put on the path, in so far as they are in the same worktree."""
     site, source = installed.folder.parent, Path(installed.source)
     home = find_root(source) or source
     record = building.read_text(installed.folder / "RECORD").splitlines()
     recorded = [os.path.realpath(site / row[0]) for row in csv.reader(record) if row]
-    inside = [place for place in recorded if any(Path(place).is_relative_to(each) for each in manifest.site)]
     _, places = building.find_modules(installed)
     real = [os.path.realpath(place) for place in places]
-    return [installed.source, *inside, *(place for place in real if Path(place).is_relative_to(home))]
+    return [installed.source, *recorded, *(place for place in real if Path(place).is_relative_to(home))]

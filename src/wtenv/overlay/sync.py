@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -205,12 +205,7 @@ class _Job:
             return ()
         names = {item.path: item.name for item in manifest.editables}
         wanted = {item.name or names.get(os.fspath(item.path), "") for item in projects}
-        surplus = {name for site in manifest.site for name in sealing.list_distributions(site)} - wanted
-        if surplus:
-            folders = [*manifest.site, *manifest.base_site]
-            needed, _ = building.walk_requires(wanted, folders, manifest.python_version)
-            surplus -= needed if self.plan.install_deps else needed & {REDIRECTOR}
-        return tuple(sorted(surplus))
+        return tuple(sorted(find_surplus(manifest, wanted, deps=self.plan.install_deps)))
 
     def _kept(self, manifest: Manifest, built: Sequence[Editable]) -> tuple[Editable, ...]:
         """The manifest's list: declared ones, as they are now, in the declared order."""
@@ -332,6 +327,17 @@ class _Job:
         if new != manifests.read_manifest(self.venv):
             manifests.write_manifest(new, self.venv)
         return changed
+
+
+def find_surplus(manifest: Manifest, wanted: Collection[str], *, deps: bool) -> set[str]:
+    """The distributions in the overlay beyond `wanted` and what these need there: with `deps` all that they
+    require, else what an editable imports to work."""
+    surplus = {name for site in manifest.site for name in sealing.list_distributions(site)} - {*wanted}
+    if surplus:
+        folders = [*manifest.site, *manifest.base_site]
+        needed, _ = building.walk_requires(wanted, folders, manifest.python_version)
+        surplus -= needed if deps else needed & {REDIRECTOR}
+    return surplus
 
 
 def _split(requirements: Sequence[str]) -> list[tuple[str, str, str]]:

@@ -1,0 +1,46 @@
+"""Checks of the base: it is found, its Python runs, its scripts pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..conda import find_python
+from ..decision import read_base
+from ..overlay import building, layout
+from .case import Case, Finding, ok, problem
+
+
+def check_base(case: Case) -> Iterator[Finding]:
+    """The base that the config names is found."""
+    found = case.decision
+    if found.base:
+        named = f"{found.base.name}: " if found.base.name != found.base.prefix else ""
+        yield ok(f"{named}{found.base.prefix}")
+    elif found.config:
+        yield problem(found.reason, found.fix)
+
+
+def check_python(case: Case) -> Iterator[Finding]:
+    """Its Python runs."""
+    if case.decision.base is None:
+        return
+    prefix = Path(case.decision.base.prefix)
+    facts = layout.probe(find_python(prefix), prefix, building.make_env(case.plain))
+    yield ok(f"Python {facts.version}, {facts.interpreter}")
+
+
+def check_scripts(case: Case) -> Iterator[Finding]:
+    """Its variables can be read, and its activate.d scripts pass."""
+    found, base = case.decision, case.decision.base
+    if base is None or base.kind != "conda":
+        return
+    if found.activation:
+        warnings = found.warnings[bool(found.overlay and found.overlay.reason) :]
+    else:
+        variables, captured, _ = read_base(base, case.plain)
+        warnings = [*variables.warnings, *captured.warnings]
+    for warning in warnings:
+        yield problem(warning, "correct it in the base, or reinstall the package that it belongs to")
+    if not warnings:
+        yield ok("the base's variables and activate.d scripts take effect")

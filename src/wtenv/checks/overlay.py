@@ -1,0 +1,149 @@
+"""Checks of the overlay: it is wtenv's and current, runs, and puts this worktree's copies first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import WtenvError
+from ..layers import Overlay, find_interpreter
+from ..overlay import building, sealing, twins
+from ..overlay.sync import find_surplus
+from ..startup import render_activate
+from .case import Case, Finding, note, ok, problem
+
+_DOCTOR = "run: wtenv doctor --fix"
+
+
+def check_overlay(case: Case) -> Iterator[Finding]:
+    """Present, built by wtenv for this place, and as the config declares it."""
+    state, config = case.decision.overlay, case.decision.config
+    if state is None or config is None:
+        return
+    if state.kind == "current":
+        yield ok(f"{config.venv} is current")
+    elif state.kind == "foreign":
+        yield problem(state.reason, state.fix)
+    else:
+        yield problem(state.reason, state.fix, mend="sync")
+
+
+def check_python(case: Case) -> Iterator[Finding]:
+    """Its Python runs, and is the base's."""
+    manifest, config = case.manifest, case.decision.config
+    if manifest is None or config is None:
+        return
+    python = config.venv / "bin" / "python"
+    if isinstance(case.proof, WtenvError):
+        first, *rest = case.proof.what.strip().splitlines()
+        yield problem(first.rstrip(":"), case.proof.fix, *rest)
+    elif os.path.realpath(python) != os.path.realpath(manifest.interpreter):
+        what = f"{python} is {os.path.realpath(python)}, not the base's {manifest.interpreter}"
+        yield problem(what, "run: wtenv clean && wtenv sync")
+    else:
+        yield ok(f"{python} is the base's Python {manifest.python_version}")
+
+
+def check_editables(case: Case) -> Iterator[Finding]:
+    """Every declared package is imported from where it is declared: asked of the overlay's Python."""
+    config = case.decision.config
+    if case.manifest is None or config is None or isinstance(case.proof, WtenvError):
+        return
+    imports, lost = case.proof
+    for item in lost:
+        what = f"{item.name} is not installed from {item.path} any more"
+        yield problem(what, "run: wtenv sync", "pip has replaced or removed it", mend="sync")
+    for each in imports:
+        if not each.origin:
+            what = f"import {each.module} fails: {each.editable.path} declares it, but it can't be found"
+            yield problem(what, _DOCTOR, mend="rebuild")
+        elif not each.right:
+            what, declared = f"import {each.module} gives {each.origin}", f"declared is {each.editable.path}"
+            if Path(each.origin).is_relative_to(config.venv):  # put there by hand
+                yield problem(what, "run: wtenv clean && wtenv sync", declared)
+            else:
+                yield problem(what, _DOCTOR, declared, mend="rebuild")
+    good = [each.module for each in imports if each.right]
+    if len(good) == len(imports) and not lost:
+        yield ok(f"import gives the declared copies of {', '.join(good)}" if good else "none is declared")
+
+
+def check_twins(case: Case) -> Iterator[Finding]:
+    """Every script of the overlay's bin runs on its Python: by what links and first lines say, nothing is run."""
+    manifest, config = case.manifest, case.decision.config
+    if manifest is None or config is None:
+        return
+    faults = twins.find_faults(config.venv, manifest.base_bin, manifest.minor)
+    if faults:
+        what = f"{len(faults)} of the base's scripts don't run on the overlay's Python"
+        yield problem(what, _DOCTOR, *faults[:5], mend="refresh")
+    folder = config.venv / "bin"
+    strange = []
+    for name in sorted(os.listdir(folder)):
+        place = str(folder / name)
+        if name.startswith("python") or twins.read_twin(place) or not os.access(place, os.X_OK):
+            continue
+        python = find_interpreter(place, str(folder))
+        if python and os.path.realpath(os.path.dirname(python)) != os.path.realpath(folder):
+            strange.append(f"{place} runs on {python}")
+    if strange:
+        yield problem("scripts of the overlay run on another Python", _DOCTOR, *strange[:5], mend="rebuild")
+    if not faults and not strange:
+        yield ok("every Python script of base and overlay runs on the overlay's Python")
+
+
+def check_seal(case: Case) -> Iterator[Finding]:
+    """What puts the base behind the overlay is whole; which copies of declared packages the base has, too."""
+    manifest, config = case.manifest, case.decision.config
+    if manifest is None or config is None:
+        return
+    owned = {name for site in manifest.site for name in sealing.list_distributions(site)}
+    wrong = sealing.find_differences(Path(manifest.site[-1]), sealing.render(manifest.base_site, owned))
+    if wrong:
+        what = "what puts the base behind the overlay is damaged"
+        yield problem(what, _DOCTOR, *(f"{manifest.site[-1]}/{name}" for name in wrong), mend="refresh")
+    asked = Overlay(config.venv, manifest, case.directory, (), case.plain)
+    copies = [
+        f"{copy.name} {copy.version}".strip() + f" in {copy.place}"
+        for item in manifest.editables
+        for copy in asked.find_distributions(item.name)
+        if copy.layer == "base"
+    ]
+    if copies and not wrong:
+        yield note("the base has copies of declared packages; the overlay's win", "", *copies)
+    elif not wrong:
+        yield ok("the overlay comes before the base, which has no copy of what is declared")
+
+
+def check_activate(case: Case) -> Iterator[Finding]:
+    """The scripts that editors source are this version's."""
+    config = case.decision.config
+    if case.manifest is None or config is None:
+        return
+    texts = {name: text.encode("utf-8", "surrogateescape") for name, text in render_activate().items()}
+    if wrong := sealing.find_differences(config.venv / "bin", texts):
+        places = [f"{config.venv}/bin/{name}" for name in wrong]
+        yield problem(
+            "the scripts that editors source are another version's, or another installation's",
+            "run: wtenv sync",
+            *places,
+            mend="sync",
+        )
+    else:
+        yield ok("bin/activate gives the hook's activation")
+
+
+def check_undeclared(case: Case) -> Iterator[Finding]:
+    """Packages that were installed into the overlay by hand."""
+    manifest, config = case.manifest, case.decision.config
+    if manifest is None or config is None:
+        return
+    surplus = find_surplus(manifest, {item.name for item in manifest.editables}, deps=config.install_deps)
+    if not surplus:
+        yield ok("the overlay has nothing that no config declares")
+        return
+    versions = {name: item.version for name, item in building.list_installed(manifest.site).items()}
+    listed = [f"{name} {versions.get(name, '')}".strip() for name in sorted(surplus)]
+    what = "the overlay has packages that no config declares"
+    yield note(what, "to remove them, run: wtenv sync; to keep them at a sync: wtenv sync --inexact", *listed)

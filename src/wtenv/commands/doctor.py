@@ -1,0 +1,135 @@
+"""`wtenv doctor`: every check, what is wrong, and what mends it; `--fix` mends what is wtenv's own."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..checks import CHECKS, Case, Finding, examine
+from ..checks.case import Mend
+from ..checks.worktree import find_exposed
+from ..errors import WtenvError, make_printable, say
+from ..overlay.refresh import refresh
+from ..overlay.sync import sync
+from ..progress import Progress
+from ..shells import Shell
+from ..startup import locate_hook
+from . import setup
+from .hook import write
+from .sync import make_plan
+
+
+def run(
+    directory: Path, env: Mapping[str, str], shell: Shell | None, *, interactive: bool, as_json: bool, fix: bool
+) -> int:
+    """Print what the checks find; 1 if something is wrong, also after what `fix` has mended."""
+    case = Case(directory, env, shell, interactive)
+    findings = examine(case)
+    mended: list[str] = []
+    if fix:
+        mended = mend({item.mend for item in findings if item.state == "problem"}, case)
+        for line in mended:
+            say(line)
+        if mended:
+            findings = examine(replace(case, mended=True))
+    problems = sum(item.state == "problem" for item in findings)
+    if as_json:
+        import json
+
+        listed = [
+            {
+                "check": item.check,
+                "state": item.state,
+                "finding": item.what,
+                "evidence": item.evidence,
+                "fix": item.fix,
+                "fixable": bool(item.mend),
+            }
+            for item in findings
+        ]
+        facts = {"directory": str(directory), "problems": problems, "findings": listed, "mended": mended}
+        write(json.dumps(facts, indent=2) + "\n")
+    else:
+        write(render(findings))
+    return 1 if problems else 0
+
+
+def mend(kinds: Collection[Mend], case: Case) -> list[str]:
+    """Mend what the checks found, of wtenv's own alone; what was done, in words. What can't be mended is said, and
+    found again by the next check."""
+    done: list[str] = []
+    for kind, act in _MENDS.items():
+        if kind in kinds:
+            try:
+                done += act(case)
+            except WtenvError as error:
+                say(str(error))
+            except OSError as error:
+                say(f"can't change {error.filename} ({error.strerror})")
+    return done
+
+
+def _mend_files(case: Case) -> Iterator[str]:
+    for place in find_exposed(case):
+        place.chmod(stat.S_IMODE(place.stat().st_mode) & ~0o077)
+        yield f"made {place} yours alone"
+
+
+def _mend_hook(case: Case) -> Iterator[str]:
+    if case.shell:
+        setup.write_hook(case.shell, case.plain)
+        yield f"wrote {locate_hook(case.shell.name, case.plain)}"
+
+
+def _sync(case: Case, *, reinstall: bool = False) -> Iterator[str]:
+    # Inexact: what was installed by hand is not wtenv's to remove.
+    plan, plain = make_plan(case.directory, case.env, inexact=True, reinstall=reinstall)
+    with Progress() as report:
+        outcome = sync(plan, plain, report)
+    yield "synced the overlay" + (f" ({', '.join(outcome.installed)})" if outcome.installed else "")
+
+
+def _rebuild(case: Case) -> Iterator[str]:
+    return _sync(case, reinstall=True)
+
+
+def _refresh(case: Case) -> Iterator[str]:
+    config = case.decision.config
+    if config and refresh(config.venv, case.plain, always=True):
+        yield f"renewed twins and seal of {config.venv}"
+
+
+_MENDS: Mapping[Mend, Callable[[Case], Iterator[str]]] = {
+    "files": _mend_files,
+    "hook": _mend_hook,
+    "sync": _sync,
+    "rebuild": _rebuild,
+    "refresh": _refresh,
+}
+
+
+def render(findings: Sequence[Finding]) -> str:
+    """One screen: problems first, then notes; what is right in a line each."""
+    lines = []
+    for state in ("problem", "note", "ok"):
+        for item in findings:
+            if item.state != state:
+                continue
+            lines.append(f"{state:<8} {item.check:<12} {_flatten(item.what)}")
+            lines += [f"{'':<21} {_flatten(text)}" for text in item.evidence]
+            lines += [f"{'':<21} -> {_flatten(item.fix)}"] if item.fix else []
+    seen = {item.check for item in findings}
+    if absent := [name for name in CHECKS if name not in seen]:
+        lines.append(f"{'-':<8} not checked here: {', '.join(absent)}")
+    problems = [item for item in findings if item.state == "problem"]
+    fixable = sum(bool(item.mend) for item in problems)
+    hint = f", {fixable} of them mended by: wtenv doctor --fix" if fixable else ""
+    count = f"{len(problems)} problem{'s' * (len(problems) > 1)}{hint}"
+    lines.append(count if problems else "nothing is wrong")
+    return "\n".join(lines) + "\n"
+
+
+def _flatten(text: str) -> str:
+    return make_printable(text, keep="")

@@ -1,0 +1,122 @@
+"""`wtenv which NAME`: which layer a command, module or distribution comes from, and what it stands before."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import decision, environ
+from ..errors import WtenvError, make_printable
+from ..layers import Command, Distribution, Layers, Module, Overlay, find_commands, list_names
+from ..overlay import sealing
+from .hook import write
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known of a name. active: whether the shell has what should be in effect; note: what to know about the
+    answer; overlay: the one that was asked for modules, None if there is none to ask."""
+
+    active: bool
+    note: str
+    search_path: str
+    overlay: Overlay | None
+    commands: Sequence[Command]
+    modules: Sequence[Module]
+    distributions: Sequence[Distribution]
+
+
+def run(name: str, directory: Path, env: Mapping[str, str], *, as_json: bool) -> int:
+    """Print every candidate for `name`, the one that wins first. WtenvError with exit code 1 if there is none, as
+    which(1) has it."""
+    if not name or "\0" in name:
+        raise WtenvError("NAME is empty", "see: wtenv which --help")
+    answer = look_up(name, directory, env)
+    if not (answer.commands or answer.modules or answer.distributions):
+        what = f"{make_printable(name, keep='')} is no command" + (", module or distribution" if answer.overlay else "")
+        note = f" ({answer.note})" if answer.note else ""
+        raise WtenvError(what + note, _advise(name, answer), exit_code=1)
+    facts = gather(name, answer)
+    if as_json:
+        import json
+
+        write(json.dumps(facts, indent=2) + "\n")
+    else:
+        write(render(facts))
+    return 0
+
+
+def look_up(name: str, directory: Path, env: Mapping[str, str]) -> Answer:
+    """What `name` is in `directory`: in this shell, if the activation is in effect in it, else as it would be."""
+    plain = environ.undo(env)
+    found = decision.decide(directory, plain)
+    active = decision.is_in_effect(found, env)
+    effective, overlay = env, None
+    note = "" if active else "not active in this shell; this is what the activation gives"
+    if found.activation and found.config:
+        effective = env if active else environ.apply(plain, found.activation)
+        overlay = Overlay.open(found.config.venv, effective.get("PYTHONPATH", ""), plain, directory)
+    else:
+        note = f"nothing should be active here: {found.reason}"
+    path = effective.get("PATH", "")
+    commands = find_commands(name, path, Layers.of(found.config, found.base), str(directory))
+    if overlay is None:
+        return Answer(active, note, path, None, commands, (), ())
+    distributions = overlay.find_distributions(name)
+    others = overlay.list_modules(name)[:5] if distributions else []
+    try:
+        modules = overlay.find_modules([name, *others])
+    except WtenvError as error:
+        modules, note = [], str(error)
+    if modules and modules[0].name == name:
+        modules = modules[:1]  # the others belong to a distribution that only happens to have its name
+    return Answer(active, note, path, overlay, commands, modules, distributions)
+
+
+def _advise(name: str, answer: Answer) -> str:
+    known = list_names(answer.search_path) | {*sealing.list_base(answer.overlay.sites if answer.overlay else ())}
+    close = difflib.get_close_matches(name, sorted(known), 3)
+    return f"did you mean {', '.join(close)}?" if close else "see: wtenv status"
+
+
+def gather(name: str, answer: Answer) -> dict[str, Any]:
+    """The facts behind the screen; the keys are documented in docs/json.md."""
+    modules = [asdict(item) for item in answer.modules]
+    for item in modules:
+        item["shadows"] = [{"file": file, "layer": layer} for file, layer in item["shadows"]]
+    return {
+        "name": name,
+        "active": answer.active,
+        "note": answer.note,
+        "commands": [asdict(item) for item in answer.commands],
+        "modules": modules,
+        "distributions": [asdict(item) for item in answer.distributions],
+    }
+
+
+def render(facts: Mapping[str, Any]) -> str:
+    """For people: `>` marks the winner of each kind."""
+    lines = [f"({facts['note']})"] if facts["note"] else []
+    if facts["commands"]:
+        lines.append(f"command {facts['name']}")
+    for item in facts["commands"]:
+        lines.append(f"{'>' if item['wins'] else ' '} {item['path']} ({item['layer']})")
+        if item["layer"] not in ("overlay", "base", "system"):
+            lines.append(f"    {item['origin']}")
+        if item["python"] not in ("", item["path"]) and item["layer"] != "twin":
+            lines.append(f"    runs on {item['python']}")
+    for item in facts["modules"]:
+        owner = f" ({item['distribution']} {item['version']})" if item["distribution"] else ""
+        lines += [f"module {item['name']}{owner}", f"> {item['file']} ({item['layer']})", f"    {item['why']}"]
+        for other in item["shadows"]:
+            lines.append(f"  {other['file']} ({other['layer']})")
+        if item["here"]:
+            lines.append(f"  but python -c and python -m, started in this folder, find {item['here']} first")
+    if not facts["modules"] or len(facts["distributions"]) > 1:
+        lines += [f"distribution {name}" for name in {item["name"] for item in facts["distributions"]}]
+        for item in facts["distributions"]:
+            lines.append(f"{'>' if item['wins'] else ' '} {item['version']} in {item['place']} ({item['layer']})")
+    return "".join(f"{make_printable(line, keep='')}\n" for line in lines)
