@@ -531,6 +531,15 @@ def test_fix_in_a_real_shell_that_waits_for_its_prompt(patient: Patient) -> None
         assert shell.run("wtenv doctor").out.endswith("nothing is wrong\n")
 
 
+def test_fix_does_not_hide_a_missing_hook(patient: Patient) -> None:
+    stale_overlay(patient)
+    with Shell("bash", patient.home.environ, patient.root, hook=False) as shell:
+        mended = shell.run("wtenv doctor --fix")
+        assert mended.status == 1
+        assert "wtenv: synced the overlay" in mended.out
+        assert "this bash has not loaded the hook" in mended.out
+
+
 def test_run_is_enough_without_a_hook(patient: Patient) -> None:
     """In CI there is no rc file."""
     (patient.home.path / ".bashrc").unlink()

@@ -135,6 +135,10 @@ def test_a_path_and_an_empty_entry(scene: Scene) -> None:
         ("#!/usr/bin/env -S python3 -u\n", "{on_path}"),
         ("#!/usr/bin/env ruby\n", ""),
         ("#!/bin/sh\n'''exec' \"/long prefix/bin/python\" \"$0\" \"$@\"\n' '''\n", "/long prefix/bin/python"),
+        (
+            "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python3' \"$0\" \"$@\"\n' '''\n",
+            "{folder}/python3",
+        ),
         ("#!/bin/sh\necho python\n", ""),
         ("#!python\n", ""),
         ("#!\n", ""),
@@ -146,7 +150,9 @@ def test_a_path_and_an_empty_entry(scene: Scene) -> None:
 def test_interpreters(text: str, wanted: str, tmp_path: Path) -> None:
     on_path = write_program(tmp_path / "bin/python3")
     script = write_program(tmp_path / "script", text)
-    assert find_interpreter(str(script), f"/nonexistent:{on_path.parent}") == wanted.format(on_path=on_path)
+    assert find_interpreter(str(script), f"/nonexistent:{on_path.parent}") == wanted.format(
+        on_path=on_path, folder=tmp_path
+    )
 
 
 def test_what_is_no_program(tmp_path: Path) -> None:

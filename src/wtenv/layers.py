@@ -47,7 +47,7 @@ class Layers:
             return "overlay", "the overlay"
         if self.base and real == os.path.realpath(f"{self.base}/bin"):
             return "base", "the base"
-        if shims := _SHIMS.search(f"{folder}"):
+        if shims := _SHIMS.search(folder):
             return "shims", f"{shims[1]}'s shims: {shims[1]} decides what it runs"
         prefix = os.path.dirname(real)
         if os.path.isfile(f"{prefix}/pyvenv.cfg"):
@@ -257,8 +257,8 @@ class Overlay:
                     continue
                 # `setup.py develop` of old: the folder alone, whose metadata has the version.
                 version, place = "", building.read_text(links[0]).partition("\n")[0]
-            elif installed := building.list_installed([site]).get(wanted):
-                place = installed.source or site
+            elif folder := building.list_folders(site).get(wanted):
+                place = building.read_source(folder) or site
             layer = "base" if site not in self.manifest.site else "overlay" if place == site else "editable"
             found.append(Distribution(wanted, version, layer, place, not found))
         return found
@@ -269,9 +269,8 @@ class Overlay:
             if item.name == sealing.normalise(distribution):
                 return list(item.modules)
         for site in self.sites:
-            found = building.list_installed([site]).get(sealing.normalise(distribution))
-            if found:
-                names = building.read_text(found.folder / "top_level.txt").split() or _list_top(found.folder)
+            if folder := building.list_folders(site).get(sealing.normalise(distribution)):
+                names = building.read_text(folder / "top_level.txt").split() or _list_top(folder)
                 return sorted(name for name in set(names) if name.isidentifier())
         return []
 
@@ -339,14 +338,12 @@ class Overlay:
         if site is None:
             return "", ""
         # The one of that name is the likely one: no need to read what all the others have.
-        installed = building.list_installed([site])
-        likely = sealing.normalise(top)
-        for name in sorted(installed, key=lambda name: name != likely):
-            folder = installed[name].folder
-            if name == likely and not (folder / "RECORD").exists():  # as some packages of conda are
-                return name, installed[name].version
-            if top in building.read_text(folder / "top_level.txt").split() or top in _list_top(folder):
-                return name, installed[name].version
+        folders, likely = building.list_folders(site), sealing.normalise(top)
+        for name in sorted(folders, key=lambda name: name != likely):
+            folder = folders[name]
+            unsaid = name == likely and not (folder / "RECORD").exists()  # as in some packages of conda
+            if unsaid or top in building.read_text(folder / "top_level.txt").split() or top in _list_top(folder):
+                return name, sealing.list_distributions(site).get(name, "")
         return "", ""
 
     def _list_hidden(self, distribution: str, shadows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -52,6 +52,5 @@ def examine(case: Case) -> list[Finding]:
         except WtenvError as error:
             found.append(replace(problem(error.what, error.fix), check=name))
         except OSError as error:
-            what = f"this could not be checked ({error.filename}: {error.strerror})"
-            found.append(replace(problem(what, "make it readable"), check=name))
+            found.append(replace(problem(f"this could not be checked ({error})", "make it readable"), check=name))
     return found

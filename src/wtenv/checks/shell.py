@@ -15,7 +15,7 @@ from ..shells import ABI
 from ..startup import locate_hook, locate_rc, render_hook
 from .case import Case, Finding, note, ok, problem
 
-_OUR_LINE = re.compile(rb"^[^#\n]*wtenv( hook |/hook\.)", re.M)
+_OUR_LINE = re.compile(rb"^(?![ \t]*#)[^\n]*wtenv( hook |/hook\.)", re.M)
 _LATER = re.compile(rb"^[^#\n]*(conda\.sh|conda shell\.|micromamba shell|mamba shell|pyenv init|mise activate)", re.M)
 _COMMAND = re.compile(r"__wtenv_command[= (]+['\\]*(/[^'\\]+)")
 

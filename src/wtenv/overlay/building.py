@@ -266,18 +266,24 @@ def _explain(verb: str, said: Sequence[str]) -> str:
     return f"{what}:\n" + "\n".join(said[-40:]) + "\n"
 
 
+def list_folders(site: str) -> dict[str, Path]:
+    """The dist-info folders in a site folder, by normalised name."""
+    folders = sorted(Path(site).glob("*.dist-info"))
+    return {normalise(folder.name.partition("-")[0]): folder for folder in folders}
+
+
 def list_installed(sites: Sequence[str]) -> dict[str, Installed]:
     """What is in the overlay's own site folders, by normalised name."""
     found = {}
     for site in sites:
-        for folder in sorted(Path(site).glob("*.dist-info")):
-            project, _, version = folder.name.removesuffix(".dist-info").partition("-")
-            name = normalise(project)
-            found[name] = Installed(name, version, folder, _read_source(folder))
+        for name, folder in list_folders(site).items():
+            version = folder.name.removesuffix(".dist-info").partition("-")[2]
+            found[name] = Installed(name, version, folder, read_source(folder))
     return found
 
 
-def _read_source(folder: Path) -> str:
+def read_source(folder: Path) -> str:
+    """The real path that the editable with this dist-info was built from; empty if it is no editable."""
     import json
     from urllib.parse import unquote, urlsplit
 

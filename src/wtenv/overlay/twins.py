@@ -66,7 +66,7 @@ def parse_shebang(head: str, real_bin: str, minor: str) -> str | None:
 def read_interpreter(head: str) -> tuple[str, str] | None:
     """What the first lines of a script start, and the arguments that they give it; None if `head` is no script's.
 
-    A bare name is one that the script's own folder has (uv's relocatable scripts) or that env looks up.
+    A bare name is one that env looks up on PATH; "./NAME" is beside the script (uv's relocatable ones).
     """
     if not head.startswith("#!"):
         return None
@@ -84,7 +84,7 @@ def read_interpreter(head: str) -> tuple[str, str] | None:
         # A prefix too long for a first line: `'''exec' "PREFIX/bin/python" -s "$0" "$@"`.
         relocatable = _RELOCATABLE.search(lines[1])
         if relocatable and "dirname" in lines[1]:
-            return relocatable[1], relocatable[2]
+            return f"./{relocatable[1]}", relocatable[2]
         try:
             tokens = shlex.split(lines[1], comments=True)
         except ValueError:
