@@ -264,6 +264,12 @@ def python_does_not_start(patient: Patient) -> None:
     (patient.site / "sitecustomize.py").write_text("raise SystemExit('no')\n")
 
 
+def other_python(patient: Patient) -> None:
+    place = patient.root / ".venv/bin/python"
+    place.unlink()
+    place.symlink_to("/usr/bin/python3")
+
+
 def other_copy(patient: Patient) -> None:
     (patient.site / "pkg.pth").write_text(f"{patient.repo.root}\n")
 
@@ -293,6 +299,15 @@ def twins_cannot_run(patient: Patient) -> None:
 def script_of_another_python(patient: Patient) -> None:
     place = patient.root / ".venv/bin/pkg-cli"
     place.write_text(f"#!{patient.base.bin}/python\n")
+
+
+def damaged_kernel(patient: Patient) -> None:
+    spec = patient.base.prefix / "share/jupyter/kernels/python3/kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": [str(patient.base.python), "-m", "ipykernel_launcher"]}))
+    patient.wtenv("sync")
+    twin = patient.root / ".venv/share/jupyter/kernels/python3/kernel.json"
+    twin.write_text(twin.read_text().replace(f"{patient.root}/.venv/bin/python", str(patient.base.python)))
 
 
 def damaged_seal(patient: Patient) -> None:
@@ -403,7 +418,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (copied_overlay, "problem", True),
         (foreign_overlay, "problem", False),
     ],
-    "python": [(python_does_not_start, "problem", False)],
+    "python": [(python_does_not_start, "problem", False), (other_python, "problem", False)],
     "editables": [
         (other_copy, "problem", True),
         (other_copy_in_the_overlay, "problem", False),
@@ -414,6 +429,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (damaged_twins, "problem", True),
         (twins_cannot_run, "problem", True),
         (script_of_another_python, "problem", True),
+        (damaged_kernel, "problem", True),
     ],
     "seal": [(damaged_seal, "problem", True), (copy_in_base, "note", False)],
     "activate": [(old_activate, "problem", True)],
@@ -431,7 +447,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
 }
 """Check -> faults: how each is made, the state that it is found as, and whether `--fix` mends it."""
 
-OWN_BASE = (no_base, base_python_fails, script_fails, bad_variables, copy_in_base)
+OWN_BASE = (no_base, base_python_fails, script_fails, bad_variables, copy_in_base, damaged_kernel)
 CASES = [(check, *fault) for check, faults in FAULTS.items() for fault in faults]
 
 
@@ -650,6 +666,18 @@ def test_without_config(patient: Patient) -> None:
     assert code == 0
     (item,) = [item for item in facts["findings"] if item["check"] == "config"]
     assert (item["state"], "wtenv init" in item["fix"]) == ("note", True)
+
+
+def test_a_worktree_inside_of_another_is_another_one(patient: Patient) -> None:
+    inner = patient.root / ".worktrees/inner"
+    patient.repo.git("worktree", "add", "--quiet", "-b", "inner", inner)
+    patient.wtenv("sync", cwd=inner)
+    assert patient.find() == {}
+    assert list(patient.find(cwd=inner)) == ["hook"]
+    (patient.site / "pkg.pth").write_text(f"{inner}\n")
+    ((state, said),) = patient.find()["editables"]
+    assert (state, said) == ("problem", f"import pkg gives {inner}/pkg/__init__.py")
+    assert f"> {inner}/pkg/__init__.py (other)" in patient.home.run(["wtenv", "which", "pkg"], patient.root).stdout
 
 
 def test_names_that_a_terminal_would_act_on(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from .config import Config
 from .errors import WtenvError
 from .overlay import building, manifest, sealing, twins
 from .overlay.manifest import Manifest
+from .overlay.proof import is_part
 
 _SYSTEM = "/usr/bin /bin /usr/sbin /sbin /usr/local/bin /usr/local/sbin /opt/homebrew/bin".split()
 _SHIMS = re.compile(r"(pyenv|asdf|mise|rtx|rye|nodenv|rbenv)(?:[^/]*/)(?:.*/)?shims$")
@@ -318,11 +319,10 @@ class Overlay:
         real = Path(os.path.realpath(file))
         if any(Path(file).is_relative_to(folder) for folder in self.extra):
             return "PYTHONPATH"
-        if any(real.is_relative_to(os.path.realpath(item.path)) for item in self.manifest.editables):
-            # An overlay is inside of the package that "." declares.
-            return "overlay" if real.is_relative_to(os.path.realpath(self.venv)) else "editable"
-        if any(real.is_relative_to(os.path.realpath(site)) for site in self.manifest.site):
+        if real.is_relative_to(os.path.realpath(self.venv)):  # first: it may be inside of what "." declares
             return "overlay"
+        if any(is_part(os.fspath(real), os.path.realpath(item.path)) for item in self.manifest.editables):
+            return "editable"
         if any(real.is_relative_to(os.path.realpath(site)) for site in self.manifest.base_site):
             return "base"
         if any(real.is_relative_to(os.path.realpath(folder)) for folder in library):

@@ -33,7 +33,10 @@ def check_python(case: Case) -> Iterator[Finding]:
 def check_scripts(case: Case) -> Iterator[Finding]:
     """Its variables can be read, and its activate.d scripts pass."""
     found, base = case.decision, case.decision.base
-    if base is None or base.kind != "conda":
+    if base is None:
+        return
+    if base.kind != "conda":
+        yield ok("it has none: it is no conda environment")
         return
     if found.activation:
         warnings = found.warnings[bool(found.overlay and found.overlay.reason) :]

@@ -70,11 +70,17 @@ class Case:
         """Whether exactly what should be active here is active in the shell."""
         return decision.is_in_effect(self.decision, self.env)
 
+    @property
+    def entered(self) -> bool:
+        """Whether the shell has entered this worktree, be it that something has changed since."""
+        wanted = self.decision.activation
+        return bool(wanted and self.env.get(environ.VARS) and self.env.get(environ.ROOT) == wanted.root)
+
     @cached_property
     def effective(self) -> Mapping[str, str]:
         """The environment that counts here: the shell's own, or what it will be once the activation is in effect."""
         wanted = self.decision.activation
-        return self.env if self.in_effect else environ.apply(self.plain, wanted) if wanted else self.plain
+        return self.env if self.entered else environ.apply(self.plain, wanted) if wanted else self.plain
 
     @cached_property
     def manifest(self) -> Manifest | None:

@@ -31,7 +31,7 @@ def check_activators(case: Case) -> Iterator[Finding]:
 def _find_on_top(case: Case) -> Iterator[Finding]:
     """What was activated after wtenv."""
     config = case.decision.config
-    if not case.in_effect or config is None:
+    if not case.entered or config is None:
         return
     prefix, ours = case.env.get("CONDA_PREFIX", ""), case.env.get(environ.new_name("CONDA_PREFIX"), "")
     if ours and prefix != ours:

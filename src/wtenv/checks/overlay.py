@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import WtenvError
 from ..layers import Overlay, find_interpreter
-from ..overlay import building, sealing, twins
+from ..overlay import building, kernels, sealing, twins
 from ..overlay.sync import find_surplus
 from ..startup import render_activate
 from .case import Case, Finding, note, ok, problem
@@ -75,8 +75,10 @@ def check_twins(case: Case) -> Iterator[Finding]:
     if manifest is None or config is None:
         return
     faults = twins.find_faults(config.venv, manifest.base_bin, manifest.minor)
+    changes = kernels.find_changes(config.venv, manifest.base, manifest.minor)
+    faults += [f"{place} is no twin of the base's kernel" for place in sorted(changes)]
     if faults:
-        what = f"{len(faults)} of the base's scripts don't run on the overlay's Python"
+        what = f"{len(faults)} of the base's scripts and kernels don't run on the overlay's Python"
         yield problem(what, _DOCTOR, *faults[:5], mend="refresh")
     folder = config.venv / "bin"
     strange = []
@@ -90,7 +92,7 @@ def check_twins(case: Case) -> Iterator[Finding]:
     if strange:
         yield problem("scripts of the overlay run on another Python", _DOCTOR, *strange[:5], mend="rebuild")
     if not faults and not strange:
-        yield ok("every Python script of base and overlay runs on the overlay's Python")
+        yield ok("every Python script and kernel of base and overlay runs on the overlay's Python")
 
 
 def check_seal(case: Case) -> Iterator[Finding]:

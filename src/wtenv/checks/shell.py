@@ -33,7 +33,7 @@ def check_hook(case: Case) -> Iterator[Finding]:
     again = f"press Enter; if it stays so, run: exec {name}"
     if case.mended:
         yield note(f"{name} will see what was mended at its next prompt")
-    elif active and wanted and active == wanted.root:
+    elif case.entered:
         yield note(f"what is active in this {name} has changed since", again)
     elif active and case.interactive:
         yield problem(f"{active} is still active in this {name}: its hook does not follow", again)

@@ -45,6 +45,7 @@ def list_own(case: Case) -> Iterator[Path]:
         if folder.is_dir() and not folder.is_symlink():
             yield folder
             yield from (place for place in sorted(folder.iterdir()) if place.is_file() and not place.is_symlink())
+    yield from (place for place in sorted(files.data_dir(case.plain).glob("hook.*")) if not place.is_symlink())
 
 
 def find_exposed(case: Case) -> Iterator[Path]:

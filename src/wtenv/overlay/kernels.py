@@ -26,6 +26,21 @@ def refresh(venv: Path, base_prefix: str, minor: str) -> bool:
 
     A spec that the overlay has itself (a package's) is left alone.
     """
+    changes = find_changes(venv, base_prefix, minor)
+    for place, spec in changes.items():
+        if spec:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            files.write_atomic(place, json.dumps(spec, indent=1).encode() + b"\n", 0o644)
+        else:
+            place.unlink()
+            for folder in (place.parent, *place.parent.parents[:3]):  # share/jupyter/kernels, if empty
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+    return bool(changes)
+
+
+def find_changes(venv: Path, base_prefix: str, minor: str) -> dict[Path, dict[str, Any]]:
+    """The overlay's specs that are not as they shall be, and what they shall be; empty for one that shall go."""
     wanted = {}
     for name in _list(Path(base_prefix, FOLDER)):
         spec = _read(Path(base_prefix, FOLDER, name, "kernel.json"))
@@ -36,22 +51,13 @@ def refresh(venv: Path, base_prefix: str, minor: str) -> bool:
             metadata = spec.get("metadata")
             metadata = {**(metadata if isinstance(metadata, dict) else {}), _MARK: True}
             wanted[name] = {**spec, "argv": [f"{venv}/bin/python", *words[1:]], "metadata": metadata}
-    changed = False
+    changes = {}
     for name in {*_list(venv / FOLDER), *wanted}:
         place = venv / FOLDER / name / "kernel.json"
         present = _read(place)
-        if present == wanted.get(name, {}) or (present and not _is_ours(present)):
-            continue
-        changed = True
-        if name in wanted:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            files.write_atomic(place, json.dumps(wanted[name], indent=1).encode() + b"\n", 0o644)
-        else:
-            place.unlink()
-            for folder in (place.parent, *place.parent.parents[:3]):  # share/jupyter/kernels, if empty
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-    return changed
+        if present != wanted.get(name, {}) and (not present or _is_ours(present)):
+            changes[place] = wanted.get(name, {})
+    return changes
 
 
 def _is_ours(spec: dict[str, Any]) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..worktree import find_root
+from ..errors import WtenvError
+from ..worktree import find_root, open_worktree
 from . import building, layout
 from .manifest import Editable, Manifest
 
@@ -43,11 +44,23 @@ def prove(
     imports = []
     for module, (item, own) in wanted.items():
         origin = origins.get(module, "")
-        real = Path(os.path.realpath(origin))
-        inside = real.is_relative_to(os.path.realpath(venv))  # an overlay may be inside of what "." declares
-        right = os.fspath(real) in own if inside else any(map(real.is_relative_to, own))
+        real = os.path.realpath(origin)
+        inside = Path(real).is_relative_to(os.path.realpath(venv))  # an overlay may be inside of what "." declares
+        right = real in own if inside else any(is_part(real, place) for place in own)
         imports.append(Import(item, module, origin, bool(origin) and right))
     return tuple(imports), tuple(lost)
+
+
+def is_part(file: str, folder: str) -> bool:
+    """Whether `file` is in `folder`, and not in another worktree of the same clone that lies inside of it (as many
+    have them in `.worktrees`). Both are real paths."""
+    if not Path(file).is_relative_to(folder):
+        return False
+    inner, outer = find_root(Path(file)), find_root(Path(folder))
+    try:
+        return inner == outer or not inner or not outer or open_worktree(inner).clone != open_worktree(outer).clone
+    except WtenvError:
+        return True
 
 
 def _list_places(installed: building.Installed) -> list[str]:
@@ -59,4 +72,4 @@ def _list_places(installed: building.Installed) -> list[str]:
     recorded = [os.path.realpath(site / row[0]) for row in csv.reader(record) if row]
     _, places = building.find_modules(installed)
     real = [os.path.realpath(place) for place in places]
-    return [installed.source, *recorded, *(place for place in real if Path(place).is_relative_to(home))]
+    return [installed.source, *recorded, *(place for place in real if is_part(place, os.fspath(home)))]
