@@ -13,7 +13,7 @@ from ..overlay.sync import find_surplus
 from ..startup import render_activate
 from .case import Case, Finding, note, ok, problem
 
-_DOCTOR = "run: wtenv doctor --fix"
+_REFRESH, _REBUILD = "run: wtenv doctor --fix", "run: wtenv sync --reinstall"
 
 
 def check_overlay(case: Case) -> Iterator[Finding]:
@@ -57,13 +57,13 @@ def check_editables(case: Case) -> Iterator[Finding]:
     for each in imports:
         if not each.origin:
             what = f"import {each.module} fails: {each.editable.path} declares it, but it can't be found"
-            yield problem(what, _DOCTOR, mend="rebuild")
+            yield problem(what, _REBUILD, mend="rebuild")
         elif not each.right:
             what, declared = f"import {each.module} gives {each.origin}", f"declared is {each.editable.path}"
             if Path(each.origin).is_relative_to(config.venv):  # put there by hand
                 yield problem(what, "run: wtenv clean && wtenv sync", declared)
             else:
-                yield problem(what, _DOCTOR, declared, mend="rebuild")
+                yield problem(what, _REBUILD, declared, mend="rebuild")
     good = [each.module for each in imports if each.right]
     if len(good) == len(imports) and not lost:
         yield ok(f"import gives the declared copies of {', '.join(good)}" if good else "none is declared")
@@ -79,7 +79,7 @@ def check_twins(case: Case) -> Iterator[Finding]:
     faults += [f"{place} is no twin of the base's kernel" for place in sorted(changes)]
     if faults:
         what = f"{len(faults)} of the base's scripts and kernels don't run on the overlay's Python"
-        yield problem(what, _DOCTOR, *faults[:5], mend="refresh")
+        yield problem(what, _REFRESH, *faults[:5], mend="refresh")
     folder = config.venv / "bin"
     strange = []
     for name in sorted(os.listdir(folder)):
@@ -90,7 +90,7 @@ def check_twins(case: Case) -> Iterator[Finding]:
         if python and os.path.realpath(os.path.dirname(python)) != os.path.realpath(folder):
             strange.append(f"{place} runs on {python}")
     if strange:
-        yield problem("scripts of the overlay run on another Python", _DOCTOR, *strange[:5], mend="rebuild")
+        yield problem("scripts of the overlay run on another Python", _REBUILD, *strange[:5], mend="rebuild")
     if not faults and not strange:
         yield ok("every Python script and kernel of base and overlay runs on the overlay's Python")
 
@@ -104,7 +104,7 @@ def check_seal(case: Case) -> Iterator[Finding]:
     wrong = sealing.find_differences(Path(manifest.site[-1]), sealing.render(manifest.base_site, owned))
     if wrong:
         what = "what puts the base behind the overlay is damaged"
-        yield problem(what, _DOCTOR, *(f"{manifest.site[-1]}/{name}" for name in wrong), mend="refresh")
+        yield problem(what, _REFRESH, *(f"{manifest.site[-1]}/{name}" for name in wrong), mend="refresh")
     asked = Overlay(config.venv, manifest, case.directory, (), case.plain)
     copies = [
         f"{copy.name} {copy.version}".strip() + f" in {copy.place}"
