@@ -38,7 +38,7 @@ def prove(
         if found is None or found.source != os.path.realpath(item.path):
             lost.append(item)
             continue
-        wanted.update(dict.fromkeys(item.modules, (item, _list_places(found))))
+        wanted.update(dict.fromkeys(item.modules, (item, _list_places(found, manifest.root))))
     env = building.make_env(env, os.fspath(venv / "bin"), manifest.base_bin)
     origins = layout.locate(venv, sorted(wanted), env)
     imports = []
@@ -54,22 +54,26 @@ def prove(
 def is_part(file: str, folder: str) -> bool:
     """Whether `file` is in `folder`, and not in another worktree of the same clone that lies inside of it (as many
     have them in `.worktrees`). Both are real paths."""
-    if not Path(file).is_relative_to(folder):
-        return False
-    inner, outer = find_root(Path(file)), find_root(Path(folder))
+    return Path(file).is_relative_to(folder) and not _is_elsewhere(file, folder)
+
+
+def _is_elsewhere(file: str, folder: str) -> bool:
+    """Whether the two are in different worktrees of one clone."""
+    one, other = find_root(Path(file)), find_root(Path(folder))
     try:
-        return inner == outer or not inner or not outer or open_worktree(inner).clone != open_worktree(outer).clone
+        return bool(one and other and one != other and open_worktree(one).clone == open_worktree(other).clone)
     except WtenvError:
-        return True
+        return False
 
 
-def _list_places(installed: building.Installed) -> list[str]:
+def _list_places(installed: building.Installed, root: str) -> list[str]:
     """Where an editable's modules may be: in its folder; where its build put them into the overlay; and in the
-    folders that it put on the path, in so far as they are in the same worktree."""
-    site, source = installed.folder.parent, Path(installed.source)
-    home = find_root(source) or source
+    folders that it put on the path, in so far as they are in its worktree, or in the overlay's `root`."""
+    site, source = installed.folder.parent, installed.source
     record = building.read_text(installed.folder / "RECORD").splitlines()
     recorded = [os.path.realpath(site / row[0]) for row in csv.reader(record) if row]
+    homes = (os.path.realpath(root), find_root(Path(source)) or source)
     _, places = building.find_modules(installed)
     real = [os.path.realpath(place) for place in places]
-    return [installed.source, *recorded, *(place for place in real if is_part(place, os.fspath(home)))]
+    inside = [place for place in real if any(map(Path(place).is_relative_to, homes))]
+    return [source, *recorded, *(place for place in inside if not _is_elsewhere(place, source))]
