@@ -333,6 +333,16 @@ def installed_by_hand(patient: Patient) -> None:
     (patient.site / "extra-2.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 2.0\n")
 
 
+def drift(patient: Patient) -> None:
+    patient.wtenv("lock")
+    assert patient.find() == {}
+    (patient.base.site_packages / "extra-2.0.dist-info").mkdir()
+
+
+def broken_lock(patient: Patient) -> None:
+    (patient.root / "wtenv.lock").write_text("no lock\n")
+
+
 def shims(patient: Patient) -> None:
     folder = patient.home.path / ".pyenv/shims"
     folder.mkdir(parents=True)
@@ -434,6 +444,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
     "seal": [(damaged_seal, "problem", True), (copy_in_base, "note", False)],
     "activate": [(old_activate, "problem", True)],
     "undeclared": [(installed_by_hand, "note", False)],
+    "lock": [(drift, "problem", False), (broken_lock, "problem", False)],
     "path": [(shims, "problem", False), (current_folder_on_path, "problem", False), (not_on_path, "problem", False)],
     "pythonpath": [(pythonpath, "problem", False)],
     "user-site": [(user_site, "problem", False)],
@@ -447,7 +458,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
 }
 """Check -> faults: how each is made, the state that it is found as, and whether `--fix` mends it."""
 
-OWN_BASE = (no_base, base_python_fails, script_fails, bad_variables, copy_in_base, damaged_kernel)
+OWN_BASE = (no_base, base_python_fails, script_fails, bad_variables, copy_in_base, damaged_kernel, drift)
 CASES = [(check, *fault) for check, faults in FAULTS.items() for fault in faults]
 
 
@@ -489,7 +500,7 @@ def test_healthy_for_people(patient: Patient) -> None:
     lines = done.stdout.splitlines()
     assert lines[-1] == "nothing is wrong"
     assert [line.split()[:2] for line in lines[:-1]] == [["ok", name] for name in CHECKS]
-    assert len(lines) <= 25, "one screen"
+    assert len(lines) <= 26, "one screen"
 
 
 def test_healthy_in_each_worktree_and_below(patient: Patient) -> None:

@@ -34,6 +34,7 @@ CHECKS: Mapping[str, Check] = {
     "seal": overlay.check_seal,
     "activate": overlay.check_activate,
     "undeclared": overlay.check_undeclared,
+    "lock": base.check_lock,
     "path": shell.check_path,
     "pythonpath": shell.check_pythonpath,
     "user-site": shell.check_user_site,

@@ -1,12 +1,14 @@
-"""Checks of the base: it is found, its Python runs, its scripts pass."""
+"""Checks of the base: it is found, its Python runs, its scripts pass; and what the lock says of it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..conda import find_python
 from ..decision import read_base
+from ..drift import find_drift
 from ..overlay import building, layout
 from .case import Case, Finding, ok, problem
 
@@ -47,3 +49,23 @@ def check_scripts(case: Case) -> Iterator[Finding]:
         yield problem(warning, "correct it in the base, or reinstall the package that it belongs to")
     if not warnings:
         yield ok("the base's variables and activate.d scripts take effect")
+
+
+def check_lock(case: Case) -> Iterator[Finding]:
+    """Base and overlay are what `wtenv.lock` says, by the names of what is installed."""
+    config, base = case.decision.config, case.decision.base
+    if config is None or base is None:
+        return
+    if not os.path.lexists(config.lock):
+        yield ok("there is none; nothing has to be as it says")
+        return
+    found = find_drift(config, base, case.plain, overlay=case.manifest is not None, quick=True)
+    if found:
+        fix = "see: wtenv verify; if that is as it should be, run: wtenv lock"
+        yield problem(
+            f"{len(found)} difference{'s' * (len(found) > 1)} from {config.lock}",
+            fix,
+            *(item.text for item in found[:5]),
+        )
+    else:
+        yield ok(f"base and overlay are as {config.lock} says")
