@@ -17,11 +17,9 @@ from scenes import CONFIG, make_fake_base, make_git, make_home, make_scene, snap
 from shells import HOOK_LINES, Shell, require_shell, write_rc
 from workspace import Home, Repo
 
-from wtenv import trust
 from wtenv.checks import CHECKS
 from wtenv.overlay import manifest
 from wtenv.shells import ABI
-from wtenv.worktree import require_worktree
 
 
 @dataclass
@@ -165,7 +163,8 @@ def removed_worktree(patient: Patient) -> None:
 
 def removed_clone(patient: Patient) -> None:
     other = make_git(patient.root.parent, patient.home, "other")
-    trust.deny(require_worktree(other), patient.home.environ)
+    shutil.copy(patient.root / "wtenv.toml", other)
+    patient.wtenv("allow", cwd=other)
     shutil.rmtree(other)
 
 

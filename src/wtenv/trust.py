@@ -102,20 +102,6 @@ def _read(path: Path) -> Record | None:
     return None
 
 
-def list_clones(env: Mapping[str, str]) -> list[str]:
-    """The clones that there are records of, whether they are still there or not."""
-    import json
-
-    clones = []
-    for path in sorted((files.data_dir(env) / "trust").glob("*.json")):
-        try:
-            clone = json.loads(files.read_bytes(path))["clone"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, WtenvError):
-            continue
-        clones += [clone] if isinstance(clone, str) else []
-    return clones
-
-
 def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, record: Record) -> Verdict:
     """Whether this content may take effect in this worktree, by its clone's record. A deny wins over all."""
     if record.denied:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import files, trust
+from .. import files, leftovers
 from ..errors import WtenvError
 from ..overlay import manifest
 from ..settings import read_settings
@@ -61,8 +61,8 @@ def check_leftovers(case: Case) -> Iterator[Finding]:
     config, beside = case.decision.config, []
     if config and (record := manifest.read_record(manifest.record_path(config.venv, case.plain))):
         beside = [str(place) for name in record.leftovers if os.path.lexists(place := config.venv.with_name(name))]
-    gone = [f"overlay {each.venv}" for each in manifest.list_records(case.plain) if not os.path.lexists(each.venv)]
-    gone += [f"trust of {clone}" for clone in trust.list_clones(case.plain) if not os.path.lexists(clone)]
+    records = (each for each in leftovers.find(case.plain) if each.kind in ("trust", "overlay") and not each.doubt)
+    gone = [f"{each.kind}: {each.about}" for each in records]
     if beside:
         yield problem("an interrupted sync has left something behind", "run: wtenv sync", *beside, mend="sync")
     if gone:
