@@ -56,27 +56,33 @@ __wtenv_apply() {
 	while [[ $# -ge 3 ]]; do
 		# An array may lack [0]. In quotes, as bash 4.4 splits [@] even within [[ ]].
 		__wtenv_all="$2[@]"
-		if [[ -z "${!__wtenv_all+x}${1#s}" ]] && \builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # the common case
+		if [[ -z "${!__wtenv_all+x}${1#s}" ]] && ! \builtin declare -p "$2" &&
+			\builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # the common case
 			__wtenv_vars="$__wtenv_vars $2"
 			\builtin shift 3
 			\builtin continue
 		fi
 		__wtenv_value=$3
-		if [[ -n "${!__wtenv_all+x}" ]]; then
-			__wtenv_old=${!2-}
-			if \builtin test "$1 ${__wtenv_vars##* }" = "b $2:"; then # its other end is done
-				\builtin export "$2=$__wtenv_old:$3" "WTENV_NEW_$2_=$__wtenv_old:$3"
-				\builtin shift 3
-				\builtin continue
-			fi
-			# An array, an integer (its value would be evaluated) and a read-only variable can't be set
-			# without surprises.
+		if \builtin test "$1 ${__wtenv_vars##* }" = "b $2:"; then # its other end is done
+			\builtin export "$2=${!2-}:$3" "WTENV_NEW_$2_=${!2-}:$3"
+			\builtin shift 3
+			\builtin continue
+		fi
+		# An array, an integer (its value would be evaluated) and a read-only variable can't be set without
+		# surprises; nor where they are declared, and have no value yet.
+		if [[ -n "${!__wtenv_all+x}" ]] || \builtin declare -p "$2"; then
 			__wtenv_attributes "$2"
 			if \builtin test "${__wtenv_flags//[aAilnru]/}" != "$__wtenv_flags"; then
 				__wtenv_refused="$__wtenv_refused $2"
 				\builtin shift 3
 				\builtin continue
-			elif \builtin test "${__wtenv_flags#*x}" = "$__wtenv_flags"; then
+			fi
+		fi
+		if [[ -z "${!__wtenv_all+x}" ]]; then
+			\builtin unset -v "$2" # where bash does not tell the attributes of what has no value
+		else
+			__wtenv_old=${!2-}
+			if \builtin test "${__wtenv_flags#*x}" = "$__wtenv_flags"; then
 				__wtenv_plain="$__wtenv_plain$2 "
 			fi
 			\builtin export "WTENV_OLD_$2_=$__wtenv_old"
@@ -108,7 +114,7 @@ __wtenv_apply() {
 			__wtenv_vars="$__wtenv_vars $2:"
 		fi
 		\builtin shift 3
-	done 2>/dev/null # once, here: a redirection costs as much as all the rest
+	done >/dev/null 2>&1 # once, here: a redirection costs as much as all the rest
 	\builtin export "WTENV_ROOT=$__wtenv_at" "WTENV_ID=$__wtenv_id" "WTENV_VARS=${__wtenv_vars# }"
 	if [[ -n $__wtenv_refused ]]; then
 		\builtin printf 'wtenv: left as they are, read-only or of a special type in this shell:%s\n' "$__wtenv_refused" >&2 || :
@@ -330,7 +336,7 @@ __wtenv_load() {
 		__wtenv_arrive
 	fi
 	if [[ -z $__wtenv_settled && -O $__wtenv_file && -O $__wtenv_cache ]]; then
-		\builtin source "$__wtenv_file" || :
+		__wtenv_read source "$__wtenv_file"
 	fi
 	if [[ -z $__wtenv_settled ]]; then
 		if \builtin test "${WTENV_ROOT-}" != "$__wtenv_root"; then
@@ -341,13 +347,24 @@ __wtenv_load() {
 		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse") || :
 		if \builtin test "${__wtenv_text%'# end'}" != "$__wtenv_text"; then
-			\builtin eval "$__wtenv_text"
+			__wtenv_read eval "$__wtenv_text"
 		fi
 	fi
 	if [[ -z $__wtenv_settled ]]; then
 		__wtenv_from=failed
 		__wtenv_leave
 		__wtenv_say failed "nothing is active here: ${__wtenv_command[0]} gave no answer; install wtenv again, then restart this shell"
+	fi
+}
+
+# Read an entry: `source FILE` or `eval TEXT`. An alias of the user's for `[[` or `{` would make another of it.
+__wtenv_read() {
+	if \builtin shopt -q expand_aliases; then
+		\builtin shopt -u expand_aliases
+		\builtin "$@" || :
+		\builtin shopt -s expand_aliases
+	else
+		\builtin "$@" || :
 	fi
 }
 

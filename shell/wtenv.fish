@@ -29,10 +29,10 @@ function __wtenv_apply
         if test $__wtenv_level -eq 0
             set -p argv s CONDA_SHLVL 1
         else
-            set __wtenv_level (math $__wtenv_level + 0)
+            set __wtenv_level (builtin math $__wtenv_level + 0)
             set __wtenv_cut "$CONDA_PREFIX/bin"
             if test "$CONDA_PREFIX" != "$__wtenv_head[3]" # else conda re-activates in place
-                set -p argv s CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX" s CONDA_SHLVL (math $__wtenv_level + 1)
+                set -p argv s CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX" s CONDA_SHLVL (builtin math $__wtenv_level + 1)
             end
         end
     end
@@ -64,7 +64,7 @@ function __wtenv_apply
             end
             if set -q __wtenv_cut[1]; and test $argv[2] = PATH
                 set -l --path __wtenv_path $PATH
-                if set -l __wtenv_index (contains -i -- $__wtenv_cut $__wtenv_path)
+                if set -l __wtenv_index (builtin contains -i -- $__wtenv_cut $__wtenv_path)
                     set -e __wtenv_path[$__wtenv_index]
                 end
                 set __wtenv_old "$__wtenv_path"
@@ -77,7 +77,7 @@ function __wtenv_apply
                 test -n "$__wtenv_old"; and set argv[3] "$__wtenv_old:$argv[3]"
             case u
                 # An exported universal variable can only be hidden by an unexported global one.
-                if contains -- $argv[2] $__wtenv_universal
+                if builtin contains -- $argv[2] $__wtenv_universal
                     set -gu $argv[2]
                 else
                     set -eg $argv[2]
@@ -135,7 +135,7 @@ function __wtenv_leave
             set __wtenv_ours 1
         end
         if set -q __wtenv_ours[1]
-            if not set -q $__wtenv_old; or contains -- $__wtenv_name $__wtenv_universal
+            if not set -q $__wtenv_old; or builtin contains -- $__wtenv_name $__wtenv_universal
                 set -eg $__wtenv_name
             else
                 __wtenv_restore $__wtenv_name $$__wtenv_old
@@ -163,7 +163,7 @@ function __wtenv_restore
     if string match -q '*PATH' -- $argv[1]; and test -z "$argv[2]"
         set -e argv[2] # an empty list; one empty entry would come back as "."
     end
-    if contains -- $argv[1] $__wtenv_plain
+    if builtin contains -- $argv[1] $__wtenv_plain
         set -gu $argv[1] $argv[2..-1]
     else
         set -gx $argv[1] $argv[2..-1]
@@ -181,11 +181,11 @@ function __wtenv_unstack
         return 0
     end
     set -gx WTENV_NEW_CONDA_SHLVL_ settled
-    set -gx WTENV_NEW_CONDA_PREFIX_(math $__wtenv_level - 1)_ settled
-    while test $__wtenv_level -lt (math $CONDA_SHLVL - 1)
-        set __wtenv_name CONDA_PREFIX_(math $__wtenv_level + 1)
+    set -gx WTENV_NEW_CONDA_PREFIX_(builtin math $__wtenv_level - 1)_ settled
+    while test $__wtenv_level -lt (builtin math $CONDA_SHLVL - 1)
+        set __wtenv_name CONDA_PREFIX_(builtin math $__wtenv_level + 1)
         set -gx CONDA_PREFIX_$__wtenv_level "$$__wtenv_name"
-        set __wtenv_level (math $__wtenv_level + 1)
+        set __wtenv_level (builtin math $__wtenv_level + 1)
     end
     set -e CONDA_PREFIX_$__wtenv_level
     set -gx CONDA_SHLVL $__wtenv_level
@@ -204,20 +204,20 @@ function __wtenv_merge
     set -l __wtenv_left $__wtenv_old
     set -l __wtenv_index
     for __wtenv_e in $__wtenv_new # what we added goes
-        if set __wtenv_index (contains -i -- $__wtenv_e $__wtenv_left)
+        if set __wtenv_index (builtin contains -i -- $__wtenv_e $__wtenv_left)
             set -e __wtenv_left[$__wtenv_index]
-        else if set __wtenv_index (contains -i -- $__wtenv_e $__wtenv_now)
+        else if set __wtenv_index (builtin contains -i -- $__wtenv_e $__wtenv_now)
             set -e __wtenv_now[$__wtenv_index]
         end
     end
     if not set -q argv[4] # what we took out comes back, before its old successor
         for __wtenv_e in $__wtenv_left
-            contains -- $__wtenv_e $__wtenv_now; and continue
+            builtin contains -- $__wtenv_e $__wtenv_now; and continue
             set -l __wtenv_place
             set -l __wtenv_after $__wtenv_old
-            set -e __wtenv_after[1..(contains -i -- $__wtenv_e $__wtenv_old)]
+            set -e __wtenv_after[1..(builtin contains -i -- $__wtenv_e $__wtenv_old)]
             for __wtenv_next in $__wtenv_after
-                if set __wtenv_place (contains -i -- $__wtenv_next $__wtenv_now)
+                if set __wtenv_place (builtin contains -i -- $__wtenv_next $__wtenv_now)
                     break
                 end
             end
@@ -226,7 +226,7 @@ function __wtenv_merge
             else if test $__wtenv_place -eq 1
                 set -p __wtenv_now $__wtenv_e
             else
-                set __wtenv_now $__wtenv_now[1..(math $__wtenv_place - 1)] $__wtenv_e $__wtenv_now[$__wtenv_place..-1]
+                set __wtenv_now $__wtenv_now[1..(builtin math $__wtenv_place - 1)] $__wtenv_e $__wtenv_now[$__wtenv_place..-1]
             end
         end
     end
@@ -392,5 +392,11 @@ function __wtenv_say
     end
 end
 
-# Not interactive: now. Else before the first prompt.
-status is-interactive; or __wtenv_check
+# Not interactive, or `fish -ic`, which has no prompt: now. Else before the first prompt.
+set -l __wtenv_arguments
+if status is-interactive; and test -r /proc/$fish_pid/cmdline
+    set __wtenv_arguments (string split0 </proc/$fish_pid/cmdline)
+end
+if not status is-interactive; or string match -qr -- '^(-[a-zA-Z]*c|--command)' $__wtenv_arguments
+    __wtenv_check
+end

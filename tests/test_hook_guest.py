@@ -172,15 +172,14 @@ def test_own_cd_function_in_fish(world: World) -> None:
 
 ALIASED = (
     "cd test export printf local eval source unset builtin return continue shift set declare typeset echo pwd "
-    "true false . : [ let print emulate read shopt alias command if case while for function do done esac"
+    "true false . : [ let print emulate read shopt alias command if case while for function do done esac "
+    "[[ { } then else elif fi in time ! select until coproc"
 ).split()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_aliases(world: World, posix: str, when: str) -> None:
-    words = [word for word in ALIASED if word not in (".", ":", "[")] if posix == "bash" else ALIASED
-    skipped = {"if", "case", "while", "for", "function", "do", "done", "esac", "alias"} if when == "before" else set()
-    lines = [f"alias -- '{word}=echo HIJACKED {word};'" for word in words if word not in skipped | {"alias"}]
+    lines = [f"alias -- '{word}=echo HIJACKED {word};'" for word in ALIASED if word != "alias"]
     if when == "before":
         lines = [line for line in lines if "eval" not in line]  # else the documented line itself is another
     shell = world.open(posix, **{when: "\n".join(lines)})
@@ -206,6 +205,25 @@ def test_functions_of_builtins_names(world: World, posix: str) -> None:
     assert result.out == world.entering(world.main)
     assert active(shell) == "main"
     assert shell.run(f"cd {world.outside}").out == ""
+
+
+# What can be redefined at all, less what fish's own functions and the tests' prompt can't do without.
+FISH_BUILTINS = "contains disown echo false isatty math pwd random realpath source true".split()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_fish_functions_of_builtins_names(world: World, when: str) -> None:
+    lines = "; ".join(f"function {word}; /bin/echo HIJACKED {word} >&2; return 1; end" for word in FISH_BUILTINS)
+    if when == "before":
+        lines = lines.replace("function source;", "function source_;")  # which is in the documented line
+    shell = world.open(require_shell("fish"), **{when: lines})
+    for before in ("", "set -gx CONDA_SHLVL 1; set -gx CONDA_PREFIX /c; set -gx PATH /c/bin $PATH; set -gx ALPHA mine"):
+        start = without(shell.environ(), "ALPHA", "CONDA_SHLVL", "CONDA_PREFIX", "PATH")
+        shell.run(before)
+        for line in (f"builtin cd {world.main}", "set -p PATH /mine", f"builtin cd {world.outside}"):
+            assert "HIJACKED" not in shell.run(line).out, line
+        assert without(shell.environ(), "ALPHA", "CONDA_SHLVL", "CONDA_PREFIX", "PATH") == start
+    assert shell.environ()[b"ALPHA"] == b"mine"
 
 
 def test_cd_alias(world: World, posix: str) -> None:
@@ -354,7 +372,6 @@ def test_zsh_options(world: World, when: str) -> None:
             "IGNORE_CLOSE_BRACES",
             "ERR_RETURN",
             "PRINT_EXIT_VALUE",
-            "CSH_JUNKIE_QUOTES",
         ):
             continue  # in these the test's own rc file is another
         shell = world.open(require_shell("zsh"), **{when: f"setopt {option} 2>/dev/null"})

@@ -98,6 +98,13 @@ def test_every_builtin_is_called_as_one() -> None:
         assert [line for line in lines if plain.search(line)] == []
 
 
+def test_every_fish_builtin_is_called_as_one() -> None:
+    """Those that a function of the user's can stand in for."""
+    words = "cd contains count echo emit functions isatty math printf pwd random realpath source true false type"
+    plain = re.compile(rf"(^|[;&|(]|\b(?:if|else|while|and|or|not)\s)\s*({words.replace(' ', '|')})\s")
+    assert [line for line in code("fish") if plain.search(re.sub(r"'[^']*'", "''", line))] == []
+
+
 def test_no_plain_names() -> None:
     """Every variable and function that a hook defines is __wtenv_… or WTENV_…, or the user's to be undone."""
     for shell in ("bash", "zsh"):

@@ -176,6 +176,35 @@ def test_special_variables_cost_themselves_alone(world: World, name: str, settin
     assert without(shell.environ()) == before
 
 
+UNSET = {
+    "bash": ["declare -i ALPHA", "declare -u ALPHA", "declare -a ALPHA", "declare -A ALPHA", "declare -r ALPHA"],
+    "zsh": [
+        "setopt TYPESET_TO_UNSET; typeset -i ALPHA",
+        "setopt TYPESET_TO_UNSET; typeset -F ALPHA",
+        "typeset -a ALPHA",
+    ],
+}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["computed", "known"])
+@pytest.mark.parametrize(("name", "setting"), [(shell, line) for shell, lines in UNSET.items() for line in lines])
+def test_declared_without_a_value(own_world: Callable[..., World], name: str, setting: str, known: bool) -> None:
+    """An integer evaluates what it is given, also one that has no value yet."""
+    require_shell(name)
+    world = own_world(CONFIG.replace("one two", "x[$(touch {{root}}/evaluated)]"))
+    shell = world.open(name)
+    if known:
+        shell.run(f"cd {world.main}; cd {world.outside}")
+    shell.run(setting)
+    declared, before = shell.run("declare -p ALPHA").out, without(shell.environ())
+    assert said(shell.run(f"cd {world.main}"))[0].endswith("of a special type in this shell: ALPHA")
+    assert active(shell) == "main"
+    shell.run(f"cd {world.outside}")
+    assert shell.run("declare -p ALPHA").out == declared
+    assert without(shell.environ()) == before
+    assert not (world.main / "evaluated").exists()
+
+
 @pytest.mark.parametrize("name", ["bash", "zsh"])
 def test_read_only_and_unset(world: World, name: str) -> None:
     shell = world.open(require_shell(name))

@@ -58,7 +58,7 @@ class Shell:
         """A command that succeeds if the variables have these values."""
         raise NotImplementedError
 
-    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str]) -> tuple[str, str]:
+    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:
         """See `straight`."""
         raise NotImplementedError
 
@@ -78,9 +78,12 @@ class Shell:
         ]
         return self.wrap_hook(_read_hook(self.name).replace("@SETTINGS@", "\n".join(settings)))
 
-    def render_entry(self, entry: Entry) -> str:
-        """The text that a hook evaluates for one root. Its last line shows that it arrived whole."""
-        enter = self.render_enter(entry.activation, entry.shortcut, entry.prompt) if entry.activation else ""
+    def render_entry(self, entry: Entry, *, coarse: bool = False) -> str:
+        """The text that a hook evaluates for one root. Its last line shows that it arrived whole. coarse: for a
+        shell that compares whole seconds, so an old one."""
+        enter = ""
+        if entry.activation:
+            enter = self.render_enter(entry.activation, entry.shortcut, entry.prompt, coarse=coarse)
         once, arrive = self.render_watch(entry.watched)
         settle = "__wtenv_settle " + self.words((entry.kind, entry.id, entry.message, entry.level, entry.farewell))
         lines = [
@@ -95,14 +98,16 @@ class Shell:
         ]
         return "\n".join(lines) + "\n"
 
-    def render_enter(self, activation: Activation, shortcut: Shortcut | None, prompt: str = "") -> str:
+    def render_enter(
+        self, activation: Activation, shortcut: Shortcut | None, prompt: str = "", *, coarse: bool = False
+    ) -> str:
         """The function that enters: straight where the shortcut holds, else the general way."""
         functions = straight = ""
         if shortcut:
             modifiers = ("", "")
             if activation.conda:
                 modifiers = (shortcut.before.get("CONDA_PROMPT_MODIFIER") or "", activation.conda.modifier)
-            functions, straight = self.render_straight(shortcut, (*modifiers, prompt))
+            functions, straight = self.render_straight(shortcut, (*modifiers, prompt), coarse=coarse)
         return functions + self.function.format("__wtenv_enter", straight + self.render_apply(activation, prompt))
 
     def render_apply(self, activation: Activation, prompt: str = "") -> str:
@@ -137,6 +142,11 @@ class Bash(Shell):
         # bash(1), QUOTING: single quotes keep everything but a single quote.
         return "'" + value.replace("'", "'\\''") + "'"
 
+    def wrap_hook(self, text: str) -> str:
+        # Each command is parsed after the one before has run: an alias for `if` or `{` makes no difference.
+        look = "\\builtin shopt -q expand_aliases && __wtenv_aliases=-s || __wtenv_aliases=-u"
+        return f'{look}\n\\builtin shopt -u expand_aliases\n{text}\\builtin shopt "$__wtenv_aliases" expand_aliases'
+
     def render_watch(self, watched: Sequence[Watched] | None) -> tuple[str, str]:
         if watched is None:
             return "", '__wtenv_check() { "${1:-__wtenv_decide}"; }\n'
@@ -157,10 +167,10 @@ class Bash(Shell):
         # In bash -nt and -ot are true as well if only one of the two files exists.
         return [f"! {path} -nt {stamp}", *([f"! {path} -ot {stamp}"] if exact else [])]
 
-    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str]) -> tuple[str, str]:
+    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:
         from .straight import render_posix
 
-        return render_posix(shortcut, prompt, self.quote, zsh=self.name == "zsh")
+        return render_posix(shortcut, prompt, self.quote, zsh=self.name == "zsh", old=coarse)
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
         # Not [[ == ]], which obeys nocasematch.
@@ -181,7 +191,9 @@ class Zsh(Bash):
 
     def wrap_hook(self, text: str) -> str:
         # `emulate -c` parses and later runs the text under zsh's own defaults (zshbuiltins(1), emulate).
-        return f"'builtin' 'emulate' '-R' 'zsh' '-o' 'no_aliases' '-c' {self.quote(text)}"
+        # One line, as with CSH_JUNKIE_QUOTES a newline ends what is in quotes.
+        line = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+        return f"'builtin' 'emulate' '-R' 'zsh' '-o' 'no_aliases' '-c' $'{line}'"
 
 
 class Fish(Shell):
@@ -216,8 +228,8 @@ class Fish(Shell):
                 words += ["-o", path, "-ot", stamp] if item.exact else []
         return f"set -g __wtenv_stale {' '.join(words)}", ""
 
-    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str]) -> tuple[str, str]:
-        del prompt  # fish's is a function of the user's
+    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:
+        del prompt, coarse  # fish's prompt is a function of the user's
         from .straight import render_fish
 
         return render_fish(shortcut, self.quote)

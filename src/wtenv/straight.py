@@ -72,9 +72,12 @@ def _make_plan(shortcut: Shortcut) -> _Plan | None:
     )
 
 
-def render_posix(shortcut: Shortcut, prompt: tuple[str, str, str], quote: Quote, *, zsh: bool) -> tuple[str, str]:
+def render_posix(
+    shortcut: Shortcut, prompt: tuple[str, str, str], quote: Quote, *, zsh: bool, old: bool
+) -> tuple[str, str]:
     """For bash or zsh: functions, and the commands of `__wtenv_enter` that enter straight and return; they do
-    nothing where the shortcut doesn't hold. prompt: conda's part of it before and after, and the prefix for all."""
+    nothing where the shortcut doesn't hold. prompt: conda's part of it before and after, and the prefix for all;
+    old: for a bash before 5.1."""
     plan = _make_plan(shortcut)
     if plan is None:
         return "", ""
@@ -83,12 +86,15 @@ def render_posix(shortcut: Shortcut, prompt: tuple[str, str, str], quote: Quote,
         # A number, an array, a read-only or unexported variable needs the general way; so does a tied one.
         look = "[[ ${(t)PATH} == scalar*export* && ${(t)PATH} != *readonly* ]] && "
         kinds, expected = "".join(f"${{(t){name}}}" for name in plan.kept), "scalar-export" * len(plan.kept)
-        unset = _probe(plan.unset)
+        unset = "".join(f"${{(t){name}}}" for name in plan.unset)  # with TYPESET_TO_UNSET also of what has no value
     else:
         look = '\\builtin local "__wtenv_look=" "__wtenv_flags="\n'
         look += "".join(f"__wtenv_attributes {name}; __wtenv_look=$__wtenv_look$__wtenv_flags\n" for name in saved)
         kinds, expected = "$__wtenv_look", "x" * len(saved)
-        unset = "".join(f"${{{name}[@]+x}}" for name in plan.unset)  # an array may lack [0]
+        # An array may lack [0]. An integer evaluates what it is given, also one that has no value yet; only newer
+        # ones say so, for others see `clean`.
+        form = "${{{0}[@]+x}}" if old else "${{{0}+x}}${{{0}[@]@a}}"
+        unset = "".join(map(form.format, plan.unset))
     found = sep.join([kinds, unset, *_read(plan.kept, sep), "${PATH-}" if plan.path else "${PATH:+x}"])
     wanted = quote(sep.join([expected, "", *plan.kept.values(), plan.path or "x"]))
     look += f'\\builtin test "{found}" = {wanted}'
@@ -103,10 +109,11 @@ def render_posix(shortcut: Shortcut, prompt: tuple[str, str, str], quote: Quote,
         kinds_now = "".join(f"${{(t){name}}}" for name in ["PATH", *plan.held])
         undo = f'[[ "{kinds_now}" != *readonly* ]] || \\builtin return 1\n{undo}'
     # No reserved words: they may be aliases by now. bash may find a variable read-only that is unset.
+    clean = f"\\builtin unset -v {' '.join(plan.unset)} && " if plan.unset and old and not zsh else ""
     functions = f"""\
 __wtenv_spell() {{
 __wtenv_plain=' '
-\\builtin export {olds} {sets} && \\builtin export "PATH="{plan.render_path(quote)} ||
+{clean}\\builtin export {olds} {sets} && \\builtin export "PATH="{plan.render_path(quote)} ||
 {{ __wtenv_leave; \\builtin return 1; }}
 \\builtin export "{new_name("PATH")}=$PATH"
 {drop}{show}__wtenv_exit() {{

@@ -55,7 +55,7 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     kept = cache.stamp(paths, found.base_watch, root, started, env, coarse=coarse) if found.lasting else None
     stamps, watched = kept or ("", None)
     entry = build_entry(found, stamps, watched, plain)
-    text = language.render_entry(entry)
+    text = language.render_entry(entry, coarse=coarse)
     cache.store(entry, text, root, language, env, coarse=coarse)
     if abi == shells.ABI:
         write(text)
