@@ -207,12 +207,13 @@ __wtenv_unstack() {
 		[[ -z ${CONDA_SHLVL-} || -n ${CONDA_SHLVL//[0123456789]/} || ${#CONDA_SHLVL} -gt 3 ]]; then
 		\builtin return 0
 	fi
+	__wtenv_level=$((10#$__wtenv_level)) __wtenv_next=$((10#$CONDA_SHLVL)) # "08" is no number to bash
 	__wtenv_name=CONDA_PREFIX_$__wtenv_level
-	if [[ $CONDA_SHLVL -le $__wtenv_level ]] || \builtin test "${!__wtenv_name-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
+	if [[ $__wtenv_next -le $__wtenv_level ]] || \builtin test "${!__wtenv_name-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
 		\builtin return 0
 	fi
 	\builtin export "WTENV_NEW_CONDA_SHLVL_=settled" "WTENV_NEW_CONDA_PREFIX_$((__wtenv_level - 1))_=settled"
-	while [[ $__wtenv_level -lt $((CONDA_SHLVL - 1)) ]]; do
+	while [[ $__wtenv_level -lt $((10#$CONDA_SHLVL - 1)) ]]; do
 		__wtenv_next=CONDA_PREFIX_$((__wtenv_level + 1))
 		\builtin export "CONDA_PREFIX_$__wtenv_level=${!__wtenv_next-}"
 		__wtenv_level=$((__wtenv_level + 1))

@@ -72,11 +72,16 @@ class _File(NamedTuple):
 
 
 def _is_string(value: object) -> bool:
-    return isinstance(value, str) and bool(value) and "\0" not in value
+    return isinstance(value, str) and 0 < len(value) <= files.MAX_PATH and "\0" not in value
 
 
 def _is_strings(value: object) -> bool:
     return isinstance(value, list) and all(_is_string(item) for item in value)
+
+
+def _is_files(value: object) -> bool:
+    # Each is watched, so looked at by every prompt, before anybody has allowed it.
+    return isinstance(value, list) and len(value) <= 100 and _is_strings(value)
 
 
 def _is_bool(value: object) -> bool:
@@ -101,7 +106,7 @@ _KEYS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
     },
     "activation": {
         "path": (_is_strings, "a list of folders"),
-        "dotenv": (_is_strings, "a list of files"),
+        "dotenv": (_is_files, "a list of files, 100 at most"),
     },
 }
 

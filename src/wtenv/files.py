@@ -17,6 +17,11 @@ from . import places
 from .errors import WtenvError
 
 MAX_TEXT = 1 << 20  # a config or record larger than 1 MiB is a mistake, not a config
+MAX_PATH = 1 << 14  # no system takes one so long; to resolve it takes time by the square of its length
+
+# A key a.b.c…: the time that tomllib takes grows with the square of its parts, and this is read before anybody
+# has allowed it.
+_DEEP_KEY = r"""(?:^|[\[{,])[ \t]*(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}"""
 
 
 def config_dir(env: Mapping[str, str]) -> Path:
@@ -59,12 +64,18 @@ def read_bytes(path: Path, limit: int = MAX_TEXT) -> bytes:
 
 def parse_toml(path: Path, data: bytes) -> dict[str, Any]:
     """`data`, the content of `path`, as TOML. WtenvError that says where it is wrong."""
+    import re
+
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
         import tomli as tomllib
     try:
-        table: dict[str, Any] = tomllib.loads(data.decode("utf-8").removeprefix("\ufeff"))
+        text = data.decode("utf-8").removeprefix("\ufeff")
+        if found := re.compile(_DEEP_KEY, re.MULTILINE).search(text):
+            line = text.count("\n", 0, found.end()) + 1
+            raise WtenvError(f"{path}: line {line} has a key of more than 16 parts", "correct that line")
+        table: dict[str, Any] = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise WtenvError(f"{path}: is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
     except (ValueError, RecursionError) as error:  # ValueError: also what int() says of too many digits

@@ -114,7 +114,9 @@ def _open_distant(root: Path, dot_git: Path, git_dir: Path) -> Worktree:
         return Worktree(root, None, False, f"{git_dir} is a bare repository, whose worktrees are elsewhere", watch)
     for file in settings:
         named = _read_setting(file, "worktree")
-        if named is not None and "\0" not in named and Path(os.path.realpath(git_dir / named)) == root:
+        if named is None or "\0" in named or len(named) > files.MAX_PATH:
+            continue
+        if Path(os.path.realpath(git_dir / named)) == root:
             return Worktree(root, git_dir, False, "", watch)
     doubt = f"{git_dir} does not name this worktree back (if it is yours, run: git config core.worktree {root})"
     return Worktree(root, None, False, doubt, watch)
@@ -216,8 +218,9 @@ def _read_line(path: Path, watch: tuple[Path, ...] = ()) -> str:
 
 def _follow(folder: Path, written: str, watch: tuple[Path, ...]) -> Path:
     """The resolved path that one of git's files names, relative to `folder`."""
-    if "\0" in written:
-        raise WtenvError(f"{folder} is damaged: it names a path with a NUL byte", "run: git worktree repair", watch)
+    if "\0" in written or len(written) > files.MAX_PATH:
+        what = f"{folder} is damaged: it names a path with a NUL byte, or one that is too long"
+        raise WtenvError(what, "run: git worktree repair", watch)
     return Path(os.path.realpath(folder / written))
 
 
