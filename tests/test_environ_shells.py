@@ -92,10 +92,13 @@ def list_edits(draw: st.DrawFn) -> list[tuple[str, str, str]]:
     return draw(st.lists(one, max_size=3))
 
 
+OPTIONS = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}
+
+
 def run(shell: str, env: dict[str, str], script: str, folder: Path) -> None:
     path = folder / f"script.{shell}"
     path.write_bytes(script.encode("utf-8", "surrogateescape"))
-    options = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+    options = OPTIONS[shell]
     program = require_shell(shell)
     done = subprocess.run(
         [
@@ -179,6 +182,59 @@ def test_shell_equals_model(
     assert read_dump(left) == environ.undo(edited)
     if not model_edits and not list_edit:
         assert read_dump(left) == before
+
+
+def nest(shell: str, script: str, folder: Path, level: int) -> str:
+    """The command that runs `script` in a child `shell`, in any shell."""
+    path = folder / f"nested{level}.{shell}"
+    path.write_bytes(script.encode("utf-8", "surrogateescape"))
+    return f"{_locate(shell)} {' '.join(OPTIONS[shell])} {path}\n"
+
+
+@pytest.mark.parametrize("third", SHELLS)
+@pytest.mark.parametrize("second", SHELLS)
+@pytest.mark.parametrize("first", SHELLS)
+@settings(
+    max_examples=int(os.environ.get("WTENV_EXAMPLES", "50")) // 10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(env=environments(), activation=activations(), other=activations())
+def test_nested_shells(
+    first: str,
+    second: str,
+    third: str,
+    env: dict[str, str],
+    activation: Activation,
+    other: Activation,
+    tmp_path: Path,
+) -> None:
+    """The first enters; the second leaves that and enters another; the third leaves this. Back in the second, and
+    in the first, each leaves what it has."""
+
+    def enter(shell: str, entered: Activation) -> str:
+        return f"{SHELLS[shell].render_enter(entered, environ.specialise(env, entered))}\n__wtenv_enter\n"
+
+    for shell in (first, second, third):
+        require_shell(shell)
+    places = {name: tmp_path / name for name in ("start", "second", "third", "back", "end")}
+    start = {shell: SHELLS[shell].render_leave() for shell in SHELLS}
+    inner = dump(places["third"]) + start[third] + dump(tmp_path / "left")
+    middle = start[second] + dump(places["second"]) + enter(second, other) + nest(third, inner, tmp_path, 3)
+    middle += "__wtenv_leave\n" + dump(places["back"])
+    outer = start[first] + dump(places["start"]) + enter(first, activation) + nest(second, middle, tmp_path, 2)
+    # In the C locale fish itself takes bytes for characters, in all that it hands on.
+    run(first, {**env, "LANG": "C.UTF-8"}, outer + "__wtenv_leave\n" + dump(places["end"]), tmp_path)
+
+    before, plain = read_dump(places["start"]), read_dump(places["second"])
+    added = {name: value for name, value in plain.items() if name not in before}  # by the second shell itself
+    assert {**plain, **before} == plain
+    assert not [name for name in added if environ.is_state(name) or name in SCALARS + LISTS]
+    assert {name: read_dump(places["third"])[name] for name in (environ.ROOT, environ.ID)}
+    left = read_dump(tmp_path / "left")
+    assert {name: left.get(name) for name in plain} == plain
+    assert read_dump(places["back"]) == plain
+    assert read_dump(places["end"]) == before
 
 
 @pytest.mark.parametrize("shell", SHELLS)
