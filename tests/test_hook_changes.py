@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hookworld import CONFIG, World, active, name, own_world, said, shared_world, without, world  # noqa: F401
-from shells import require_shell
+from shells import HOOK_LINES, quote, require_shell
 
 
 def in_other_shell(world: World, *words: str | Path, cwd: Path | None = None) -> None:
@@ -197,6 +198,56 @@ def test_no_place_to_write(own_world: Callable[..., World], name: str) -> None:
         shell.run(f"cd {folder}")
         assert active(shell) == expected
     assert without(shell.environ()) == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+def test_read_only_file_system(own_world: Callable[..., World], name: str) -> None:
+    """Home, worktrees and all: what can't be kept is computed, and nothing is said about it."""
+    world = own_world()
+    shutil.rmtree(world.home.path / ".cache", ignore_errors=True)
+    top = world.home.path.parent
+    show = 'echo "<$VIRTUAL_ENV>"'
+    walk = "\n".join(f"cd {folder}; {show}" for folder in (world.main, world.feature, world.outside))
+    script = f"{HOOK_LINES[name]}\n{walk}\n/usr/bin/env | grep -c ^WTENV_"
+    mount = (
+        f"mount --bind {top} {top} && mount -o remount,bind,ro {top} || exit 9; ! touch {top}/x 2>/dev/null || exit 9"
+    )
+    env = {**world.home.environ, "TMPDIR": "/proc/nowhere", "XDG_RUNTIME_DIR": "/proc/nowhere"}
+    command = ["unshare", "-m", "/bin/sh", "-c", f'{mount}; cd {world.outside}; exec {name} -c "$0"', script]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode == 9 or "unshare" in done.stderr:
+        pytest.skip("no mount namespaces here")
+    assert done.stdout.splitlines() == [f"<{world.main}/.venv>", f"<{world.feature}/.venv>", "<>", "0"], done
+    assert "wtenv" not in done.stderr and (name == "fish" or not done.stderr)  # which fish itself complains about
+
+
+def test_tmux(world: World, name: str, tmp_path: Path) -> None:
+    """A server that is started inside hands its environment to panes outside."""
+    if shutil.which("tmux") is None:
+        if os.environ.get("CI"):
+            pytest.fail("tmux is not installed, and CI has to test it")
+        pytest.skip("tmux is not installed")
+    shell = world.open(name)
+    for rc in (".bash_profile", ".zprofile"):  # panes are login shells, for which /etc/profile sets PATH
+        (world.home.path / rc).write_text(f"PATH={world.home.environ['PATH']}\n. ~/.bashrc\n" if rc[1] == "b" else "")
+    program = shutil.which(name, path=world.home.environ["PATH"])
+    tmux = f"tmux -S {tmp_path}/s"
+    try:
+        shell.run(f"cd {world.main}")
+        shell.run(f"env SHELL={program} {tmux} -f /dev/null new-session -d -s s -c {world.outside}")
+        for folder, expected in ((world.feature, f"{world.feature}/.venv"), (world.outside, "")):
+            out = tmp_path / folder.name
+            shell.run(f"{tmux} new-window -t s -c {folder}")
+            line = f"/bin/sh -c 'echo \"<$VIRTUAL_ENV>$WTENV_ROOT\" >{out}.tmp && mv {out}.tmp {out}'"
+            shell.run(f"{tmux} send-keys -t s -l {quote(name, line)}; {tmux} send-keys -t s Enter")
+            deadline = time.monotonic() + 20
+            while not out.exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert out.read_text() == f"<{expected}>{folder if expected else ''}\n"
+    finally:
+        subprocess.run([*tmux.split(), "kill-server"], check=False, capture_output=True)
+        for rc in (".bash_profile", ".zprofile"):
+            (world.home.path / rc).unlink()
 
 
 def test_vanished_folder(world: World, name: str) -> None:

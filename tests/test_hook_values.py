@@ -261,6 +261,35 @@ def test_conda_base_active_before(world: World, name: str) -> None:
         assert shell.run("echo $PS1").out.startswith("(base) ")
 
 
+def test_conda_by_the_user_inside(world: World, name: str) -> None:
+    """`conda activate other` and `conda deactivate` inside, as what conda sets: leaving keeps what the user did."""
+    root, prefix = world.base.root, world.base.prefix
+    start = {**CONDA, "CONDA_PREFIX": str(root), "PATH": f"{root}/bin:{world.home.environ['PATH']}"}
+    up = {"CONDA_SHLVL": "3", "CONDA_PREFIX_2": str(prefix), "CONDA_PREFIX": "/other", "CONDA_DEFAULT_ENV": "other"}
+    down = {"CONDA_SHLVL": "1", "CONDA_PREFIX": str(root), "CONDA_DEFAULT_ENV": "base", "CONDA_PREFIX_1": None}
+    for steps, level, active_prefix in ((up, "2", "/other"), (down, "1", str(root))):
+        shell = world.open(name, env=start)
+        before = without(shell.environ())
+        shell.run(f"cd {world.main}")
+        path = os.fsdecode(shell.environ()[b"PATH"])
+        path = path.replace(world.base.bin.as_posix(), f"{active_prefix}/bin")
+        for variable, value in {**steps, "PATH": path}.items():
+            shell.run(unset_variable(name, variable) if value is None else set_variable(name, variable, value))
+        shell.run(f"cd {world.feature}")
+        assert active(shell) == "feature"
+        shell.run(f"cd {world.outside}")
+        after = {key.decode(): value.decode() for key, value in without(shell.environ()).items()}
+        assert (after["CONDA_SHLVL"], after["CONDA_PREFIX"]) == (level, active_prefix)
+        assert after.get("CONDA_PREFIX_1") == (str(root) if level == "2" else None)
+        assert "CONDA_PREFIX_2" not in after
+        assert after["PATH"] == f"{active_prefix}/bin:{world.home.environ['PATH']}"
+        own = ("CONDA_SHLVL", "CONDA_PREFIX", "CONDA_PREFIX_1", "CONDA_DEFAULT_ENV", "CONDA_PROMPT_MODIFIER", "PATH")
+        assert {k.encode(): v.encode() for k, v in after.items() if k not in own} == {
+            key: value for key, value in before.items() if os.fsdecode(key) not in own
+        }
+        world.close()
+
+
 def test_list_of_several(own_world: Callable[..., World], name: str) -> None:
     """A false in [env] unsets, and a list variable is given back entry by entry."""
     world = own_world(CONFIG + 'GONE = false\nLD_LIBRARY_PATH = "/ours"\n')
