@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from shells import require_shell, set_variable, unset_variable
+from test_fuzz import damaged_states
 
 from wtenv import environ
 from wtenv.environ import Activation, Change, CondaLevel
@@ -273,6 +274,26 @@ def test_straight_is_taken(shell: str, before: dict[str, str], tmp_path: Path) -
         assert (tmp_path / "straight").exists() is straight
         assert read_dump(tmp_path / "left") == read_dump(tmp_path / "start")
         (tmp_path / "straight").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@settings(
+    max_examples=int(os.environ.get("WTENV_EXAMPLES", "50")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(env=damaged_states())
+def test_damaged_state_is_left_quietly(shell: str, env: dict[str, str], tmp_path: Path) -> None:
+    """Whoever set WTENV_*: leaving says nothing, runs nothing, and touches at most what is named there."""
+    script = dump(tmp_path / "start") + SHELLS[shell].render_leave() + dump(tmp_path / "left")
+    run(shell, {"HOME": "/nowhere", "LANG": "C.UTF-8", **env}, script, tmp_path)
+    before, after = read_dump(tmp_path / "start"), read_dump(tmp_path / "left")
+    named = {item.removesuffix(":") for item in before.get(environ.VARS, "").split(" ")}
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert not {name for name in changed - named if not environ.is_state(name) and not name.startswith("CONDA_")}
+    if {environ.ROOT, environ.VARS} & before.keys():
+        assert not {environ.ROOT, environ.ID, environ.VARS} & after.keys()
+    assert not (tmp_path / "pwned").exists()
 
 
 def _extend(shell: str, name: str, end: str, entry: str) -> str:
