@@ -286,7 +286,7 @@ def test_straight_is_taken(shell: str, before: dict[str, str], tmp_path: Path) -
 def test_damaged_state_is_left_quietly(shell: str, env: dict[str, str], tmp_path: Path) -> None:
     """Whoever set WTENV_*: leaving says nothing, runs nothing, and touches at most what is named there."""
     script = dump(tmp_path / "start") + SHELLS[shell].render_leave() + dump(tmp_path / "left")
-    run(shell, {"HOME": "/nowhere", "LANG": "C.UTF-8", **env}, script, tmp_path)
+    run(shell, {"LANG": "C.UTF-8", **env, "HOME": str(tmp_path)}, script, tmp_path)  # where fish writes
     before, after = read_dump(tmp_path / "start"), read_dump(tmp_path / "left")
     named = {item.removesuffix(":") for item in before.get(environ.VARS, "").split(" ")}
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

@@ -208,7 +208,7 @@ def test_read_only_file_system(own_world: Callable[..., World], name: str) -> No
     top = world.home.path.parent
     show = 'echo "<$VIRTUAL_ENV>"'
     walk = "\n".join(f"cd {folder}; {show}" for folder in (world.main, world.feature, world.outside))
-    script = f"{HOOK_LINES[name]}\n{walk}\n/usr/bin/env | grep -c ^WTENV_"
+    script = f"{HOOK_LINES[name]}\n{walk}\n/usr/bin/env | grep -c '^WTENV_'"
     mount = (
         f"mount --bind {top} {top} && mount -o remount,bind,ro {top} || exit 9; ! touch {top}/x 2>/dev/null || exit 9"
     )
