@@ -209,7 +209,7 @@ def test_status_names_the_decision(own_world: Callable[..., World], name: str) -
     def look(shell: Shell) -> tuple[str, str]:
         hook = json.loads(shell.run("wtenv status --json").out)["hook"]
         assert hook["shell"] == name
-        assert f"\nhook        {name}: {hook['decision']}" in shell.run("wtenv status").out
+        assert f"\nhook        {name}, at its next prompt: {hook['decision']}" in shell.run("wtenv status").out
         return hook["decision"], hook["reason"]
 
     time.sleep(0.1)  # what was written this instant is not kept
