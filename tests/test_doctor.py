@@ -254,9 +254,11 @@ def copied_overlay(patient: Patient) -> None:
 
 
 def foreign_overlay(patient: Patient) -> None:
+    mine = patient.root / "mine"
+    mine.mkdir()  # before the other goes: it must not get its inode
+    (mine / "mine").write_text("mine\n")
     shutil.rmtree(patient.root / ".venv")
-    (patient.root / ".venv").mkdir()
-    (patient.root / ".venv/mine").write_text("mine\n")
+    mine.rename(patient.root / ".venv")
 
 
 def python_does_not_start(patient: Patient) -> None:

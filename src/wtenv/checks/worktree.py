@@ -61,8 +61,10 @@ def check_leftovers(case: Case) -> Iterator[Finding]:
     config, beside = case.decision.config, []
     if config and (record := manifest.read_record(manifest.record_path(config.venv, case.plain))):
         beside = [str(place) for name in record.leftovers if os.path.lexists(place := config.venv.with_name(name))]
-    records = (each for each in leftovers.find(case.plain) if each.kind in ("trust", "overlay") and not each.doubt)
-    gone = [f"{each.kind}: {each.about}" for each in records]
+    # What is only cached is no matter of its own, and an overlay that is missing here is another check's.
+    here = str(config.venv) if config else ""
+    found = [each for each in leftovers.find(case.plain) if each.kind in ("trust", "overlay") and not each.doubt]
+    gone = [f"{each.kind}: {each.about}" for each in found if each.about != here]
     if beside:
         yield problem("an interrupted sync has left something behind", "run: wtenv sync", *beside, mend="sync")
     if gone:
