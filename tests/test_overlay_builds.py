@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from overlay_projects import BACKENDS, clean_env, make_overlay, make_project, run
@@ -16,6 +17,7 @@ from workspace import Home
 from wtenv.errors import WtenvError
 from wtenv.overlay import building, builds
 from wtenv.overlay import manifest as manifests
+from wtenv.overlay.state import inspect
 
 KEPT = ("setuptools-src", "setuptools-flat", "hatchling", "flit", "uv_build")
 
@@ -31,7 +33,7 @@ def listing(root: Path) -> dict[str, str]:
         inside = str(path.relative_to(root))
         if path.is_file() and not path.is_symlink() and "__pycache__" not in inside:
             found[inside] = f"{path.stat().st_mode:o} " + path.read_text().replace(str(root), "ROOT")
-    for name in [name for name in found if name.endswith(("wtenv.json", "uv_cache.json", ".lock"))]:
+    for name in [name for name in found if name.endswith(("wtenv.json", "pyvenv.cfg", "uv_cache.json", ".lock"))]:
         del found[name]
     for name, text in found.items():
         if name.endswith("RECORD"):  # rows in another order, hashes of other texts
@@ -69,6 +71,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a new module": lambda root: (root / "src/pkg/new.py").write_text(""),
     "a new package": lambda root: make_project(root / "src/more", "setup.py", "x", name="more"),
     "a top-level module": lambda root: (root / "conftest.py").write_text(""),
+    "what git ignores": lambda root: (root / ".gitignore").write_text("build\n"),
     "uv's settings": lambda root: (root / "uv.toml").write_text('config-settings = {editable_mode = "strict"}\n'),
     "a linked package": lambda root: (root / "src/linked").symlink_to("pkg"),
     "a licence": lambda root: (root / "LICENSE").write_text("free"),
@@ -109,12 +112,12 @@ SETTINGS = {
 def test_what_can_not_be_told_has_no_key(what: str, tmp_path: Path) -> None:
     root = make_project(tmp_path / "wt", "hatchling", "worktree")
     manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "", "3.11.7", (), "", ())
-    assert builds.identify(building.read_project(root), root, manifest, (), {}) is not None
+    assert builds.identify(building.read_project(root), manifest, (), {}) is not None
     old, new = SETTINGS[what]
     text = (root / "pyproject.toml").read_text()
     assert old in text
     (root / "pyproject.toml").write_text(text.replace(old, new))
-    assert builds.identify(building.read_project(root), root, manifest, (), {}) is None
+    assert builds.identify(building.read_project(root), manifest, (), {}) is None
 
 
 def test_what_else_is_in_the_key(tmp_path: Path) -> None:
@@ -123,7 +126,7 @@ def test_what_else_is_in_the_key(tmp_path: Path) -> None:
     (tmp_path / ".config/uv").mkdir(parents=True)
     (tmp_path / ".config/uv/uv.toml").write_text("no-index = true\n")
     keys = {
-        builds.identify(project, project.path, *facts)
+        builds.identify(project, *facts)
         for facts in (
             (manifest, (), {}),
             (manifest, ("flit-core==3.11",), {}),
@@ -135,7 +138,8 @@ def test_what_else_is_in_the_key(tmp_path: Path) -> None:
         )
     }
     assert len(keys) == 7
-    assert builds.identify(project, project.path, manifest, (), {"HOME": "/x"}) in keys
+    assert builds.identify(project, manifest, (), {"DIST_EXTRA_CONFIG": "/x"}) is None
+    assert builds.identify(project, manifest, (), {"HOME": "/x"}) in keys
 
 
 @pytest.mark.parametrize("backend", sorted(set(BACKENDS) - set(KEPT)))
@@ -208,15 +212,101 @@ def test_a_damaged_one_is_built_anew(tmp_path: Path, base: Base, home: Home) -> 
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_kept_build_that_does_not_fit_is_found_out(tmp_path: Path, base: Base, home: Home) -> None:
-    """The proof at the end is the same for both ways."""
+@pytest.mark.parametrize("other", ["{first}", "{project}/nowhere"])
+def test_a_kept_build_that_does_not_stand_the_proof_is_replaced(
+    other: str, tmp_path: Path, base: Base, home: Home
+) -> None:
     first = make_project(tmp_path / "first", "hatchling", "worktree")
     make_overlay(first, base, home.environ, first)
     (place,) = kept(home)
-    place.write_text(place.read_text().replace(json.dumps(builds._PROJECT)[1:-1], str(first)))
+    token = json.dumps(builds._PROJECT)[1:-1]
+    good = place.read_text()
+    place.write_text(good.replace(token, other.format(first=first, project=token)))
     second = make_project(tmp_path / "second", "hatchling", "worktree")
-    with pytest.raises(WtenvError, match=r"was built but replaced|would give"):
-        make_overlay(second, base, home.environ, second)
+    said: list[str] = []
+    make_overlay(second, base, home.environ, second, said=said)
+    assert any("Building" in line for line in said)
+    assert run(second / ".venv/bin/pkg-cli", env=clean_env(home.environ, second, base)).startswith(str(second))
+    assert place.read_text() == good
+
+
+def test_reinstall_renews_what_is_kept(tmp_path: Path, base: Base, home: Home) -> None:
+    root = make_project(tmp_path / "wt", "flit", "worktree")
+    make_overlay(root, base, home.environ, root)
+    (place,) = kept(home)
+    good = place.read_text()
+    place.write_text("{}")
+    make_overlay(root, base, home.environ, root, reinstall=True)
+    assert place.read_text() == good
+
+
+UNKEPT = {
+    "a script that is no entry point": '[tool.setuptools]\nscript-files = ["scripts/tool.py"]\n',
+    "a strict editable": '[tool.distutils.editable_wheel]\nmode = "strict"\n',
+}
+
+
+@pytest.mark.parametrize("what", UNKEPT)
+def test_more_than_pointers_is_not_kept(what: str, tmp_path: Path, base: Base, home: Home) -> None:
+    root = make_project(tmp_path / "wt", "setuptools-src", "worktree")
+    (root / "scripts").mkdir()
+    (root / "scripts/tool.py").write_text("#!/usr/bin/env python\nprint(1)\n")
+    append(root / "pyproject.toml", UNKEPT[what])
+    make_overlay(root, base, home.environ, root)
+    assert kept(home) == []
+
+
+def test_a_strict_editable_by_uvs_settings_is_not_kept(tmp_path: Path, base: Base, home: Home) -> None:
+    root = make_project(tmp_path / "wt", "setuptools-src", "worktree")
+    (root / "uv.toml").write_text('config-settings = {editable_mode = "strict"}\n')
+    make_overlay(root, base, home.environ, root)
+    assert run(root / ".venv/bin/pkg-cli", env=clean_env(home.environ, root, base)).startswith(str(root))
+    assert kept(home) == []
+
+
+def test_texts_are_left_as_the_build_wrote_them(tmp_path: Path, base: Base, home: Home) -> None:
+    """A README that names the project's own place, or one like it."""
+    first = make_project(tmp_path / "first", "setuptools-src", "worktree")
+    readme = f"in {first}, in {first}-feature and at https://example.org{first}/docs\n"
+    for name in ("first", "second"):
+        root = first if name == "first" else make_project(tmp_path / name, "setuptools-src", "worktree")
+        (root / "README.md").write_text(readme)
+        text = (root / "pyproject.toml").read_text()
+        (root / "pyproject.toml").write_text(text.replace("[project]\n", '[project]\nreadme = "README.md"\n', 1))
+        said: list[str] = []
+        make_overlay(root, base, home.environ, root, said=said)
+        assert readme in next((root / ".venv").rglob("METADATA")).read_text()
+    assert said == []
+
+
+def test_a_project_edited_while_it_is_built_is_not_kept(
+    tmp_path: Path, base: Base, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_project(tmp_path / "wt", "flit", "worktree")
+    build = building.Uv.build
+
+    def edit(*words: Any, **options: Any) -> Any:
+        append(root / "pyproject.toml", "# edited\n")
+        return build(*words, **options)
+
+    monkeypatch.setattr(building.Uv, "build", edit)
+    make_overlay(root, base, home.environ, root)
+    assert kept(home) == []
+
+
+def test_a_failing_build_leaves_the_kept_ones_out(tmp_path: Path, base: Base, home: Home) -> None:
+    first = make_project(tmp_path / "first", "flit", "worktree")
+    make_overlay(first, base, home.environ, first)
+    root = tmp_path / "wt"
+    root.mkdir()
+    make_overlay(root, base, home.environ)
+    one = make_project(root / "one", "flit", "worktree")
+    bad = make_project(root / "bad", "setup.py", "worktree", name="bad")
+    (bad / "setup.py").write_text("raise RuntimeError('no such compiler')\n")
+    with pytest.raises(WtenvError, match="no such compiler"):
+        make_overlay(root, base, home.environ, one, bad)
+    assert inspect(root / ".venv", base_prefix=base.prefix, editables=(), env=home.environ).kind == "current"
+    assert not list((root / ".venv").rglob("pkg*"))
 
 
 def test_only_so_many_are_kept(tmp_path: Path, base: Base, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,7 @@ def test_a_notebook_runs_on_the_overlays_python(tmp_path: Path, fresh_base: Base
 def test_which_kernels_get_a_twin(tmp_path: Path, fresh_base: Base, home: Home) -> None:
     prefix, python = fresh_base.prefix, str(fresh_base.python)
     add_kernel(prefix, "python3", python, "-m", "ipykernel_launcher", metadata={"debugger": True}, env={"A": "b"})
+    add_kernel(prefix, "beside", python, "{resource_dir}/launch.py", "-f", "{connection_file}")
     add_kernel(prefix, "named", "python", "-m", "ipykernel_launcher")
     add_kernel(prefix, "foreign", "/usr/bin/env", "R")
     add_kernel(prefix, "other-minor", f"{prefix}/bin/python2.7", "-m", "ipykernel_launcher")
@@ -67,7 +68,9 @@ def test_which_kernels_get_a_twin(tmp_path: Path, fresh_base: Base, home: Home) 
     root.mkdir()
     make_overlay(root, fresh_base, home.environ)
     venv = root / ".venv"
-    assert [path.name for path in (venv / kernels.FOLDER).iterdir()] == ["python3"]
+    assert sorted(path.name for path in (venv / kernels.FOLDER).iterdir()) == ["beside", "python3"]
+    beside = json.loads((venv / kernels.FOLDER / "beside/kernel.json").read_text())["argv"]
+    assert beside[1:] == [f"{prefix}/{kernels.FOLDER}/beside/launch.py", "-f", "{connection_file}"]
     twin = json.loads((venv / kernels.FOLDER / "python3/kernel.json").read_text())
     assert twin["argv"] == [f"{venv}/bin/python", "-m", "ipykernel_launcher"]
     assert twin["env"] == {"A": "b"}
@@ -85,6 +88,9 @@ def test_twins_follow_the_base_and_leave_a_packages_own(tmp_path: Path, fresh_ba
     assert refresh(venv, home.environ)
     assert not refresh(venv, home.environ)
     assert program_of(venv, "python3") == f"{venv}/bin/python"
+    add_kernel(fresh_base.prefix, "python3", python, "-m", "another_launcher")  # in place
+    assert refresh(venv, home.environ)
+    assert "another_launcher" in (venv / kernels.FOLDER / "python3/kernel.json").read_text()
     own_text = own.read_text()
     spec.unlink()
     spec.parent.rmdir()

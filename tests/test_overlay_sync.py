@@ -21,8 +21,8 @@ from workspace import Home
 
 from wtenv import files
 from wtenv.errors import WtenvError
+from wtenv.overlay import building, removal, sealing
 from wtenv.overlay import manifest as manifests
-from wtenv.overlay import removal, sealing
 from wtenv.overlay.refresh import refresh
 from wtenv.overlay.state import State, inspect
 
@@ -179,6 +179,90 @@ def test_a_failing_build_says_why_and_keeps_what_works(root: Path, base: Base, h
     assert judge(fresh, base, home, bad).kind == "incomplete"
 
 
+def test_a_failure_after_something_was_removed_leaves_no_usable_overlay(
+    tmp_path: Path, fresh_base: Base, home: Home
+) -> None:
+    """Else the base's copy would be imported instead, and nobody would know."""
+    install(fresh_base, home.environ, make_project(tmp_path / "theirs", "setuptools-flat", "base"))
+    root = make_project(tmp_path / "wt", "setuptools-flat", "worktree")
+    make_overlay(root, fresh_base, home.environ, root)
+    text = (root / "pyproject.toml").read_text()
+    broken = text.replace('name = "pkg"', 'name = "pkg-two"').replace("setuptools.build_meta", "nothing.of_that_name")
+    (root / "pyproject.toml").write_text(broken)
+    with pytest.raises(WtenvError, match="building"):
+        make_overlay(root, fresh_base, home.environ, root)
+    assert judge(root, fresh_base, home, root).kind == "incomplete"
+    (root / "pyproject.toml").write_text(text.replace('version = "1.0"', 'version = "1.1"'))
+    assert make_overlay(root, fresh_base, home.environ, root).installed == ("pkg",)
+    # uv that can't even be started has removed nothing.
+    (root / "pyproject.toml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(building, "find_uv", lambda env: "/nonexistent/uv")
+        with pytest.raises(WtenvError):
+            make_overlay(root, fresh_base, home.environ, root)
+    assert judge(root, fresh_base, home, root).kind == "stale"
+
+
+@pytest.mark.parametrize("layout", ["a linked package", "a package beside", "a linked namespace"])
+def test_what_lies_beside_the_project_is_its_own(layout: str, tmp_path: Path, base: Base, home: Home) -> None:
+    root = tmp_path / "wt"
+    inner = make_project(root / "inner", "setuptools-flat", "worktree")
+    (root / "shared/one").mkdir(parents=True)
+    (root / "shared/one/__init__.py").write_text("")
+    text = (inner / "pyproject.toml").read_text()
+    if layout == "a package beside":
+        more = '[tool.setuptools.package-dir]\none = "../shared/one"\n'
+        text = text.replace('packages = ["pkg"]', 'packages = ["pkg", "one"]') + more
+    elif layout == "a linked package":
+        (inner / "one").symlink_to("../shared/one")
+        text = text.replace('packages = ["pkg"]', 'packages = ["pkg", "one"]')
+    else:
+        (root / "shared/one/__init__.py").unlink()
+        (root / "shared/one/part.py").write_text("")
+        (inner / "one").symlink_to("../shared/one")
+        text = text.replace('packages = ["pkg"]', 'packages = ["pkg", "one"]')
+    (inner / "pyproject.toml").write_text(text)
+    make_overlay(root, base, home.environ, inner)
+    look = "import one, pkg; print(list(one.__path__)[0])"
+    said = run(root / ".venv/bin/python", "-c", look, env=clean_env(home.environ, root, base))
+    assert os.path.realpath(said) == f"{root}/shared/one"
+    assert judge(root, base, home, inner).kind == "current"
+
+
+def test_a_package_of_another_name_is_proved(tmp_path: Path, fresh_base: Base, home: Home) -> None:
+    install(fresh_base, home.environ, make_project(tmp_path / "theirs", "setuptools-flat", "base", name="other"))
+    root = make_project(tmp_path / "wt", "hatchling", "worktree", name="other")
+    text = (root / "pyproject.toml").read_text().replace('name = "other"', 'name = "dist-x"')
+    (root / "pyproject.toml").write_text(text + '[tool.hatch.build.targets.wheel]\npackages = ["other"]\n')
+    make_overlay(root, fresh_base, home.environ, root)
+    manifest = manifests.read_manifest(root / ".venv")
+    assert manifest is not None
+    assert manifest.editables[0].modules == ("other",)
+
+
+def test_scripts_of_one_name(tmp_path: Path, base: Base, home: Home) -> None:
+    """Removing one of two packages takes the script with it; the other's comes back in the same sync."""
+    one = make_project(tmp_path / "wt", "flit", "worktree", name="one")
+    two = make_project(tmp_path / "wt/two", "flit", "worktree", name="two")
+    for root in (one, two):
+        text = (root / "pyproject.toml").read_text()
+        (root / "pyproject.toml").write_text(text.replace(f"{root.name if root is two else 'one'}-cli", "shared-cli"))
+    make_overlay(one, base, home.environ, one, two)
+    make_overlay(one, base, home.environ, one)
+    assert run(one / ".venv/bin/shared-cli", env=home.environ).endswith("one/__init__.py")
+    (one / ".venv/bin/shared-cli").unlink()
+    assert make_overlay(one, base, home.environ, one).installed == ("one",)
+    assert run(one / ".venv/bin/shared-cli", env=home.environ).endswith("one/__init__.py")
+
+
+def test_a_worktree_that_is_entered_by_two_names(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
+    make_overlay(root, base, home.environ, root)
+    (tmp_path / "link").symlink_to(root)
+    assert judge(root, base, home, tmp_path / "link").kind == "current"
+    assert not make_overlay(root, base, home.environ, tmp_path / "link").changed
+    assert make_overlay(root, base, home.environ, root, only=(str(tmp_path / "link"), "pkg")).installed == ()
+
+
 def test_another_file_that_wins_is_named(root: Path, fresh_base: Base, home: Home) -> None:
     thief = (
         "import sys, importlib.util as u\nclass F:\n  @staticmethod\n  def find_spec(name, path=None, target=None):\n"
@@ -214,6 +298,20 @@ def test_an_overlay_of_another_user_or_checkout_is_foreign(root: Path, base: Bas
     state = judge(root, base, other, root)
     assert state.kind == "foreign"
     assert "checkout" in state.reason
+
+
+def test_a_folder_of_the_users_with_our_inode_is_foreign(root: Path, base: Base, home: Home) -> None:
+    """`rm -r .venv && python -m venv .venv`: a file system may give the new folder the number of the old one."""
+    make_overlay(root, base, home.environ, root)
+    venv = root / ".venv"
+    for path in venv.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (venv / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (venv / "precious").write_text("")
+    assert judge(root, base, home, root).kind == "foreign"
+    with pytest.raises(WtenvError, match="not made by wtenv"):
+        make_overlay(root, base, home.environ, root)
+    assert (venv / "precious").exists()
 
 
 def test_symlinked_venv(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
@@ -325,6 +423,19 @@ def test_install_deps_takes_from_the_base_what_it_has(tmp_path: Path, base: Base
     assert names_in(root) > {"pkg", "python-dateutil"}
     assert "numpy" not in names_in(root)
     assert not make_overlay(root, base, home.environ, root, install_deps=True).changed
+    (root / "pyproject.toml").write_text(
+        text.replace("[project.scripts]", 'dependencies = ["numpy"]\n[project.scripts]')
+    )
+    changed = make_overlay(root, base, home.environ, root, install_deps=True)
+    assert changed.installed == ("pkg",)
+    assert "python-dateutil" in changed.removed
+    assert names_in(root) == {"pkg"}
+    assert not make_overlay(root, base, home.environ, root, install_deps=True).changed
+    (root / "pyproject.toml").write_text(
+        text.replace("[project.scripts]", 'dependencies = ["python-dateutil"]\n[project.scripts]')
+    )
+    changed = make_overlay(root, base, home.environ, root, install_deps=True)
+    assert changed.installed[:2] == ("pkg", "python-dateutil")
     assert "python-dateutil" in make_overlay(root, base, home.environ, root).removed
     assert names_in(root) == {"pkg"}
 

@@ -63,6 +63,10 @@ def test_they_refuse_what_a_sync_refuses(scene: Scene) -> None:
         assert (code, "not made by wtenv" in lines[0], len(lines)) == (2, True, 1)
     assert look(scene, "--dry-run", "--replace")[0] == 0
     assert look(scene, "--check", "--package", "other")[0] == 2
+    assert look(scene, "--dry-run", "--replace", "--package", ".", "--package", "pkg") == (
+        0,
+        [f"{scene.root}/.venv was not made by wtenv", "would install pkg"],
+    )
     scene("deny", check=True)
     assert "is denied" in one_line(scene("sync", "--check"))
 
@@ -112,6 +116,14 @@ def test_progress_on_a_terminal_that_waits(tmp_path: Path, base: Base) -> None:
     assert "0:00:0" not in done.stderr
     assert "\x1b" not in done.stderr
     assert done.stderr.startswith("wtenv: Building slow")
+
+
+@pytest.mark.parametrize("where", ["2>&1 | true", "2>/dev/full", "2>&-"])
+def test_nobody_reads_what_it_says(where: str, scene: Scene) -> None:
+    scene("sync", check=True)
+    script = f"sync() {{ '{wtenv_program()}' sync --reinstall; }}; sync {where}; exit 0"
+    scene.home.run(["bash", "-c", script], scene.root, check=True)
+    assert look(scene, "--check") == (0, ["nothing to do"])
 
 
 def test_a_quick_sync_does_not_load_what_shows_progress(scene: Scene) -> None:

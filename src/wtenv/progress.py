@@ -29,8 +29,9 @@ class Progress:
 
     def __call__(self, line: str) -> None:
         """Say that `line` is being done now."""
-        say(line)  # while the clock is shown, rich puts above it what goes to stderr
         self._line = line
+        with contextlib.suppress(OSError):  # nobody reads it: no reason to stop
+            say(line)  # while the clock is shown, rich puts above it what goes to stderr
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -50,8 +51,13 @@ class Progress:
         from rich.progress import Progress as Bar
         from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+        console = Console(stderr=True)
+        if console.is_dumb_terminal:
+            return
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("", total=None)
+        with Bar(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("wtenv: syncing", total=None)
+            bar.tasks[0].start_time = bar.get_time() - DELAY
             while not self._done.wait(0.1):
-                bar.update(task, description=make_printable(f"wtenv: {self._line or 'syncing'}", keep=""))
+                if self._line:
+                    bar.update(task, description=make_printable(f"wtenv: {self._line}", keep=""))

@@ -63,9 +63,15 @@ case $__wtenv_here in
 esac
 if __wtenv_text=$({posix.words(start)} --directory "$__wtenv_here" "$__wtenv_shell"); then
     eval "$__wtenv_text"
+    case $(typeset -f deactivate 2>/dev/null) in
+    *__wtenv_leave*) ;; # sourced twice
+    *) __wtenv_former=$(typeset -f deactivate 2>/dev/null) || : ;; # of the user's own environment
+    esac
     deactivate() {{
         __wtenv_leave
         unset -f deactivate
+        eval "${{__wtenv_former-}}"
+        unset -v __wtenv_former
     }}
 fi
 unset -v __wtenv_shell __wtenv_here __wtenv_text
@@ -73,9 +79,17 @@ unset -v __wtenv_shell __wtenv_here __wtenv_text
     fish_text = f"""# Source this in fish: the same activation as wtenv's hook gives.
 {fish.words(start)} --directory (status dirname) fish | source
 if functions -q __wtenv_leave
+    if functions -q deactivate; and not functions deactivate | string match -q '*__wtenv_leave*'
+        functions -e __wtenv_former # of the user's own environment
+        functions -c deactivate __wtenv_former
+    end
     function deactivate
         __wtenv_leave
         functions -e deactivate
+        if functions -q __wtenv_former
+            functions -c __wtenv_former deactivate
+            functions -e __wtenv_former
+        end
     end
 end
 """

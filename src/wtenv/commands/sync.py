@@ -58,8 +58,8 @@ def require_locked(directory: Path, env: Mapping[str, str], *, overlay: bool) ->
 
 
 def _say_outcome(outcome: Outcome, installed: str, removed: str) -> None:
-    if not outcome.changed:
-        say("nothing to do")
+    if not outcome.installed and not outcome.removed:
+        say("the overlay is in order now" if outcome.changed else "nothing to do")
     for verb, names in ((installed, outcome.installed), (removed, outcome.removed)):
         if names:
             say(f"{verb} {', '.join(names)}")
@@ -89,7 +89,7 @@ def make_plan(
         build_isolation=config.build_isolation,
         replace=replace,
         inexact=inexact,
-        only=only,
+        only=tuple(str(directory / word) if "/" in word or word.startswith(".") else word for word in only),
         reinstall=reinstall,
         activate=render_activate(),
         build_env=lambda: decision.make_build_env(config, base, plain),

@@ -296,8 +296,14 @@ def read_source(folder: Path) -> str:
     return ""
 
 
+def is_whole(installed: Installed) -> bool:
+    """Whether all of its files are there: another distribution with a script of the same name may have taken it."""
+    rows = csv.reader(read_text(installed.folder / "RECORD").splitlines())
+    return all((installed.folder.parent / row[0]).exists() for row in rows if row and not row[0].endswith(".pyc"))
+
+
 def find_modules(installed: Installed) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The top-level modules that an editable offers, and the folders that it put on the path.
+    """The top-level modules that an editable offers, and the folders that it takes them from.
 
     There is no one place that says so: setuptools writes top_level.txt; else it is what the folders
     on its path hold, and in a project's own folder (which holds tests, too) what its name or its
@@ -306,22 +312,29 @@ def find_modules(installed: Installed) -> tuple[tuple[str, ...], tuple[str, ...]
     site, project = installed.folder.parent, Path(installed.source)
     names = set(read_text(installed.folder / "top_level.txt").split())
     places: list[Path] = []
+    mapped: list[Path] = []
     for row in csv.reader(read_text(installed.folder / "RECORD").splitlines()):
         if row and row[0].endswith(".pth") and "/" not in row[0]:
             for line in read_text(site / row[0]).splitlines():
                 if line.startswith("/") and Path(line).is_dir():
                     places.append(Path(line))
+        elif row and row[0].startswith("__editable__") and row[0].endswith(".py"):
+            # Setuptools' finder has a table: module -> place.
+            mapped += [Path(place) for place in re.findall(r"'(/[^'\n]*)'", read_text(site / row[0]))]
     if not names:
         guesses = {installed.name.replace("-", "_")}
         guesses |= set(re.findall(r"=\s*(\w+)", read_text(installed.folder / "entry_points.txt")))
+        # As a backend's settings name them, in whatever words: "packages", "only-include", "module-name".
+        words = set(re.findall(r"\w+", read_text(project / "pyproject.toml")))
         for place in {*places, project, project / "src", project / "python"}:
             own = place in places and os.path.realpath(place) != installed.source
+            likely = guesses | words if place in places else guesses
             for child in place.iterdir() if place.is_dir() else ():
                 package = (child / "__init__.py").is_file()
                 stem = child.name if package else child.name.removesuffix(".py")
-                if stem.isidentifier() and (package or child.suffix == ".py") and (own or stem in guesses):
+                if stem.isidentifier() and (package or child.suffix == ".py") and (own or stem in likely):
                     names.add(stem)
-    return tuple(sorted(name for name in names if name.isidentifier())), tuple(map(os.fspath, places))
+    return tuple(sorted(name for name in names if name.isidentifier())), tuple(map(os.fspath, [*places, *mapped]))
 
 
 def read_requires(installed: Installed) -> list[str]:

@@ -18,12 +18,12 @@ import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import __version__, files
 from ..digest import sha256
 from ..errors import WtenvError
-from .building import Installed, Project
+from .building import Installed, Project, read_text
 from .manifest import Manifest
 from .sealing import normalise
 from .twins import SHEBANG_LIMIT
@@ -35,37 +35,44 @@ _BACKENDS = {
     "flit_core.buildapi": "flit-core",
     "uv_build": "uv-build",
 }
-# Settings that run code, add files or read other ones: any key of that name below [tool].
-_COMPUTING = {"hooks", "dev-mode-exact", "force-include", "shared-data", "shared-scripts", "external-data",
-              "data", "data-files", "dynamic", "ext-modules", "cmdclass", "build-dir"}  # fmt: skip
+# Settings that run code, or take what is built from elsewhere: any key of that name below [tool].
+_COMPUTING = {"hooks", "dev-mode-exact", "force-include", "dynamic", "ext-modules", "cmdclass",
+              "config-settings", "distutils"}  # fmt: skip
 _CODE = ("setup.py", "setup.cfg", "hatch.toml")
 _VARIABLE = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|UV_|SOURCE_DATE_EPOCH")
 # What backends copy into the metadata by themselves, besides what the project names.
 _COPIED = ("pyproject.toml", "licen[cs]e*", "copying*", "notice*", "authors*")
-# In a path of these characters alone every way to quote it is the path itself.
-_PLAIN = re.compile(r"(/[\w.-]+)+", re.ASCII)
+# What decides beside it, from the project's folder upwards: hatchling goes by what git ignores.
+_ABOVE = ("uv.toml", "pyproject.toml", ".gitignore", ".hgignore")
+# What an installed editable consists of; who has more has it from elsewhere.
+_POINTERS = re.compile(r"[^/]+\.pth|__editable__[^/]*\.py|_editable_impl_[^/]*\.py")
+_PLAIN = re.compile(r"(/[\w.-]+)+", re.ASCII)  # in such a path every way to quote it is the path itself
 _VENV, _PROJECT = "\0venv\0", "\0project\0"
 _DROPPED = {"uv_cache.json"}  # when the sources were last changed, which uv is not asked for
 MAX_FOLDERS, MAX_FILE, MAX_KEPT = 5000, 1 << 18, 300
 
 
-def identify(
-    project: Project, root: Path, manifest: Manifest, built_with: tuple[str, ...], env: Mapping[str, str]
-) -> str | None:
-    """The key of what building `project` with `built_with` would give; None if that can't be told.
-    root: where uv is run."""
+class Build(NamedTuple):
+    """A kept build, its texts those of one place. built_with: as in the manifest; files: path below the overlay
+    -> content."""
+
+    built_with: tuple[str, ...]
+    files: Mapping[str, str]
+
+
+def identify(project: Project, manifest: Manifest, built_with: tuple[str, ...], env: Mapping[str, str]) -> str | None:
+    """The key of what building `project` with `built_with` in the environment `env` would give; None if that
+    can't be told."""
     table = project.data.get("project")
-    if not isinstance(table, dict) or not _is_declared(project, table):
+    if not isinstance(table, dict) or not _is_declared(project, table) or "DIST_EXTRA_CONFIG" in env:
         return None
     variables = sorted(f"{name}={value}" for name, value in env.items() if _VARIABLE.match(name))
     facts = (__version__, manifest.base, manifest.python_version, manifest.interpreter_id, built_with, variables)
     digest = sha256(repr(facts).encode("utf-8", "surrogateescape"))
-    patterns = [*_COPIED, *(text.lower() for text in _list_named(table))]
     try:
         for text in _list_tree(project.path):
             digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
-        names = sorted(name for name in os.listdir(project.path) if any(fnmatch(name.lower(), p) for p in patterns))
-        for place in [*(project.path / name for name in names), *_list_settings(root, env)]:
+        for place in [*_list_copied(project.path, table), *_list_settings(project.path, env)]:
             if place.is_file():
                 data = files.read_bytes(place)
                 digest.update(f"{place.name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
@@ -74,12 +81,21 @@ def identify(
     return digest.hexdigest()[:32]
 
 
-def _list_settings(root: Path, env: Mapping[str, str]) -> Iterator[Path]:
-    """Where uv and setuptools look for settings beside the project's own."""
-    for folder in (root, *root.parents):
-        yield from (folder / "uv.toml", folder / "pyproject.toml")
-    home = files.home_dir(env)
+def _list_copied(folder: Path, table: Mapping[str, Any]) -> list[Path]:
+    """The files beside the project's settings whose content a build takes over."""
+    patterns = [*_COPIED, *(text.lower() for text in _list_texts(table.get("license-files")))]
+    named = {*_list_texts(table.get("readme")), *_list_texts(table.get("license"))}
+    names = (name for name in os.listdir(folder) if name in named or any(fnmatch(name.lower(), p) for p in patterns))
+    return [folder / name for name in sorted(names)]
+
+
+def _list_settings(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
+    """Where uv and backends look for settings beside the project's own."""
+    for above in (folder, *folder.parents):
+        yield from (above / name for name in _ABOVE)
+    home, system = files.home_dir(env), env.get("XDG_CONFIG_DIRS") or "/etc/xdg"
     yield from (files.config_dir(env).parent / "uv/uv.toml", Path("/etc/uv/uv.toml"), home / ".pydistutils.cfg")
+    yield from (Path(place, "uv/uv.toml") for place in system.split(":"))
     if env.get("UV_CONFIG_FILE"):
         yield Path(env["UV_CONFIG_FILE"])
 
@@ -94,19 +110,15 @@ def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
     if table.get("dynamic") or not isinstance(table.get("version"), str):
         return False
     names = {normalise(re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]) for text in project.requires}
-    below = any("/" in text for text in _list_named(table))
+    below = any("/" in text for key in ("readme", "license", "license-files") for text in _list_texts(table.get(key)))
     return names <= {package, "wheel"} and not below and not _names_any(project.data.get("tool"), _COMPUTING)
 
 
-def _list_named(table: Mapping[str, Any]) -> list[str]:
-    """The files, or patterns of some, that [project] names."""
-    named = [table.get("readme"), table.get("license"), *_as_list(table.get("license-files"))]
-    texts = [item.get("file") if isinstance(item, dict) else item for item in named]
+def _list_texts(value: object) -> list[str]:
+    """The files, or patterns of some, that a value of [project] names."""
+    values = value if isinstance(value, list) else [value]
+    texts = [item.get("file") if isinstance(item, dict) else item for item in values]
     return [text for text in texts if isinstance(text, str)]
-
-
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
 
 
 def _names_any(value: object, names: set[str]) -> bool:
@@ -144,41 +156,57 @@ def keep(
     """Keep what building `project` put into the overlay `venv`, if its texts can be moved elsewhere."""
     try:
         texts = dict(_read_files(installed, os.fspath(project), venv))
-        folder = files.cache_dir(env) / "builds"
-        files.make_private_dir(folder.parent)
-        files.make_private_dir(folder)
-        data = {"built_with": built_with, "files": texts}
-        files.write_atomic(folder / f"{key}.json", json.dumps(data).encode())
-        _drop_oldest(folder)
+        place = _locate(key, env)
+        files.make_private_dir(place.parent.parent)
+        files.make_private_dir(place.parent)
+        files.write_atomic(place, json.dumps({"built_with": built_with, "files": texts}).encode())
+        _drop_oldest(place.parent)
     except (OSError, ValueError, WtenvError):
         pass  # the next worktree builds
 
 
+def _locate(key: str, env: Mapping[str, str]) -> Path:
+    return files.cache_dir(env) / "builds" / f"{key}.json"
+
+
 def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tuple[str, str]]:
-    """Path below the overlay -> text with tokens. ValueError if there is one that names another place."""
+    """Path below the overlay -> text with tokens. ValueError if there is one that can't be told for another place."""
     own = os.fspath(venv)
     _check_plain(project, own)
-    elsewhere = f"/{project.split('/')[1]}/"
+    scripts = re.findall(r"(?m)^([\w.-]+)\s*=", read_text(installed.folder / "entry_points.txt"))
     for name in _list_record(installed.folder):
         place = os.path.normpath(installed.folder.parent / name)
-        inside = os.path.relpath(place, venv)
-        if inside.startswith("..") or os.path.islink(place):
-            raise ValueError(f"{place} is outside of the overlay")
-        if os.path.basename(inside) in _DROPPED:
+        inside, base = os.path.relpath(place, venv), os.path.basename(place)
+        if base in _DROPPED:
+            continue
+        if place == os.fspath(installed.folder / "RECORD"):
+            yield inside, ""  # has the others' hashes, see `_fill`
             continue
         data = Path(place).read_bytes()
-        if len(data) > MAX_FILE:
-            raise ValueError(f"{place} is large")
+        if os.path.islink(place) or len(data) > MAX_FILE or b"\0" in data:
+            raise ValueError(f"{place} is no small text")
         text = data.decode("utf-8")
-        if "\0" in text:
-            raise ValueError(f"{place} is no text")
-        for path, token in ((own, _VENV), (project, _PROJECT)):
-            text = re.sub(re.escape(path) + r"(?![\w.-])", token, text)
-        if elsewhere in text:
-            raise ValueError(f"{place} names a place beside the project")
-        if inside.startswith("bin/") and not text.startswith(f"#!{_VENV}/bin/python"):
-            raise ValueError(f"{place} is no script of Python")
+        if inside.startswith("bin/") and base in scripts and text.startswith(f"#!{own}/bin/python"):
+            text = f"#!{_VENV}{text[len(own) + 2 :]}"
+        elif os.path.dirname(place) == os.fspath(installed.folder.parent) and _POINTERS.fullmatch(base):
+            text = _put_tokens(text, project)
+        elif base == "direct_url.json" and f'"file://{project}"' in text:
+            text = text.replace(f'"file://{project}"', f'"file://{_PROJECT}"')
+        elif not Path(place).is_relative_to(installed.folder):
+            raise ValueError(f"{place} is no part of an editable")
         yield inside, text
+
+
+def _put_tokens(text: str, project: str) -> str:
+    """`text` with a token for the project's path. ValueError if it names a place beside it, or one that a build has
+    put into it."""
+    text = re.sub(r"(?<![\w./-])" + re.escape(project) + r"(?![\w.-])", _PROJECT, text)
+    if f"/{project.split('/')[1]}/" in text:
+        raise ValueError("it names a place beside the project")
+    for below in re.findall(_PROJECT + r"((?:/[\w.+-]+)*)", text):
+        if any(_is_made(name, depth) for depth, name in enumerate(below.split("/")[1:])):
+            raise ValueError("it names what a build has made")
+    return text
 
 
 def _check_plain(*paths: str) -> None:
@@ -194,22 +222,29 @@ def _list_record(folder: Path) -> list[str]:
     return [row[0] for row in rows if row]
 
 
-def place(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Install the kept build `key` for `project` into `venv`: what it was built with, None if there is none.
-
-    Raises OSError if the overlay can't be written.
-    """
+def find(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> Build | None:
+    """The kept build `key` for `project` in `venv`; None if there is none that can be used there."""
     try:
-        data = json.loads(files.read_bytes(files.cache_dir(env) / "builds" / f"{key}.json"))
-        texts = _fill(data["files"], os.fspath(project), os.fspath(venv))
-        built_with = tuple(map(str, data["built_with"]))
+        file = _locate(key, env)
+        data = json.loads(files.read_bytes(file))
+        build = Build(tuple(map(str, data["built_with"])), _fill(data["files"], os.fspath(project), os.fspath(venv)))
+        os.utime(file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, WtenvError):
         return None
-    for inside, text in texts.items():
+    return build
+
+
+def place(build: Build, venv: Path) -> None:
+    """Install the build. OSError if the overlay can't be written."""
+    for inside, text in build.files.items():
         target = venv / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomic(target, text.encode(), 0o755 if inside.startswith("bin/") else 0o644)
-    return built_with
+
+
+def forget(key: str, env: Mapping[str, str]) -> None:
+    """Drop a kept build that turned out to be none."""
+    _locate(key, env).unlink(missing_ok=True)
 
 
 def _fill(texts: dict[str, Any], project: str, venv: str) -> dict[str, str]:

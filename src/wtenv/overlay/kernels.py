@@ -50,7 +50,10 @@ def find_changes(venv: Path, base_prefix: str, minor: str) -> dict[Path, dict[st
         if is_python(words[0], os.path.realpath(os.path.join(base_prefix, "bin")), minor):
             metadata = spec.get("metadata")
             metadata = {**(metadata if isinstance(metadata, dict) else {}), _MARK: True}
-            wanted[name] = {**spec, "argv": [f"{venv}/bin/python", *words[1:]], "metadata": metadata}
+            # What lies beside the spec stays there.
+            beside = os.path.join(base_prefix, FOLDER, name)
+            rest = [str(word).replace("{resource_dir}", beside) for word in words[1:]]
+            wanted[name] = {**spec, "argv": [f"{venv}/bin/python", *rest], "metadata": metadata}
     changes = {}
     for name in {*_list(venv / FOLDER), *wanted}:
         place = venv / FOLDER / name / "kernel.json"

@@ -93,7 +93,7 @@ def probe(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Facts
         ) from None
 
 
-def create(folder: Path, facts: Facts, prompt: str) -> None:
+def create(folder: Path, facts: Facts, prompt: str, token: str) -> None:
     """Write the bare environment into the empty `folder`, before it gets its final name."""
     lines = {
         "home": facts.home,
@@ -101,7 +101,7 @@ def create(folder: Path, facts: Facts, prompt: str) -> None:
         "version": facts.version,
         "executable": facts.interpreter,
         "prompt": json.dumps(prompt, ensure_ascii=False)[1:-1],
-        "wtenv": "1",
+        "wtenv": token,
     }
     text = "".join(f"{key} = {value}\n" for key, value in lines.items())
     files.write_atomic(folder / ".gitignore", b"*\n", 0o644)

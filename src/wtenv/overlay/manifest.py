@@ -110,6 +110,16 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     files.write_atomic(folder / MANIFEST, _dump(data), 0o644)
 
 
+def has_token(venv: Path, token: str) -> bool:
+    """Whether `venv` was made with this token: an inode alone is no proof, it may be given to a new folder."""
+    from ..errors import WtenvError
+
+    try:
+        return f"\nwtenv = {token}\n".encode() in files.read_bytes(venv / "pyvenv.cfg")
+    except (OSError, WtenvError):
+        return False
+
+
 def touch(venv: Path, before: int | None = None) -> None:
     """Give the manifest another time than `before` (default: its present one), which open shells notice."""
     path = venv / MANIFEST
@@ -178,8 +188,9 @@ def stamp(folders: Sequence[str]) -> dict[str, int]:
 
 def list_sources(manifest: Manifest, venv: Path) -> list[str]:
     """The folders whose change a refresh must look at: the overlay's own first."""
-    kernels = os.path.join(manifest.base, "share/jupyter/kernels")
-    return [os.fspath(venv / "bin"), *manifest.site, manifest.base_bin, *manifest.base_site, kernels]
+    kernels = Path(manifest.base, "share/jupyter/kernels")
+    specs = [os.fspath(place) for place in sorted(kernels.glob("*/kernel.json"))]
+    return [os.fspath(venv / "bin"), *manifest.site, manifest.base_bin, *manifest.base_site, os.fspath(kernels), *specs]
 
 
 def is_behind(manifest: Manifest, venv: Path) -> bool:

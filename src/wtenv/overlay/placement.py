@@ -34,7 +34,7 @@ def create(venv: Path, root: Path, base_prefix: Path, facts: Facts, env: Mapping
     manifests.write_record(Record(token, str(venv), 0, True, leftovers), record_file)
     fresh.parent.mkdir(parents=True, exist_ok=True)  # venv = "build/env"
     fresh.mkdir()
-    layout.create(fresh, facts, root.name)
+    layout.create(fresh, facts, root.name, token)
     libs = dict.fromkeys((facts.platlib, facts.purelib))
     manifest = Manifest(
         token=token,

@@ -46,7 +46,9 @@ def prove(
         origin = origins.get(module, "")
         real = os.path.realpath(origin)
         inside = Path(real).is_relative_to(os.path.realpath(venv))  # an overlay may be inside of what "." declares
-        right = real in own if inside else any(is_part(real, place) for place in own)
+        # A package may be a link in its project's folder, to wherever.
+        linked = Path(os.path.realpath(os.path.dirname(os.path.dirname(origin))), *Path(origin).parts[-2:])
+        right = real in own if inside else any(is_part(file, place) for file in (real, str(linked)) for place in own)
         imports.append(Import(item, module, origin, bool(origin) and right))
     return tuple(imports), tuple(lost)
 

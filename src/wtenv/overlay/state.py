@@ -74,7 +74,7 @@ def _judge_origin(
 ) -> tuple[Kind, str] | None:
     """Did wtenv make this folder, here, and finish it? None if so."""
     if manifest is None:
-        if record is not None and record.inode == inode:
+        if record is not None and record.inode == inode and manifests.has_token(venv, record.token):
             return "incomplete", f"the manifest of {venv} is missing or damaged"
         return "foreign", f"{venv} was not made by wtenv"
     if record is None or record.token != manifest.token:
@@ -113,12 +113,13 @@ def _find_base_problem(venv: Path, manifest: Manifest, base_prefix: Path) -> str
 def _find_change(manifest: Manifest, editables: Sequence[Path]) -> str:
     if manifests.identify(manifest.interpreter) != manifest.interpreter_id:
         return "the base's Python was replaced by another build"
-    have = {item.path: item for item in manifest.editables}
-    want = [os.fspath(path) for path in editables]
-    for path in want:
-        if path not in have:
+    # By their real paths: a worktree may be entered by several names.
+    have = {os.path.realpath(item.path): item for item in manifest.editables}
+    want = {os.path.realpath(path): path for path in editables}
+    for real, path in want.items():
+        if real not in have:
             return f"the editable {path} is not installed yet"
-        if have[path].fingerprint != manifests.fingerprint(Path(path)):
+        if have[real].fingerprint != manifests.fingerprint(path):
             return f"the build files of {path} changed"
-    gone = [path for path in have if path not in want]
+    gone = [item.path for real, item in have.items() if real not in want]
     return f"{gone[0]} is installed but no longer declared" if gone else ""

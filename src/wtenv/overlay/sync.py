@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import WtenvError
 from . import building, builds, layout, placement, sealing, state, twins
 from . import manifest as manifests
-from .building import REDIRECTOR, Isolation, Project, Uv
+from .building import REDIRECTOR, BuildError, Isolation, Project, Uv
 from .lock import Report, lock, remove_leftovers
 from .manifest import Editable, Manifest
 from .proof import prove
@@ -62,10 +62,10 @@ class _Difference:
     old: Manifest | None
     build: tuple[Project, ...]
     remove: tuple[str, ...]
-    deps: bool  # dependencies have to be looked at
+    missing: tuple[str, ...]  # with install_deps: requirements that nothing satisfies, as far as it is known
 
     def __bool__(self) -> bool:
-        return self.old is None or bool(self.build or self.remove or self.deps)
+        return self.old is None or bool(self.build or self.remove or self.missing)
 
 
 def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
@@ -91,7 +91,7 @@ def preview(plan: Plan, env: Mapping[str, str]) -> Outcome:
     if found.verdict.kind == "foreign" and not plan.replace:
         raise WtenvError(found.verdict.reason, found.verdict.fix)
     names = tuple(item.name or item.path.name for item in found.build)
-    return Outcome(bool(found), names, found.remove, found.verdict.reason)
+    return Outcome(bool(found), (*names, *found.missing), found.remove, found.verdict.reason)
 
 
 def _prepare(plan: Plan, env: Mapping[str, str], report: Report) -> tuple[_Job, list[Project]]:
@@ -129,24 +129,46 @@ class _Job:
             placement.move_foreign_aside(self.venv, self.report)
         remove_leftovers(self.venv, self.env)
         if found.old and not found:
-            changed = self._finish(found.old._replace(editables=self._kept(found.old, ())))
-            return Outcome(changed or found.verdict.kind != "current", (), (), found.verdict.reason)
+            kept = found.old._replace(editables=self._kept(found.old, ()), deps=self._name_deps(found.old))
+            return Outcome(self._finish(kept), (), (), found.verdict.reason)
         manifest = found.old or self._create()
+        before = _take_stock(manifest)
         try:
             placement.mark(self.venv, self.env, building=True)
-            try:
-                built = self._change(manifest, found, projects)
-            except building.BuildError:
-                if found.old:  # uv installs nothing unless all was built: what worked still does
-                    placement.mark(self.venv, self.env, building=False)
-                raise
+            built = self._change_and_prove(manifest, found, projects)
+        except (WtenvError, OSError):
+            if found.old and _take_stock(manifest) == before:  # what worked still does
+                placement.mark(self.venv, self.env, building=False)
+            raise
         finally:
             remove_leftovers(self.venv, self.env)
-        self._prove(manifest, built)
-        kept = self._kept(manifest, built)
-        self._finish(manifest._replace(editables=kept, deps=self._name_deps(manifest)))
+        kept = manifest._replace(editables=self._kept(manifest, built), deps=self._name_deps(manifest))
+        self._finish(kept)
         placement.mark(self.venv, self.env, building=False)
-        return Outcome(True, tuple(item.name for item in built), found.remove, found.verdict.reason)
+        after, names = _take_stock(manifest), tuple(item.name for item in built)
+        others = (name for name in sorted(after) if name not in names and after[name] != before.get(name))
+        gone = tuple(name for name in sorted(before) if name not in after)
+        return Outcome(True, (*names, *others), gone, found.verdict.reason)
+
+    def _change_and_prove(
+        self, manifest: Manifest, found: _Difference, projects: Sequence[Project]
+    ) -> tuple[Editable, ...]:
+        """What was built; again, and without kept builds, if these do not stand the proof."""
+        reused: dict[Path, str] = {}
+        try:
+            built = self._change(manifest, found, projects, reused)
+            self._prove(manifest, built, {os.fspath(path) for path in reused})
+            return built
+        except BuildError:
+            raise
+        except WtenvError:
+            if not reused:
+                raise
+        for key in reused.values():
+            builds.forget(key, self.env)
+        built = self._change(manifest, found, projects, None)
+        self._prove(manifest, built, set())
+        return built
 
     # -- what is to be done
 
@@ -157,9 +179,13 @@ class _Job:
         old = manifests.read_manifest(self.venv) if verdict.usable else None
         if old is None or manifests.identify(old.interpreter) != old.interpreter_id:
             # Compiled extensions may not fit another build of Python.
-            return _Difference(verdict, None, tuple(self._restrict(projects)), (), plan.install_deps)
-        surplus = self._find_surplus(projects, old)
-        return _Difference(verdict, old, self._choose(projects, old), surplus, old.deps != self._name_deps(old))
+            return _Difference(verdict, None, self._restrict(projects, ()), (), ())
+        missing: list[str] = []
+        if plan.install_deps and old.deps != self._name_deps(old):
+            roots = [item.name for item in self._kept(old, ())]
+            _, missing = building.walk_requires(roots, [*old.site, *old.base_site], old.python_version)
+        surplus = self._find_surplus(projects, old.editables, old)
+        return _Difference(verdict, old, self._choose(projects, old), surplus, tuple(missing))
 
     def _name_deps(self, manifest: Manifest) -> str:
         """Of which base the dependencies were last looked at; empty if they are the base's."""
@@ -168,17 +194,19 @@ class _Job:
     def _choose(self, projects: Sequence[Project], manifest: Manifest) -> tuple[Project, ...]:
         """The projects to build."""
         plan = self.plan
-        have = {item.path: item for item in manifest.editables}
+        have = {os.path.realpath(item.path): item for item in manifest.editables}
         present = building.list_installed(manifest.site)
         base = sealing.list_base(manifest.base_site)
         chosen = []
-        for project in self._restrict(projects):
-            item = have.get(os.fspath(project.path))
+        for project in self._restrict(projects, manifest.editables):
+            real = os.path.realpath(project.path)
+            item = have.get(real)
             if (
                 plan.reinstall
                 or item is None
                 or item.name not in present
-                or present[item.name].source != os.path.realpath(project.path)  # replaced by `pip install`
+                or present[item.name].source != real  # replaced by `pip install`
+                or not building.is_whole(present[item.name])
                 or item.fingerprint != manifests.fingerprint(project.path)
                 or (plan.build_isolation is True and item.built_with != building.ISOLATED)
                 or (plan.build_isolation is False and item.built_with == building.ISOLATED)
@@ -187,30 +215,38 @@ class _Job:
                 chosen.append(project)
         return tuple(chosen)
 
-    def _restrict(self, projects: Sequence[Project]) -> Sequence[Project]:
+    def _restrict(self, projects: Sequence[Project], known: Sequence[Editable]) -> tuple[Project, ...]:
+        """Those that `only` names, by name or by path; a name that only a build has told is in `known`."""
         if not self.plan.only:
-            return projects
-        chosen = []
+            return tuple(projects)
+        names = {os.path.realpath(item.path): item.name for item in known}
+        chosen: dict[Path, Project] = {}
         for word in self.plan.only:
-            name = sealing.normalise(word)
-            found = [item for item in projects if name == item.name or Path(word) == item.path]
-            if not found:
+            name, real = sealing.normalise(word), os.path.realpath(word)
+            for item in projects:
+                at = os.path.realpath(item.path)
+                if real == at or (name and name in (item.name, names.get(at))):
+                    chosen[item.path] = item
+                    break
+            else:
                 raise WtenvError(f"no declared editable is called {word}", "see [editables] packages")
-            chosen += found
-        return chosen
+        return tuple(chosen.values())
 
-    def _find_surplus(self, projects: Sequence[Project], manifest: Manifest) -> tuple[str, ...]:
+    def _find_surplus(
+        self, projects: Sequence[Project], known: Sequence[Editable], manifest: Manifest
+    ) -> tuple[str, ...]:
         """The distributions in the overlay that nothing declares."""
         if self.plan.inexact or self.plan.only:
             return ()
-        names = {item.path: item.name for item in manifest.editables}
-        wanted = {item.name or names.get(os.fspath(item.path), "") for item in projects}
+        names = {os.path.realpath(item.path): item.name for item in known}
+        wanted = {item.name or names.get(os.path.realpath(item.path), "") for item in projects}
         return tuple(sorted(find_surplus(manifest, wanted, deps=self.plan.install_deps)))
 
     def _kept(self, manifest: Manifest, built: Sequence[Editable]) -> tuple[Editable, ...]:
         """The manifest's list: declared ones, as they are now, in the declared order."""
-        have = {item.path: item for item in (*manifest.editables, *built)}
-        return tuple(have[path] for path in map(os.fspath, self.plan.editables) if path in have)
+        have = {os.path.realpath(item.path): item for item in (*manifest.editables, *built)}
+        wanted = {os.path.realpath(path): os.fspath(path) for path in self.plan.editables}
+        return tuple(have[real]._replace(path=path) for real, path in wanted.items() if real in have)
 
     # -- doing it
 
@@ -219,24 +255,33 @@ class _Job:
         facts = layout.probe(plan.base_python, plan.base_prefix, building.make_env(self.env))
         return placement.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
 
-    def _change(self, manifest: Manifest, found: _Difference, projects: Sequence[Project]) -> list[Editable]:
-        plan, site = self.plan, Path(manifest.site[-1])
+    def _change(
+        self, manifest: Manifest, found: _Difference, projects: Sequence[Project], reused: dict[Path, str] | None
+    ) -> tuple[Editable, ...]:
+        """Install and remove. `reused` gets the keys of kept builds that were used; None: use none."""
+        plan = self.plan
 
         @cache
-        def open_uv() -> Uv:
+        def make_env() -> Mapping[str, str]:
             env = building.show_base(plan.build_env() if plan.build_env else self.env, manifest.base)
-            return Uv(self.venv, plan.root, self._make_env(manifest, env), self.report)
+            return self._make_env(manifest, env)
+
+        def open_uv() -> Uv:
+            return Uv(self.venv, plan.root, make_env(), self.report)
 
         # Sealed before the first build: a build that is not isolated runs on the overlay's Python.
-        sealing.write(site, manifest.base_site, {item.name for item in projects})
+        sealing.write(Path(manifest.site[-1]), manifest.base_site, {item.name for item in projects})
         twins.refresh(self.venv, manifest.base_bin, manifest.minor)
-        prints = {item.path: manifests.fingerprint(item.path) for item in found.build}
-        if found.remove:
-            open_uv().pip("uninstall", *found.remove)
-        built_with = self._build(manifest, found.build, open_uv)
+        todo = found.build
+        if found.remove and (still := set(found.remove) & building.list_installed(manifest.site).keys()):
+            open_uv().pip("uninstall", *sorted(still))
+            if found.old:  # another one's scripts may have had the same names
+                todo = tuple(dict.fromkeys((*todo, *self._choose(projects, manifest))))
+        prints = {item.path: manifests.fingerprint(item.path) for item in todo}
+        built_with = self._build(manifest, todo, make_env, open_uv, reused)
         installed = building.list_installed(manifest.site)
         built = []
-        for project in found.build:
+        for project in todo:
             real = os.path.realpath(project.path)
             own = next((item for item in installed.values() if item.source == real), None)
             if own is None:
@@ -244,10 +289,9 @@ class _Job:
                     f"{project.path} was built but replaced: another declared package has its name",
                     "declare one of them in [editables]",
                 )
-            text = os.fspath(project.path)
             modules, _ = building.find_modules(own)
             made = (prints[project.path], modules, built_with[project.path])
-            built.append(Editable(text, own.name, own.version, *made))
+            built.append(Editable(os.fspath(project.path), own.name, own.version, *made))
         # A redirector is imported while the base is not on the path yet: it must be in the overlay.
         redirectors = {
             text.partition(";")[0].strip()
@@ -259,33 +303,51 @@ class _Job:
             open_uv().pip("install", "--no-deps", *redirectors)
         if plan.install_deps:
             self._install_missing(open_uv, manifest, [item.name for item in self._kept(manifest, built)])
+            # Only now it is known what the new ones require.
+            if surplus := self._find_surplus(projects, (*manifest.editables, *built), manifest):
+                open_uv().pip("uninstall", *surplus)
         follow_base(self.venv, manifest)
-        return built
+        return tuple(built)
 
     def _build(
-        self, manifest: Manifest, projects: Sequence[Project], open_uv: Callable[[], Uv]
+        self,
+        manifest: Manifest,
+        projects: Sequence[Project],
+        make_env: Callable[[], Mapping[str, str]],
+        open_uv: Callable[[], Uv],
+        reused: dict[Path, str] | None,
     ) -> dict[Path, tuple[str, ...]]:
         """Install `projects`, from kept builds where there are; what each was built with."""
-        plan, built_with, keys = self.plan, dict[Path, tuple[str, ...]](), dict[Path, str]()
+        plan, built_with = self.plan, dict[Path, tuple[str, ...]]()
         base = sealing.list_base(manifest.base_site)
         native = {item.path: building.match_base(item, base, manifest.python_version) for item in projects}
         present = building.list_installed(manifest.site)
-        for item in projects:
+
+        def identify(item: Project) -> str | None:
             matched = None if plan.build_isolation is True else native[item.path]
             against = building.ISOLATED if matched is None else matched
-            if plan.build_isolation is False or plan.reinstall or item.name in present:
+            return None if plan.build_isolation is False else builds.identify(item, manifest, against, make_env())
+
+        keys = {item.path: identify(item) for item in projects}
+        kept: dict[Path, builds.Build] = {}
+        for item in projects:
+            key = keys[item.path]
+            if key is None or reused is None or plan.reinstall or item.name in present:
                 continue
-            if key := builds.identify(item, plan.root, manifest, against, self.env):
-                keys[item.path] = key
-                if made := builds.place(key, item.path, self.venv, self.env):
-                    built_with[item.path] = made
-        if rest := [item for item in projects if item.path not in built_with]:
+            if build := builds.find(key, item.path, self.venv, self.env):
+                kept[item.path], reused[item.path] = build, key
+        if rest := [item for item in projects if item.path not in kept]:
             built_with.update(open_uv().build(rest, plan.build_isolation, native))
             installed = building.list_installed(manifest.site)
             for item in rest:
-                if item.path in keys and item.name in installed:
+                key = keys[item.path]
+                # Once more: what it read may have been edited while it ran.
+                if key and item.name in installed and key == identify(item):
                     made = built_with[item.path]
-                    builds.keep(keys[item.path], made, installed[item.name], item.path, self.venv, self.env)
+                    builds.keep(key, made, installed[item.name], item.path, self.venv, self.env)
+        for path, build in kept.items():  # after the builds, which may fail
+            builds.place(build, self.venv)
+            built_with[path] = build.built_with
         return built_with
 
     def _make_env(self, manifest: Manifest, env: Mapping[str, str]) -> dict[str, str]:
@@ -304,16 +366,23 @@ class _Job:
                 excludes.flush()
                 open_uv().pip("install", "--excludes", excludes.name, *sorted(wanted))
 
-    def _prove(self, manifest: Manifest, built: Sequence[Editable]) -> None:
-        """Ask the overlay's Python where each module comes from; WtenvError if from elsewhere."""
+    def _prove(self, manifest: Manifest, built: Sequence[Editable], reused: Collection[str]) -> None:
+        """Ask the overlay's Python where each module comes from; WtenvError if from elsewhere, or if nothing of a
+        package is found. `reused`: those of which everything has to be."""
         have = {item.name: item for item in (*manifest.editables, *built)}
         imports, _ = prove(self.venv, manifest, tuple(have.values()), self.env)
+        found = {each.editable.path for each in imports if each.origin}
         for each in imports:
+            item = each.editable
+            if not each.origin and (item.path not in found or item.path in reused):
+                raise WtenvError(
+                    f"import {each.module} would fail: {item.path} was installed without it", "mend its build"
+                )
             if not each.origin:
-                self.report(f"{each.editable.name}: its module {each.module} can't be found; is it built?")
+                self.report(f"{item.name}: its module {each.module} can't be found; is it built?")
             elif not each.right:
                 raise WtenvError(
-                    f"import {each.module} would give {each.origin}, not the worktree's copy in {each.editable.path}",
+                    f"import {each.module} would give {each.origin}, not the worktree's copy in {item.path}",
                     "remove that one from the base, or tell wtenv's authors",
                 )
 
@@ -327,6 +396,15 @@ class _Job:
         if new != manifests.read_manifest(self.venv):
             manifests.write_manifest(new, self.venv)
         return changed
+
+
+def _take_stock(manifest: Manifest) -> dict[str, tuple[str, int, int]]:
+    """What is installed in the overlay: name -> version, and what changes when it is installed again."""
+    stock = {}
+    for name, item in building.list_installed(manifest.site).items():
+        info = item.folder.stat()
+        stock[name] = (item.version, info.st_ino, info.st_mtime_ns)
+    return stock
 
 
 def find_surplus(manifest: Manifest, wanted: Collection[str], *, deps: bool) -> set[str]:

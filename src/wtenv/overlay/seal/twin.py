@@ -20,9 +20,9 @@ def _load(here):
             source = file.read()
     except OSError as error:
         sys.exit("wtenv: can't read %s (%s); the base has changed, run: wtenv sync" % (script, error.strerror))
-    if os.path.basename(script).startswith("jupyter"):
-        # It looks below sys.prefix alone; what the base has is to be found behind that, kernels included.
-        prefix = os.path.dirname(base_bin)
+    prefix = os.path.dirname(base_bin)
+    if os.path.isdir(os.path.join(prefix, "share/jupyter")):
+        # Jupyter, and what uses it, looks below sys.prefix alone; what the base has is to be found behind that.
         for name, folder in (("JUPYTER_PATH", "share/jupyter"), ("JUPYTER_CONFIG_PATH", "etc/jupyter")):
             places = os.environ.get(name, "").split(os.pathsep)
             places += [os.path.join(place, folder) for place in (sys.prefix, prefix)]
