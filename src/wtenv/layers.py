@@ -17,7 +17,7 @@ from pathlib import Path
 from .conda import Base
 from .config import Config
 from .errors import WtenvError
-from .overlay import building, manifest, sealing, twins
+from .overlay import building, distributions, manifest, sealing, twins
 from .overlay.manifest import Manifest
 from .overlay.proof import is_part
 
@@ -257,9 +257,9 @@ class Overlay:
                 if not links:
                     continue
                 # `setup.py develop` of old: the folder alone, whose metadata has the version.
-                version, place = "", building.read_text(links[0]).partition("\n")[0]
-            elif folder := building.list_folders(site).get(wanted):
-                place = building.read_source(folder) or site
+                version, place = "", distributions.read_text(links[0]).partition("\n")[0]
+            elif folder := distributions.list_folders(site).get(wanted):
+                place = distributions.read_source(folder) or site
             layer = "base" if site not in self.manifest.site else "overlay" if place == site else "editable"
             found.append(Distribution(wanted, version, layer, place, not found))
         return found
@@ -270,8 +270,8 @@ class Overlay:
             if item.name == sealing.normalise(distribution):
                 return list(item.modules)
         for site in self.sites:
-            if folder := building.list_folders(site).get(sealing.normalise(distribution)):
-                names = building.read_text(folder / "top_level.txt").split() or _list_top(folder)
+            if folder := distributions.list_folders(site).get(sealing.normalise(distribution)):
+                names = distributions.read_text(folder / "top_level.txt").split() or _list_top(folder)
                 return sorted(name for name in set(names) if name.isidentifier())
         return []
 
@@ -338,11 +338,11 @@ class Overlay:
         if site is None:
             return "", ""
         # The one of that name is the likely one: no need to read what all the others have.
-        folders, likely = building.list_folders(site), sealing.normalise(top)
+        folders, likely = distributions.list_folders(site), sealing.normalise(top)
         for name in sorted(folders, key=lambda name: name != likely):
             folder = folders[name]
             unsaid = name == likely and not (folder / "RECORD").exists()  # as in some packages of conda
-            if unsaid or top in building.read_text(folder / "top_level.txt").split() or top in _list_top(folder):
+            if unsaid or top in distributions.read_text(folder / "top_level.txt").split() or top in _list_top(folder):
                 return name, sealing.list_distributions(site).get(name, "")
         return "", ""
 
@@ -356,7 +356,7 @@ class Overlay:
 def _list_top(folder: Path) -> set[str]:
     """The top-level names in a distribution's RECORD."""
     names: set[str] = set()
-    for line in building.read_text(folder / "RECORD").splitlines():
+    for line in distributions.read_text(folder / "RECORD").splitlines():
         first = line.partition("/")[0] if "/" in line else line.partition(",")[0].partition(".")[0]
         names.add(first)
     return names

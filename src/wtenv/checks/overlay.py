@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ..errors import WtenvError
 from ..layers import Overlay, find_interpreter
-from ..overlay import building, kernels, sealing, twins
-from ..overlay.sync import find_surplus
+from ..overlay import distributions, kernels, sealing, twins
 from ..startup import render_activate
 from .case import Case, Finding, note, ok, problem
 
@@ -141,11 +140,11 @@ def check_undeclared(case: Case) -> Iterator[Finding]:
     manifest, config = case.manifest, case.decision.config
     if manifest is None or config is None:
         return
-    surplus = find_surplus(manifest, {item.name for item in manifest.editables}, deps=config.install_deps)
+    surplus = distributions.find_surplus(manifest, {item.name for item in manifest.editables}, deps=config.install_deps)
     if not surplus:
         yield ok("the overlay has nothing that no config declares")
         return
-    versions = {name: item.version for name, item in building.list_installed(manifest.site).items()}
+    versions = {name: item.version for name, item in distributions.list_installed(manifest.site).items()}
     listed = [f"{name} {versions.get(name, '')}".strip() for name in sorted(surplus)]
     what = "the overlay has packages that no config declares"
     yield note(what, "to remove them, run: wtenv sync; to keep them at a sync: wtenv sync --inexact", *listed)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +16,6 @@ from .sealing import normalise
 
 Isolation = Literal["auto", True, False]
 ISOLATED = ("isolated",)
-REDIRECTOR = "editables"  # the package that hatchling's exact editables import when Python starts
 
 # uv's variables that say where packages come from; all others could lead the install elsewhere.
 _UV_KEPT = re.compile(
@@ -42,16 +40,6 @@ class Project:
     backend: str
     requires: tuple[str, ...]
     data: Mapping[str, Any] = field(default_factory=dict, compare=False)  # its pyproject.toml
-
-
-@dataclass(frozen=True)
-class Installed:
-    """A distribution in the overlay's own site folders."""
-
-    name: str
-    version: str
-    folder: Path  # its dist-info
-    source: str  # the real path that an editable was built from, else empty
 
 
 def read_project(path: Path) -> Project:
@@ -135,6 +123,12 @@ def match_base(project: Project, base: Mapping[str, str], python_version: str) -
             return None
         used.append(f"{name}=={base[name]}")
     return tuple(sorted(set(used)))
+
+
+def split_pins(built_with: Sequence[str]) -> list[tuple[str, str]]:
+    """Name and version of what an editable was built with, see `match_base`."""
+    parts = (text.partition("==") for text in built_with)
+    return [(name, version) for name, equals, version in parts if equals]
 
 
 def make_env(env: Mapping[str, str], *bins: str) -> dict[str, str]:
@@ -264,130 +258,3 @@ def _explain(verb: str, said: Sequence[str]) -> str:
     names = re.findall(r"[Ff]ailed to (?:build|prepare)[^`]*`([^`]+)`", text)
     what = f"building {names[0]} failed" if names else f"uv pip {verb} failed"
     return f"{what}:\n" + "\n".join(said[-40:]) + "\n"
-
-
-def list_folders(site: str) -> dict[str, Path]:
-    """The dist-info folders in a site folder, by normalised name."""
-    folders = sorted(Path(site).glob("*.dist-info"))
-    return {normalise(folder.name.partition("-")[0]): folder for folder in folders}
-
-
-def list_installed(sites: Sequence[str]) -> dict[str, Installed]:
-    """What is in the overlay's own site folders, by normalised name."""
-    found = {}
-    for site in sites:
-        for name, folder in list_folders(site).items():
-            version = folder.name.removesuffix(".dist-info").partition("-")[2]
-            found[name] = Installed(name, version, folder, read_source(folder))
-    return found
-
-
-def read_source(folder: Path) -> str:
-    """The real path that the editable with this dist-info was built from; empty if it is no editable."""
-    import json
-    from urllib.parse import unquote, urlsplit
-
-    try:
-        data = json.loads((folder / "direct_url.json").read_bytes())
-        if data["dir_info"]["editable"] is True:
-            return os.path.realpath(unquote(urlsplit(data["url"]).path))
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return ""
-
-
-def is_whole(installed: Installed) -> bool:
-    """Whether all of its files are there: another distribution with a script of the same name may have taken it."""
-    rows = csv.reader(read_text(installed.folder / "RECORD").splitlines())
-    return all((installed.folder.parent / row[0]).exists() for row in rows if row and not row[0].endswith(".pyc"))
-
-
-def find_modules(installed: Installed) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The top-level modules that an editable offers, and the folders that it takes them from.
-
-    There is no one place that says so: setuptools writes top_level.txt; else it is what the folders
-    on its path hold, and in a project's own folder (which holds tests, too) what its name or its
-    entry points say.
-    """
-    site, project = installed.folder.parent, Path(installed.source)
-    names = set(read_text(installed.folder / "top_level.txt").split())
-    places: list[Path] = []
-    mapped: list[Path] = []
-    for row in csv.reader(read_text(installed.folder / "RECORD").splitlines()):
-        if row and row[0].endswith(".pth") and "/" not in row[0]:
-            for line in read_text(site / row[0]).splitlines():
-                if line.startswith("/") and Path(line).is_dir():
-                    places.append(Path(line))
-        elif row and row[0].startswith("__editable__") and row[0].endswith(".py"):
-            # Setuptools' finder has a table: module -> place.
-            mapped += [Path(place) for place in re.findall(r"'(/[^'\n]*)'", read_text(site / row[0]))]
-    if not names:
-        guesses = {installed.name.replace("-", "_")}
-        guesses |= set(re.findall(r"=\s*(\w+)", read_text(installed.folder / "entry_points.txt")))
-        # As a backend's settings name them, in whatever words: "packages", "only-include", "module-name".
-        words = set(re.findall(r"\w+", read_text(project / "pyproject.toml")))
-        for place in {*places, project, project / "src", project / "python"}:
-            own = place in places and os.path.realpath(place) != installed.source
-            likely = guesses | words if place in places else guesses
-            for child in place.iterdir() if place.is_dir() else ():
-                package = (child / "__init__.py").is_file()
-                stem = child.name if package else child.name.removesuffix(".py")
-                if stem.isidentifier() and (package or child.suffix == ".py") and (own or stem in likely):
-                    names.add(stem)
-    return tuple(sorted(name for name in names if name.isidentifier())), tuple(map(os.fspath, [*places, *mapped]))
-
-
-def read_requires(installed: Installed) -> list[str]:
-    """The Requires-Dist lines of a distribution."""
-    import email.parser
-
-    headers = email.parser.HeaderParser().parsestr(read_text(installed.folder / "METADATA"))
-    return [str(value) for value in headers.get_all("Requires-Dist", [])]
-
-
-def walk_requires(roots: Iterable[str], folders: Sequence[str], python_version: str) -> tuple[set[str], list[str]]:
-    """The names that `roots` require, directly or not, and those requirements that no distribution in
-    `folders` satisfies."""
-    from importlib import metadata
-
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    have: dict[str, metadata.Distribution] = {}
-    for found in metadata.distributions(path=list(folders)):
-        have.setdefault(normalise(found.metadata["Name"] or ""), found)
-    environment = {
-        "python_version": ".".join(python_version.split(".")[:2]),
-        "python_full_version": python_version,
-    }
-    missing: list[str] = []
-    queue = [(normalise(name), "") for name in roots]
-    seen = set(queue)
-    reached: set[str] = set()
-    while queue:
-        name, extra = queue.pop()
-        for text in have[name].requires or () if name in have else ():
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement:
-                continue
-            if requirement.marker and not requirement.marker.evaluate({**environment, "extra": extra}):
-                continue
-            needed = normalise(requirement.name)
-            reached.add(needed)
-            there = have[needed].version if needed in have else ""
-            if not there or not requirement.specifier.contains(there, prereleases=True):
-                requirement.marker = None
-                missing.append(str(requirement))
-            for wanted in {"", *requirement.extras}:
-                if (needed, wanted) not in seen:
-                    seen.add((needed, wanted))
-                    queue.append((needed, wanted))
-    return reached, sorted(set(missing))
-
-
-def read_text(path: Path) -> str:
-    """The content of a distribution's file; empty if it can't be read."""
-    try:
-        return path.read_text("utf-8", "surrogateescape")
-    except OSError:
-        return ""

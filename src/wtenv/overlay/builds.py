@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 from .. import __version__, files
 from ..digest import sha256
 from ..errors import WtenvError
-from .building import Installed, Project, read_text
+from .building import Project
+from .distributions import Installed, read_text
 from .manifest import Manifest
 from .sealing import normalise
 from .twins import SHEBANG_LIMIT

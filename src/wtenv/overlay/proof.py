@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import WtenvError
 from ..worktree import find_root, open_worktree
-from . import building, layout
+from . import building, distributions, layout
 from .manifest import Editable, Manifest
 
 
@@ -30,7 +30,7 @@ def prove(
 ) -> tuple[tuple[Import, ...], tuple[Editable, ...]]:
     """Ask the overlay's Python, in one start, where the modules of `editables` come from. Second: those that are
     not installed as editables any more. WtenvError if that Python does not start."""
-    installed = building.list_installed(manifest.site)
+    installed = distributions.list_installed(manifest.site)
     wanted: dict[str, tuple[Editable, list[str]]] = {}
     lost = []
     for item in editables:
@@ -68,14 +68,14 @@ def _is_elsewhere(file: str, folder: str) -> bool:
         return False
 
 
-def _list_places(installed: building.Installed, root: str) -> list[str]:
+def _list_places(installed: distributions.Installed, root: str) -> list[str]:
     """Where an editable's modules may be: in its folder; where its build put them into the overlay; and in the
     folders that it put on the path, in so far as they are in its worktree, or in the overlay's `root`."""
     site, source = installed.folder.parent, installed.source
-    record = building.read_text(installed.folder / "RECORD").splitlines()
+    record = distributions.read_text(installed.folder / "RECORD").splitlines()
     recorded = [os.path.realpath(site / row[0]) for row in csv.reader(record) if row]
     homes = (os.path.realpath(root), find_root(Path(source)) or source)
-    _, places = building.find_modules(installed)
+    _, places = distributions.find_modules(installed)
     real = [os.path.realpath(place) for place in places]
     inside = [place for place in real if any(map(Path(place).is_relative_to, homes))]
     return [source, *recorded, *(place for place in inside if not _is_elsewhere(place, source))]

@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import WtenvError
-from . import building, builds, layout, placement, sealing, state, twins
+from . import building, builds, distributions, layout, placement, sealing, state, twins
 from . import manifest as manifests
-from .building import REDIRECTOR, BuildError, Isolation, Project, Uv
+from .building import BuildError, Isolation, Project, Uv
+from .distributions import REDIRECTOR
 from .lock import Report, lock, remove_leftovers
 from .manifest import Editable, Manifest
 from .proof import prove
@@ -132,12 +133,12 @@ class _Job:
             kept = found.old._replace(editables=self._kept(found.old, ()), deps=self._name_deps(found.old))
             return Outcome(self._finish(kept), (), (), found.verdict.reason)
         manifest = found.old or self._create()
-        before = _take_stock(manifest)
+        before = distributions.take_stock(manifest)
         try:
             placement.mark(self.venv, self.env, building=True)
             built = self._change_and_prove(manifest, found, projects)
         except (WtenvError, OSError):
-            if found.old and _take_stock(manifest) == before:  # what worked still does
+            if found.old and distributions.take_stock(manifest) == before:  # what worked still does
                 placement.mark(self.venv, self.env, building=False)
             raise
         finally:
@@ -145,7 +146,7 @@ class _Job:
         kept = manifest._replace(editables=self._kept(manifest, built), deps=self._name_deps(manifest))
         self._finish(kept)
         placement.mark(self.venv, self.env, building=False)
-        after, names = _take_stock(manifest), tuple(item.name for item in built)
+        after, names = distributions.take_stock(manifest), tuple(item.name for item in built)
         others = (name for name in sorted(after) if name not in names and after[name] != before.get(name))
         gone = tuple(name for name in sorted(before) if name not in after)
         return Outcome(True, (*names, *others), gone, found.verdict.reason)
@@ -183,7 +184,7 @@ class _Job:
         missing: list[str] = []
         if plan.install_deps and old.deps != self._name_deps(old):
             roots = [item.name for item in self._kept(old, ())]
-            _, missing = building.walk_requires(roots, [*old.site, *old.base_site], old.python_version)
+            _, missing = distributions.walk_requires(roots, [*old.site, *old.base_site], old.python_version)
         surplus = self._find_surplus(projects, old.editables, old)
         return _Difference(verdict, old, self._choose(projects, old), surplus, tuple(missing))
 
@@ -195,7 +196,7 @@ class _Job:
         """The projects to build."""
         plan = self.plan
         have = {os.path.realpath(item.path): item for item in manifest.editables}
-        present = building.list_installed(manifest.site)
+        present = distributions.list_installed(manifest.site)
         base = sealing.list_base(manifest.base_site)
         chosen = []
         for project in self._restrict(projects, manifest.editables):
@@ -206,11 +207,11 @@ class _Job:
                 or item is None
                 or item.name not in present
                 or present[item.name].source != real  # replaced by `pip install`
-                or not building.is_whole(present[item.name])
+                or not distributions.is_whole(present[item.name])
                 or item.fingerprint != manifests.fingerprint(project.path)
                 or (plan.build_isolation is True and item.built_with != building.ISOLATED)
                 or (plan.build_isolation is False and item.built_with == building.ISOLATED)
-                or any(base.get(name) != version for name, equals, version in _split(item.built_with) if equals)
+                or any(base.get(name) != version for name, version in building.split_pins(item.built_with))
             ):
                 chosen.append(project)
         return tuple(chosen)
@@ -240,7 +241,7 @@ class _Job:
             return ()
         names = {os.path.realpath(item.path): item.name for item in known}
         wanted = {item.name or names.get(os.path.realpath(item.path), "") for item in projects}
-        return tuple(sorted(find_surplus(manifest, wanted, deps=self.plan.install_deps)))
+        return tuple(sorted(distributions.find_surplus(manifest, wanted, deps=self.plan.install_deps)))
 
     def _kept(self, manifest: Manifest, built: Sequence[Editable]) -> tuple[Editable, ...]:
         """The manifest's list: declared ones, as they are now, in the declared order."""
@@ -273,13 +274,13 @@ class _Job:
         sealing.write(Path(manifest.site[-1]), manifest.base_site, {item.name for item in projects})
         twins.refresh(self.venv, manifest.base_bin, manifest.minor)
         todo = found.build
-        if found.remove and (still := set(found.remove) & building.list_installed(manifest.site).keys()):
+        if found.remove and (still := set(found.remove) & distributions.list_installed(manifest.site).keys()):
             open_uv().pip("uninstall", *sorted(still))
             if found.old:  # another one's scripts may have had the same names
                 todo = tuple(dict.fromkeys((*todo, *self._choose(projects, manifest))))
         prints = {item.path: manifests.fingerprint(item.path) for item in todo}
         built_with = self._build(manifest, todo, make_env, open_uv, reused)
-        installed = building.list_installed(manifest.site)
+        installed = distributions.list_installed(manifest.site)
         built = []
         for project in todo:
             real = os.path.realpath(project.path)
@@ -289,14 +290,14 @@ class _Job:
                     f"{project.path} was built but replaced: another declared package has its name",
                     "declare one of them in [editables]",
                 )
-            modules, _ = building.find_modules(own)
+            modules, _ = distributions.find_modules(own)
             made = (prints[project.path], modules, built_with[project.path])
             built.append(Editable(os.fspath(project.path), own.name, own.version, *made))
         # A redirector is imported while the base is not on the path yet: it must be in the overlay.
         redirectors = {
             text.partition(";")[0].strip()
             for item in built
-            for text in building.read_requires(installed[item.name])
+            for text in distributions.read_requires(installed[item.name])
             if text.startswith(REDIRECTOR) and REDIRECTOR not in installed
         }
         if redirectors:
@@ -321,7 +322,7 @@ class _Job:
         plan, built_with = self.plan, dict[Path, tuple[str, ...]]()
         base = sealing.list_base(manifest.base_site)
         native = {item.path: building.match_base(item, base, manifest.python_version) for item in projects}
-        present = building.list_installed(manifest.site)
+        present = distributions.list_installed(manifest.site)
 
         def identify(item: Project) -> str | None:
             matched = None if plan.build_isolation is True else native[item.path]
@@ -338,7 +339,7 @@ class _Job:
                 kept[item.path], reused[item.path] = build, key
         if rest := [item for item in projects if item.path not in kept]:
             built_with.update(open_uv().build(rest, plan.build_isolation, native))
-            installed = building.list_installed(manifest.site)
+            installed = distributions.list_installed(manifest.site)
             for item in rest:
                 key = keys[item.path]
                 # Once more: what it read may have been edited while it ran.
@@ -355,12 +356,14 @@ class _Job:
 
     def _install_missing(self, open_uv: Callable[[], Uv], manifest: Manifest, roots: Sequence[str]) -> None:
         """Install what neither the overlay nor the base has; what the base has stays the base's."""
+        from packaging.requirements import Requirement
+
         base = sealing.list_base(manifest.base_site)
         wanted: set[str] = set()
         folders = [*manifest.site, *manifest.base_site]
-        while missing := set(building.walk_requires(roots, folders, manifest.python_version)[1]) - wanted:
+        while missing := set(distributions.walk_requires(roots, folders, manifest.python_version)[1]) - wanted:
             wanted |= missing
-            needed = {name for name, _, _ in _split(sorted(wanted))}
+            needed = {sealing.normalise(Requirement(text).name) for text in wanted}
             with tempfile.NamedTemporaryFile("w", suffix=".txt") as excludes:
                 excludes.write("\n".join(name for name in {*base, *roots} if name not in needed))
                 excludes.flush()
@@ -396,34 +399,3 @@ class _Job:
         if new != manifests.read_manifest(self.venv):
             manifests.write_manifest(new, self.venv)
         return changed
-
-
-def _take_stock(manifest: Manifest) -> dict[str, tuple[str, int, int]]:
-    """What is installed in the overlay: name -> version, and what changes when it is installed again."""
-    stock = {}
-    for name, item in building.list_installed(manifest.site).items():
-        info = item.folder.stat()
-        stock[name] = (item.version, info.st_ino, info.st_mtime_ns)
-    return stock
-
-
-def find_surplus(manifest: Manifest, wanted: Collection[str], *, deps: bool) -> set[str]:
-    """The distributions in the overlay beyond `wanted` and what these need there: with `deps` all that they
-    require, else what an editable imports to work."""
-    surplus = {name for site in manifest.site for name in sealing.list_distributions(site)} - {*wanted}
-    if surplus:
-        folders = [*manifest.site, *manifest.base_site]
-        needed, _ = building.walk_requires(wanted, folders, manifest.python_version)
-        surplus -= needed if deps else needed & {REDIRECTOR}
-    return surplus
-
-
-def _split(requirements: Sequence[str]) -> list[tuple[str, str, str]]:
-    """`name==version`, or any requirement's name."""
-    from packaging.requirements import Requirement
-
-    parts = []
-    for text in requirements:
-        name, equals, version = text.partition("==")
-        parts.append((name if equals else sealing.normalise(Requirement(text).name), equals, version))
-    return parts
