@@ -256,16 +256,9 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
     if command in ("sync", "update-editables"):
         from .commands import sync
 
+        wishes = sync.Wishes(arguments.replace, arguments.inexact, arguments.reinstall, tuple(arguments.package))
         return sync.run(
-            directory,
-            env,
-            replace=arguments.replace,
-            inexact=arguments.inexact,
-            only=tuple(arguments.package),
-            reinstall=arguments.reinstall,
-            dry_run=arguments.dry_run,
-            check=arguments.check,
-            locked=arguments.locked,
+            directory, env, wishes, dry_run=arguments.dry_run, check=arguments.check, locked=arguments.locked
         )
     if command == "lock":
         from .commands import lock

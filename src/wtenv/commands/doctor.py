@@ -18,7 +18,7 @@ from ..shells import Shell
 from ..startup import locate_hook
 from . import setup
 from .hook import write
-from .sync import make_plan
+from .sync import Wishes, make_plan
 
 
 def run(
@@ -86,7 +86,7 @@ def _mend_hook(case: Case) -> Iterator[str]:
 
 def _sync(case: Case, *, reinstall: bool = False) -> Iterator[str]:
     # Inexact: what was installed by hand is not wtenv's to remove.
-    plan, plain = make_plan(case.directory, case.env, inexact=True, reinstall=reinstall)
+    plan, plain = make_plan(case.directory, case.env, Wishes(inexact=True, reinstall=reinstall))
     with Progress() as report:
         outcome = sync(plan, plain, report)
     yield "synced the overlay" + (f" ({', '.join(outcome.installed)})" if outcome.installed else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import decision, environ
 from ..conda import find_python
@@ -13,14 +14,20 @@ from ..progress import Progress
 from ..startup import render_activate
 
 
+class Wishes(NamedTuple):
+    """How a sync goes about it, see `Plan`. only: names, or paths from the current folder."""
+
+    replace: bool = False
+    inexact: bool = False
+    reinstall: bool = False
+    only: tuple[str, ...] = ()
+
+
 def run(
     directory: Path,
     env: Mapping[str, str],
+    wishes: Wishes,
     *,
-    replace: bool = False,
-    inexact: bool = False,
-    only: tuple[str, ...] = (),
-    reinstall: bool = False,
     dry_run: bool = False,
     check: bool = False,
     locked: bool = False,
@@ -30,7 +37,7 @@ def run(
     editables are not as the lock says, and afterwards if the overlay isn't."""
     if locked:
         require_locked(directory, env, overlay=False)
-    plan, plain = make_plan(directory, env, replace=replace, inexact=inexact, only=only, reinstall=reinstall)
+    plan, plain = make_plan(directory, env, wishes)
     if dry_run or check:
         outcome = preview(plan, plain)
         if outcome.changed and outcome.reason:
@@ -65,17 +72,10 @@ def _say_outcome(outcome: Outcome, installed: str, removed: str) -> None:
             say(f"{verb} {', '.join(names)}")
 
 
-def make_plan(
-    directory: Path,
-    env: Mapping[str, str],
-    *,
-    replace: bool = False,
-    inexact: bool = False,
-    only: tuple[str, ...] = (),
-    reinstall: bool = False,
-) -> tuple[Plan, Mapping[str, str]]:
+def make_plan(directory: Path, env: Mapping[str, str], wishes: Wishes | None = None) -> tuple[Plan, Mapping[str, str]]:
     """What the overlay of `directory` shall be, and the user's environment without what is active in it, which
     must not reach records and builds. Raises WtenvError if it isn't allowed, or with what is wrong."""
+    wishes = wishes or Wishes()
     plain = environ.undo(env)
     place, config = decision.load(directory, plain)
     base = decision.locate_base(place, config, plain)
@@ -87,10 +87,10 @@ def make_plan(
         editables=config.packages,
         install_deps=config.install_deps,
         build_isolation=config.build_isolation,
-        replace=replace,
-        inexact=inexact,
-        only=tuple(str(directory / word) if "/" in word or word.startswith(".") else word for word in only),
-        reinstall=reinstall,
+        replace=wishes.replace,
+        inexact=wishes.inexact,
+        reinstall=wishes.reinstall,
+        only=tuple(str(directory / word) if "/" in word or word.startswith(".") else word for word in wishes.only),
         activate=render_activate(),
         build_env=lambda: decision.make_build_env(config, base, plain),
     )
