@@ -316,4 +316,6 @@ def test_interrupt_kills_the_scripts(tmp_path: Path) -> None:
     child.send_signal(signal.SIGINT)
     assert b"KeyboardInterrupt" in child.communicate(timeout=10)[1]
     with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+        for _ in range(400):  # whoever inherits it has to take notice of its end
+            os.kill(int((tmp_path / "pid").read_text()), 0)
+            time.sleep(0.05)
