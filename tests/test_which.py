@@ -203,12 +203,42 @@ def test_pythonpath_and_this_folder(scene: Scene, tmp_path: Path) -> None:
     (found,) = ask(scene, "pkg", env=env)["modules"]
     assert (found["file"], found["layer"]) == (f"{tmp_path}/pkg/__init__.py", "PYTHONPATH")
     assert {"file": f"{scene.feature}/pkg/__init__.py", "layer": "editable"} in found["shadows"]
+    # A folder above is not where it comes from.
+    (found,) = ask(scene, "pkg", env={**env, "PYTHONPATH": str(scene.feature.parent)})["modules"]
+    assert (found["file"], found["layer"]) == (f"{scene.feature}/pkg/__init__.py", "editable")
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "here"),
+    [
+        ("pkg", ["pkg/__init__.py"], "pkg/__init__.py"),
+        ("pkg", ["pkg.py"], "pkg.py"),
+        ("pkg.cli", ["pkg/cli.py"], ""),
+        ("pkg.cli", ["pkg/__init__.py", "pkg/cli.py"], "pkg/cli.py"),
+        ("pkg.cli", ["pkg/__init__.py"], "pkg/__init__.py"),
+        ("random", ["random.py"], "random.py"),
+        ("json.decoder", ["json/__init__.py"], "json/__init__.py"),
+        ("os", ["os.py"], ""),
+        ("sys", ["sys.py"], ""),
+        ("zipimport", ["zipimport.py"], ""),
+    ],
+)
+def test_what_python_finds_first_in_this_folder(
+    name: str, files: list[str], here: str, scene: Scene, tmp_path: Path
+) -> None:
     below = scene.feature / "below"
-    (below / "pkg").mkdir(parents=True)
-    (below / "pkg/cli.py").write_text("")
-    (found,) = ask(scene, "pkg.cli", cwd=below)["modules"]
-    assert (found["file"], found["here"]) == (f"{scene.feature}/pkg/cli.py", f"{below}/pkg/cli.py")
-    shutil.rmtree(below)
+    for file in files:
+        (below / file).parent.mkdir(parents=True, exist_ok=True)
+        (below / file).write_text("")
+    try:
+        (found,) = ask(scene, name, cwd=below)["modules"]
+        assert found["here"] == (f"{below}/{here}" if here else "")
+        code = f"import {name.partition('.')[0]} as it; print(getattr(it, '__file__', ''))"
+        python = [scene.feature / ".venv/bin/python", "-c", code]
+        wins = scene.home.run(python, below, check=True).stdout.startswith(str(below))
+        assert wins == bool(here), "as Python itself has it"
+    finally:
+        shutil.rmtree(below)
 
 
 @pytest.mark.parametrize("kind", ["normal", "editable", "easy-install"])
@@ -251,6 +281,11 @@ def test_unknown(scene: Scene) -> None:
     said = one_line(scene("which", "pytset", cwd=scene.feature), 1)
     assert said.startswith("pytset is no command, module or distribution")
     assert "did you mean pytest" in said
+    place = scene.feature / "scripts/forgotten"
+    place.write_text("")
+    said = one_line(scene("which", "forgotten", cwd=scene.feature, env=inside(scene, scene.feature)), 1)
+    assert said.endswith(f"; if that is what you mean, run: chmod +x {place}")
+    assert one_line(scene("which", "cd", cwd=scene.feature), 1).endswith("a function of your shell, run: type cd")
     for name in ("pkg.nothing", "no such", "x\x1b[2J\ny", "..", "a..b", ".", "ca\udcf1"):
         assert "\x1b" not in one_line(scene("which", name, cwd=scene.feature), 1)
     assert one_line(scene("which", "", cwd=scene.feature)) == "NAME is empty; see: wtenv which --help"

@@ -89,6 +89,13 @@ def find_commands(name: str, search_path: str, layers: Layers, directory: str) -
     return found
 
 
+def find_unusable(name: str, search_path: str, directory: str) -> str:
+    """The first file called `name` where `find_commands` looks, one that can't be executed; or ""."""
+    folders = [os.path.dirname(name)] if "/" in name else search_path.split(":")
+    places = (os.path.join(directory, folder, os.path.basename(name)) for folder in folders)
+    return next((place for place in places if os.path.isfile(place)), "")
+
+
 def is_program(path: str) -> bool:
     """Whether a shell would run the file at `path`."""
     try:
@@ -131,8 +138,11 @@ def list_names(search_path: str) -> set[str]:
 
 # Finders are asked one after the other and below `importlib.util.find_spec`, which would import the parents of a
 # dotted name. Each folder of the path is asked for itself, so that what is hidden shows, too.
+# What is in `sys.modules` already, built in or frozen is not looked for on the path at all.
 _FIND = """
-import importlib.machinery, pkgutil, sys, sysconfig
+import sys
+started = {*sys.modules, *sys.builtin_module_names}
+import _imp, importlib.machinery, pkgutil, sysconfig
 names, extra = sys.argv[2:2 + int(sys.argv[1])], sys.argv[2 + int(sys.argv[1]):]
 sys.path[:0] = extra
 
@@ -182,7 +192,8 @@ for name in names:
     if found:
         answers[name] = list(dict.fromkeys(describe(spec) for spec in found))
 library = [sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib')]
-sys.stdout.write('\\n' + ascii({'found': answers, 'library': library, 'path': sys.path}))
+fixed = [name for name in answers if name.partition('.')[0] in started or _imp.is_frozen(name.partition('.')[0])]
+sys.stdout.write('\\n' + ascii({'found': answers, 'library': library, 'fixed': fixed}))
 """
 
 
@@ -283,21 +294,28 @@ class Overlay:
         answer = self._ask(asked)
         modules = []
         for name, files in answer["found"].items():
-            layers = [self._name_layer(file, answer["library"]) for file in files]
+            layers = [self._name_layer(name, file, answer["library"]) for file in files]
             distribution, version = self._find_owner(name.partition(".")[0], files[0], layers[0])
             shadows = [*zip(files, layers, strict=True)][1:]
             if distribution and layers[0] in ("editable", "overlay"):
                 shadows += self._list_hidden(distribution, shadows)
-            here = self._find_here(name, files[0]) if layers[0] != "library" else ""
+            here = "" if name in answer["fixed"] else self._find_here(name, files[0])
             why = _WHY[layers[0]]
             modules.append(Module(name, files[0], layers[0], distribution, version, why, tuple(shadows), here))
         return modules
 
     def _find_here(self, name: str, winner: str) -> str:
-        path = self.directory / name.replace(".", "/")
-        for place in (path / "__init__.py", path.with_name(f"{path.name}.py")):
-            if place.is_file() and os.path.realpath(place) != os.path.realpath(winner):
-                return os.fspath(place)
+        """The copy of `name`, or of the package that it is part of, in the current folder."""
+        folder, top = Path(_find_folder(name, winner)), name.partition(".")[0]
+        if os.path.realpath(folder) == os.path.realpath(self.directory):
+            return ""
+        if "." in name and (folder / top / "__init__.py").exists() > (self.directory / top / "__init__.py").exists():
+            return ""  # a package comes before folders of its name that are none, wherever these are
+        for part in (name, top):
+            path = self.directory / part.replace(".", "/")
+            for place in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+                if place.is_file():
+                    return os.fspath(place)
         return ""
 
     def _ask(self, names: Sequence[str]) -> dict[str, dict[str, list[str]]]:
@@ -313,11 +331,12 @@ class Overlay:
             raise WtenvError(f"the overlay's Python {python} does not answer", "run: wtenv doctor") from None
         return answer
 
-    def _name_layer(self, file: str, library: Iterable[str]) -> str:
+    def _name_layer(self, name: str, file: str, library: Iterable[str]) -> str:
         if not os.path.isabs(file):
             return "library"  # built-in or frozen
         real = Path(os.path.realpath(file))
-        if any(Path(file).is_relative_to(folder) for folder in self.extra):
+        # Not what merely lies below such a folder: it may be the home.
+        if os.path.realpath(_find_folder(name, file)) in map(os.path.realpath, self.extra):
             return "PYTHONPATH"
         if real.is_relative_to(os.path.realpath(self.venv)):  # first: it may be inside of what "." declares
             return "overlay"
@@ -351,6 +370,12 @@ class Overlay:
         for copy in self.find_distributions(distribution):
             if copy.layer == "base" and not any(Path(file).is_relative_to(copy.place) for file, _ in shadows):
                 yield copy.place, "base"
+
+
+def _find_folder(name: str, file: str) -> str:
+    """The folder on Python's path in which the module `name` is found as `file`."""
+    depth = name.count(".") + (os.path.basename(file).partition(".")[0] == "__init__")
+    return os.fspath(Path(file).parents[min(depth, len(Path(file).parents) - 1)]) if os.path.isabs(file) else ""
 
 
 def _list_top(folder: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from .. import decision, environ
 from ..errors import WtenvError, make_printable
-from ..layers import Command, Distribution, Layers, Module, Overlay, find_commands, list_names
+from ..layers import Command, Distribution, Layers, Module, Overlay, find_commands, find_unusable, list_names
 from ..overlay import sealing
 from .hook import write
 
@@ -38,7 +39,7 @@ def run(name: str, directory: Path, env: Mapping[str, str], *, as_json: bool) ->
     if not (answer.commands or answer.modules or answer.distributions):
         what = f"{make_printable(name, keep='')} is no command" + (", module or distribution" if answer.overlay else "")
         note = f" ({answer.note})" if answer.note else ""
-        raise WtenvError(what + note, _advise(name, answer), exit_code=1)
+        raise WtenvError(what + note, _advise(name, answer, directory), exit_code=1)
     facts = gather(name, answer)
     if as_json:
         import json
@@ -76,10 +77,14 @@ def look_up(name: str, directory: Path, env: Mapping[str, str]) -> Answer:
     return Answer(active, note, path, overlay, commands, modules, distributions)
 
 
-def _advise(name: str, answer: Answer) -> str:
+def _advise(name: str, answer: Answer, directory: Path) -> str:
+    if place := find_unusable(name, answer.search_path, str(directory)):
+        return f"if that is what you mean, run: chmod +x {shlex.quote(make_printable(place, keep=''))}"
     known = list_names(answer.search_path) | {*sealing.list_base(answer.overlay.sites if answer.overlay else ())}
-    close = difflib.get_close_matches(name, sorted(known), 3)
-    return f"did you mean {', '.join(close)}?" if close else "see: wtenv status"
+    if close := difflib.get_close_matches(name, sorted(known), 3, 0.7):
+        return f"did you mean {', '.join(close)}?"
+    # A child sees nothing of these.
+    return f"if it is an alias or a function of your shell, run: type {shlex.quote(make_printable(name, keep=''))}"
 
 
 def gather(name: str, answer: Answer) -> dict[str, Any]:
