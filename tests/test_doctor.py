@@ -271,6 +271,25 @@ def other_python(patient: Patient) -> None:
     place.symlink_to("/usr/bin/python3")
 
 
+def other_python3(patient: Patient) -> None:
+    place = patient.root / ".venv/bin/python3"
+    place.unlink()
+    place.symlink_to("/usr/bin/python3")
+
+
+def no_python3(patient: Patient) -> None:
+    (patient.root / ".venv/bin/python3").unlink()
+
+
+def other_home(patient: Patient) -> None:
+    place = patient.root / ".venv/pyvenv.cfg"
+    place.write_text(place.read_text().replace(f"home = {patient.base.bin}", "home = /usr/bin"))
+
+
+def no_pyvenv(patient: Patient) -> None:
+    (patient.root / ".venv/pyvenv.cfg").unlink()
+
+
 def other_copy(patient: Patient) -> None:
     (patient.site / "pkg.pth").write_text(f"{patient.repo.root}\n")
 
@@ -300,6 +319,14 @@ def twins_cannot_run(patient: Patient) -> None:
 def script_of_another_python(patient: Patient) -> None:
     place = patient.root / ".venv/bin/pkg-cli"
     place.write_text(f"#!{patient.base.bin}/python\n")
+
+
+def no_script(patient: Patient) -> None:
+    (patient.root / ".venv/bin/pkg-cli").unlink()
+
+
+def script_cannot_run(patient: Patient) -> None:
+    (patient.root / ".venv/bin/pkg-cli").chmod(0o644)
 
 
 def damaged_kernel(patient: Patient) -> None:
@@ -429,7 +456,14 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (copied_overlay, "problem", True),
         (foreign_overlay, "problem", False),
     ],
-    "python": [(python_does_not_start, "problem", False), (other_python, "problem", False)],
+    "python": [
+        (python_does_not_start, "problem", False),
+        (other_python, "problem", False),
+        (other_python3, "problem", False),
+        (no_python3, "problem", False),
+        (other_home, "problem", False),
+        (no_pyvenv, "problem", False),
+    ],
     "editables": [
         (other_copy, "problem", True),
         (other_copy_in_the_overlay, "problem", False),
@@ -440,6 +474,8 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (damaged_twins, "problem", True),
         (twins_cannot_run, "problem", True),
         (script_of_another_python, "problem", True),
+        (no_script, "problem", True),
+        (script_cannot_run, "problem", True),
         (damaged_kernel, "problem", True),
     ],
     "seal": [(damaged_seal, "problem", True), (copy_in_base, "note", False)],

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import WtenvError
-from ..layers import Overlay, find_interpreter
+from ..layers import Overlay, find_interpreter, is_program
 from ..overlay import distributions, kernels, sealing, twins
+from ..overlay.manifest import Manifest
 from ..startup import render_activate
 from .case import Case, Finding, note, ok, problem
 
-_REFRESH, _REBUILD = "run: wtenv doctor --fix", "run: wtenv sync --reinstall"
+_REFRESH, _REBUILD, _ANEW = (
+    "run: wtenv doctor --fix",
+    "run: wtenv sync --reinstall",
+    "run: wtenv clean && wtenv sync",
+)
 
 
 def check_overlay(case: Case) -> Iterator[Finding]:
@@ -37,11 +44,28 @@ def check_python(case: Case) -> Iterator[Finding]:
     if isinstance(case.proof, WtenvError):
         first, *rest = case.proof.what.strip().splitlines()
         yield problem(first.rstrip(":"), case.proof.fix, *rest)
-    elif os.path.realpath(python) != os.path.realpath(manifest.interpreter):
-        what = f"{python} is {os.path.realpath(python)}, not the base's {manifest.interpreter}"
-        yield problem(what, "run: wtenv clean && wtenv sync")
+    elif fault := _find_fault(config.venv, manifest):
+        yield problem(fault, _ANEW)
     else:
         yield ok(f"{python} is the base's Python {manifest.python_version}")
+
+
+def _find_fault(venv: Path, manifest: Manifest) -> str:
+    """What is wrong with the overlay's Python, by each of its names; "" if nothing. Where it doesn't know that it is
+    the overlay's, an install would go into the base."""
+    for name in ("python", "python3", f"python{manifest.minor}"):
+        place = venv / "bin" / name
+        if not os.path.exists(place):
+            return f"{place} is missing"
+        if os.path.realpath(place) != os.path.realpath(manifest.interpreter):
+            return f"{place} is {os.path.realpath(place)}, not the base's {manifest.interpreter}"
+    settings = venv / "pyvenv.cfg"  # PEP 405
+    homes = re.findall(r"^home *= *(.*)$", distributions.read_text(settings), re.M)
+    if homes[:1] != [os.path.dirname(manifest.interpreter)]:
+        return (
+            f"{settings} is {'damaged' if os.path.lexists(settings) else 'missing'}: it has to name the base's Python"
+        )
+    return ""
 
 
 def check_editables(case: Case) -> Iterator[Finding]:
@@ -49,6 +73,8 @@ def check_editables(case: Case) -> Iterator[Finding]:
     config = case.decision.config
     if case.manifest is None or config is None or isinstance(case.proof, WtenvError):
         return
+    if _find_fault(config.venv, case.manifest):
+        return  # another Python has answered
     imports, lost = case.proof
     for item in lost:
         what = f"{item.name} is not installed from {item.path} any more"
@@ -90,8 +116,21 @@ def check_twins(case: Case) -> Iterator[Finding]:
             strange.append(f"{place} runs on {python}")
     if strange:
         yield problem("scripts of the overlay run on another Python", _REBUILD, *strange[:5], mend="rebuild")
-    if not faults and not strange:
+    if lost := [place for place in _list_scripts(manifest, str(folder)) if not is_program(place)]:
+        what = "scripts of the declared packages are missing, or can't be executed"
+        yield problem(what, _REBUILD, *lost[:5], mend="rebuild")
+    if not faults and not strange and not lost:
         yield ok("every Python script and kernel of base and overlay runs on the overlay's Python")
+
+
+def _list_scripts(manifest: Manifest, folder: str) -> Iterator[str]:
+    """What the editables' installs have put into the overlay's `bin`."""
+    own = {item.name for item in manifest.editables}
+    for site in manifest.site:
+        for name, place in distributions.list_folders(site).items():
+            rows = csv.reader(distributions.read_text(place / "RECORD").splitlines()) if name in own else ()
+            paths = (os.path.normpath(os.path.join(site, row[0])) for row in rows if row)
+            yield from sorted(path for path in paths if os.path.dirname(path) == folder)
 
 
 def check_seal(case: Case) -> Iterator[Finding]:
