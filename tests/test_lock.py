@@ -372,7 +372,19 @@ def test_another_environment_altogether(scene: Scene, locked: Path, monkeypatch:
     opened = []
     monkeypatch.setattr(records, "_read", lambda path, named: opened.append(path) or named)
     assert len(find_quickly(scene)) > 50
-    assert opened == []
+    assert [path.name.partition("-")[0] for path in opened] == ["python"]
+
+
+def test_lock_of_another_platform(scene: Scene, locked: Path) -> None:
+    """One difference, also where every package is another: names alone don't tell the platform."""
+    text = locked.read_text()
+    here = re.search('^platform = "(.*)"', text, re.M)
+    assert here
+    said = [f"the base is for {here[1]}, the locked one for win-arm64"]
+    text = text.replace(here[0], 'platform = "win-arm64"')
+    for changed in (text, re.sub('^build = "', 'build = "other', text, flags=re.M)):
+        locked.write_text(changed)
+        assert verify(scene) == find_quickly(scene) == said
 
 
 def test_other_content_by_pip(scene: Scene, locked: Path) -> None:

@@ -62,10 +62,12 @@ def gather(
     """What base and overlay are now; without a manifest the overlay is unknown.
 
     With `names`, the lock that this will be compared with, it goes by the names of records, and reads those alone
-    whose names the lock has not: no hashes, no backends.
+    whose names the lock has not, and Python's where the lock is of another platform: no hashes, no backends.
     """
     prefix, facts = Path(base.prefix), None
     known = {f"{item.name}-{item.version}-{item.build}" for item in names.packages} if names else None
+    if names and known and names.platform not in ("", find_platform()):  # another machine's, or Rosetta's
+        known -= {f"{item.name}-{item.version}-{item.build}" for item in names.packages if item.name == "python"}
     records = read_records(prefix, known) if base.kind == "conda" else {}
     python = records.get("python")
     if manifest is None or not (names or python):
@@ -77,6 +79,7 @@ def gather(
     pip = [_read_dist(item, hashed=not names) for item in _list_dists(sites) if not is_condas(item)]
     packages = tuple(_to_package(record, records) for record in records.values())
     subdir = python.subdir if python else ""
+    platform = subdir if subdir not in ("", "noarch") else "" if names and records else find_platform()
     version = python.version if python else facts.version if facts else manifest.python_version if manifest else ""
     overlay = None
     if manifest is not None:
@@ -84,7 +87,7 @@ def gather(
         overlay = _first([_read_dist(item, hashed=not names) for item in _list_dists(manifest.site)], own)
     return Lock(
         kind=base.kind,
-        platform="" if names else subdir if subdir not in ("", "noarch") else find_platform(),
+        platform=platform,
         python=version,
         packages=packages,
         pip=_first(pip),

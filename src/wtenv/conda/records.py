@@ -39,11 +39,12 @@ class Record(NamedTuple):
 
 def read_records(prefix: Path, known: Collection[str] | None = None) -> dict[str, Record]:
     """The packages by name, sorted. A record that can't be read is taken from its file's name alone; so is one
-    whose file is called as one of `known` (NAME-VERSION-BUILD), and where these are many others, every one."""
+    whose file is called as one of `known` (NAME-VERSION-BUILD), and where these are many others, every one but
+    Python's, which tells the platform."""
     listed = list(_list(prefix))
     new = {path for path, _ in listed if known is None or path.name.removesuffix(".json") not in known}
     if known is not None and len(new) > MAX_NEW:
-        new = set()
+        new = {path for path, named in listed if named.name == "python"} & new
     return {record.name: record for record in (_read(path, named) if path in new else named for path, named in listed)}
 
 
