@@ -707,6 +707,42 @@ def test_outside(patient: Patient, tmp_path: Path) -> None:
     assert all(state == "note" for findings in found.values() for state, _ in findings)
 
 
+def test_in_ci_no_rc_file_is_needed(patient: Patient) -> None:
+    write_rc(patient.home.environ, "bash", hook=False)
+    patient.deactivate()
+    assert patient.ask()[0] == 1
+    patient.env["CI"] = "true"
+    assert [state for found in patient.find().values() for state, _ in found] == ["note", "note"]
+
+
+def test_beside_a_bare_repository(patient: Patient) -> None:
+    """`git clone --bare URL .bare`, and a `.git` file that leads to it: nothing is wrong there."""
+    folder = patient.root.parent / "bare"
+    folder.mkdir()
+    patient.repo.git("clone", "--quiet", "--bare", patient.repo.root, folder / ".bare")
+    (folder / ".git").write_text("gitdir: ./.bare\n")
+    patient.deactivate()
+    found = patient.find(cwd=folder)
+    assert found["worktree"][0][0] == "note"
+    assert patient.ask(cwd=folder)[0] == 0
+
+
+def test_fixes_that_can_be_typed(patient: Patient) -> None:
+    broken_link(patient)
+    (found,) = (item for item in patient.ask()[1]["findings"] if item["check"] == "worktree")
+    assert found["fix"] == "moved? run: git worktree repair"
+    patient.repo.git("worktree", "repair", cwd=patient.root)
+    assert patient.find() == {}
+    open_files(patient)
+    fixes = [item["fix"] for item in patient.ask()[1]["findings"] if item["check"] == "files"]
+    assert fixes == ["run: wtenv doctor --fix"], "of several files"
+    patient.wtenv("doctor", "--fix")
+    patient.data.chmod(0o755)
+    fixes = [item["fix"] for item in patient.ask()[1]["findings"] if item["check"] == "files"]
+    patient.home.run(fixes[0].removeprefix("run: ").split(), patient.root, check=True)
+    assert patient.find() == {}
+
+
 def test_without_config(patient: Patient) -> None:
     root = make_git(patient.root.parent, patient.home, "plain")
     patient.deactivate()

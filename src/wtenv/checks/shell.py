@@ -58,6 +58,8 @@ def check_rc(case: Case) -> Iterator[Finding]:
         if case.in_effect:
             what = f"the activation is in effect, but a new {name} will not have the hook: {rc} has it not"
             yield note(what, f"run: wtenv setup {name}")
+        elif not case.interactive and case.env.get("CI", "") not in ("", "0", "false"):  # as every CI service sets it
+            yield note("the hook is not in a rc file; wtenv run and wtenv export need none")
         else:
             yield problem(f"the hook is not in {rc}", f"run: wtenv setup {name} && exec {name}")
         return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from .. import files, leftovers
 from ..errors import WtenvError
 from ..overlay import manifest
 from ..settings import read_settings
+from ..worktree import find_clone
 from .case import Case, Finding, note, ok, problem
 
 
@@ -25,10 +28,10 @@ def check_files(case: Case) -> Iterator[Finding]:
     exposed = list(find_exposed(case))
     foreign = [place for place in list_own(case) if os.lstat(place).st_uid != os.getuid()]
     if foreign:
-        yield problem(f"{foreign[0]} belongs to another user", f"run: rm -r {foreign[0]}")
+        yield problem(f"{foreign[0]} belongs to another user", f"run: rm -r {shlex.quote(str(foreign[0]))}")
     if exposed:
         listed = [f"{place} ({stat.S_IMODE(place.stat().st_mode):04o})" for place in exposed]
-        fix = f"run: chmod -R go-rwx {exposed[0]}"
+        fix = f"run: chmod go-rwx {shlex.quote(str(exposed[0]))}" if len(exposed) == 1 else "run: wtenv doctor --fix"
         yield problem("other users can see or change wtenv's own files", fix, *listed, mend="files")
     if not exposed and not foreign:
         yield ok("wtenv's records and caches are yours alone")
@@ -80,8 +83,12 @@ def check_worktree(case: Case) -> Iterator[Finding]:
         yield note(found.reason, "cd into one, to have it checked")
     elif place is None:
         yield problem(found.reason, found.fix)
+    elif place.doubt and find_clone(place):
+        yield note(f"{place.root} has no worktree in it, it leads to a bare repository", "see: wtenv list", place.doubt)
     elif place.doubt:
-        yield problem(f"{place.root} counts as a clone of its own", "see the evidence", place.doubt)
+        advice = re.fullmatch(r"(.*?) \(([^()]*run: .*)\)", place.doubt, re.S)
+        evidence, fix = advice.groups() if advice else (place.doubt, "move it away, and make it anew: git worktree add")
+        yield problem(f"{place.root} counts as a clone of its own", fix, evidence)
     else:
         yield ok(f"{place.root}, {'a linked worktree' if place.linked else 'the main worktree'} of {place.clone}")
 
