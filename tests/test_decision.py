@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,19 @@ def test_a_checkout_is_not_on_our_own_path(repo: Repo, wtenv: Wtenv) -> None:
     for value in (":", ".", f"{repo.root}"):
         done = wtenv("status", cwd=repo.root, env={"PYTHONPATH": value})
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_home_of_another_python(repo: Repo, wtenv: Wtenv, tmp_path: Path) -> None:
+    """PYTHONHOME leads our own Python to another's modules."""
+    library = Path(sysconfig.get_path("stdlib"))
+    copy = tmp_path / "python/lib" / library.name
+    copy.mkdir(parents=True)
+    for place in library.iterdir():
+        (copy / place.name).symlink_to(place)
+    (copy / "argparse.py").unlink()
+    (copy / "argparse.py").write_text("raise SystemExit('ran')\n")
+    done = wtenv("status", cwd=repo.root, env={"PYTHONHOME": str(tmp_path / "python")})
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_name_with_a_newline_says_one_line(home: Home, tmp_path: Path) -> None:

@@ -22,9 +22,11 @@ if TYPE_CHECKING:  # this module is imported at every start of a shell
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. 2: the user's mistake, 130: Ctrl-C, 3: a bug."""
     words = list(sys.argv[1:] if argv is None else argv)
-    foreign = "PYTHONPATH" in os.environ and not sys.flags.isolated and words[:1] != ["hook"]
+    named = "PYTHONPATH" in os.environ or "PYTHONHOME" in os.environ
+    foreign = named and not sys.flags.isolated and words[:1] != ["hook"]
     if argv is None and (foreign or sys.getfilesystemencoding() != "utf-8"):
         # PYTHONPATH: an empty entry in it means "here", and a checkout's argparse.py must not run as ours.
+        # PYTHONHOME: of another Python, it hides what ours has.
         # Values and paths are bytes to us; only UTF-8 with surrogates carries them all (PEP 383, 540).
         main_file = os.path.join(os.path.dirname(os.path.realpath(__file__)), "__main__.py")  # -m: from any folder
         os.execv(sys.executable, [sys.executable, "-I", "-X", "utf8", main_file, *words])
@@ -201,7 +203,9 @@ def build_parser() -> argparse.ArgumentParser:
     listing.add_argument("--all", action="store_true", help="of every clone that wtenv knows")
     listing.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
     which = add("which", "show which layer a command, module or distribution comes from, and why")
-    which.add_argument("name", metavar="NAME", help="as you would type or import it")
+    which.add_argument(
+        "name", metavar="NAME", help="as you would type or import it; not an alias or a function of your shell"
+    )
     which.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
     doctor = add("doctor", "check everything, and say what mends it; exit code 1 if something is wrong")
     doctor.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
