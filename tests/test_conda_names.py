@@ -303,6 +303,10 @@ def test_not_found(env: dict[str, str], root: Path, home: Path) -> None:
     assert {root / "envs/shared-3.1", home / ".condarc"} <= set(caught.value.watch)
     with pytest.raises(BaseNotFound, match="there is base, other"):
         find("zzz", env)
+    for name in ("-x", "two words", "two\nlines"):  # conda create could not be given these so
+        with pytest.raises(BaseNotFound) as caught:
+            find(name, env)
+        assert "conda create" not in str(caught.value)
     with pytest.raises(BaseNotFound, match="no conda installation"):
         find("zzz", {"HOME": str(home)})
     with pytest.raises(BaseNotFound, match="conda-meta"):

@@ -133,6 +133,8 @@ ENVIRONMENTS = {
     "name: shared\n": "shared",
     "# comment\nchannels:\n  - x\nname:   'shared'   # why\ndependencies:\n  - pip:\n    - name: no\n": "shared",
     'name: "shared"\n': "shared",
+    "name : shared\n": "shared",
+    "'name': shared\n": "shared",
     "\ufeffname: shared\r\n": "shared",
 }
 

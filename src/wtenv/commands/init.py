@@ -148,7 +148,7 @@ def _read_environment(path: Path) -> str:
     found = {}
     for line in text.splitlines():
         key, colon, value = line.partition(":")
-        if colon and key in ("name", "prefix"):
+        if colon and (key := key.rstrip().strip("\"'")) in ("name", "prefix"):
             found[key] = value.partition(" #")[0].strip().strip("\"'")
     name, prefix = found.get("name", ""), found.get("prefix", "")
     if name not in ("", "null", "~"):

@@ -207,10 +207,13 @@ def _follow(path: Path) -> Path:
 
 def _advise(reference: str, env: Mapping[str, str]) -> str:
     import difflib
+    import re
 
     names = [name for name, _ in list_environments(env)]
     if not names:
         return "no conda installation was found: give the environment's path, or set base_prefix"
     close = difflib.get_close_matches(reference, names, 3)
     known = list(dict.fromkeys([*close, *names]))[:8]
-    return f"there is {', '.join(known)}; or run: conda create -n {reference} python"
+    # conda makes no environment of the root's name, and none that it would take for an option or for several words.
+    can_be_made = reference != "base" and re.fullmatch(r"[\w.][\w.+-]*", reference)
+    return f"there is {', '.join(known)}" + (f"; or run: conda create -n {reference} python" if can_be_made else "")
