@@ -160,6 +160,7 @@ def test_another_worktree_is_active(scene: Scene, tmp_path: Path) -> None:
         found, text = look(scene, cwd=cwd, env=env)
         assert (found["active"], found["current"], found["active_root"]) == (False, False, str(scene.feature))
         assert f"this shell  active for {scene.feature}\n" in text
+        assert "next        press Enter; if that is all the same: exec $SHELL\n" in text or cwd == tmp_path
 
 
 def test_changed_while_active(scene: Scene, config: Path) -> None:

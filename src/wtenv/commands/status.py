@@ -112,12 +112,13 @@ def render(facts: Mapping[str, Any]) -> str:
 
 def describe_shell(facts: Mapping[str, Any]) -> tuple[str, str]:
     """What is in effect in the shell that asks, and what to do where it is not what should be."""
+    again = "press Enter; if that is all the same: exec $SHELL"
     if facts["current"]:
         return "active", ""
     if facts["active"]:
-        return "active, but changed since", "press Enter; if that is all the same: exec $SHELL"
+        return "active, but changed since", again
     if facts["active_root"]:
-        return f"active for {facts['active_root']}", ""
+        return f"active for {facts['active_root']}", again
     if facts["state"] == "active":
         name = f" {facts['hook']['shell']}" if facts["hook"] else ""
         return "not active; is the hook in your rc?", f"run: wtenv setup{name}, and open a new shell"
