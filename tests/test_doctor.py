@@ -707,6 +707,28 @@ def test_outside(patient: Patient, tmp_path: Path) -> None:
     assert all(state == "note" for findings in found.values() for state, _ in findings)
 
 
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        (". ~/.wtenv.sh", ".wtenv.sh"),
+        ('[ -r "$HOME/.config/shell/rc" ] && source "$HOME/.config/shell/rc"', ".config/shell/rc"),
+        ('. "${HOME}"/more.sh', "more.sh"),
+        ('for file in ~/.bashrc.d/*.sh; do . "$file"; done', ".bashrc.d/tools.sh"),
+        ("if [ -d ~/.rc ]; then\n  for each in $HOME/.rc/*; do\n    . $each\n  done\nfi", ".rc/10"),
+        ("source {home}/absolute", "absolute"),
+    ],
+)
+def test_hook_in_a_file_that_the_rc_file_reads(line: str, file: str, patient: Patient) -> None:
+    home = patient.home.path
+    (home / file).parent.mkdir(parents=True, exist_ok=True)
+    (home / file).write_text(f"{HOOK_LINES['bash']}\n")
+    patient.deactivate()
+    write_rc(patient.home.environ, "bash", hook=False, after=f"# {line}".replace("\n", "\n# "))
+    assert patient.find()["rc"][0][0] == "problem"
+    write_rc(patient.home.environ, "bash", hook=False, after=line.replace("{home}", str(home)))
+    assert "rc" not in patient.find()
+
+
 def test_in_ci_no_rc_file_is_needed(patient: Patient) -> None:
     write_rc(patient.home.environ, "bash", hook=False)
     patient.deactivate()

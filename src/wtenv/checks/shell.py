@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import re
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from .. import environ, files
@@ -16,6 +19,9 @@ from ..startup import locate_hook, locate_rc, render_hook
 from .case import Case, Finding, note, ok, problem
 
 _OUR_LINE = re.compile(rb"^(?![ \t]*#)[^\n]*wtenv( hook |/hook\.)", re.M)
+_SOURCE_LINE = re.compile(rb"^[^#\n]{0,500}(?:\bsource|(?<![\w/])\.|\bin)[ \t]+[^\n]{1,500}", re.M)
+_SOURCED = re.compile(r"(?:\$\{?(HOME|ZDOTDIR)\}?|(~)|(?<![^\s\"'=]))\"?(/[\w./*+-]+)")
+MAX_SOURCED = 100  # files that an rc file reads
 _LATER = re.compile(rb"^[^#\n]*(conda\.sh|conda shell\.|micromamba shell|mamba shell|pyenv init|mise activate)", re.M)
 _COMMAND = re.compile(r"__wtenv_command[= (]+['\\]*(/[^'\\]+)")
 
@@ -74,25 +80,46 @@ def check_rc(case: Case) -> Iterator[Finding]:
 def _find_line(case: Case) -> tuple[Path, bytes, int] | None:
     """The file that has wtenv's line, its content, and where in it that line ends."""
     assert case.shell
+    found: list[tuple[Path, bytes]] = []
     for place in _list_rc(case.shell.name, case):
-        try:
-            text = files.read_bytes(place)
-        except (OSError, WtenvError):
-            continue
-        if found := _OUR_LINE.search(text):
-            return place, text, found.end()
-    return None
+        with contextlib.suppress(OSError, WtenvError):
+            found.append((place, files.read_bytes(place)))
+    own = {place for place, _ in found}
+    for place in islice(dict.fromkeys(each for _, text in found for each in _list_sourced(text, case)), MAX_SOURCED):
+        with contextlib.suppress(OSError, WtenvError):
+            if place not in own:
+                found.append((place, files.read_bytes(place)))
+    hits = ((place, text, hit.end()) for place, text in found if (hit := _OUR_LINE.search(text)))
+    return next(hits, None)
 
 
 def _list_rc(name: str, case: Case) -> list[Path]:
-    """What a new shell of that kind reads: bash(1), zsh(1), "FILES"; fish(1), "Configuration"."""
+    """What a new shell of that kind reads: bash(1), zsh(1), "FILES"; fish(1), "Configuration"; and what
+    distributions have for all users."""
     rc, home = locate_rc(name, case.env), files.home_dir(case.env)
     if name == "fish":
-        return [rc, *sorted((rc.parent / "conf.d").glob("*.fish"))]
+        folders = (rc.parent / "conf.d", Path("/etc/fish/conf.d"))
+        return [rc, Path("/etc/fish/config.fish"), *(file for each in folders for file in sorted(each.glob("*.fish")))]
     if name == "zsh":
-        return [rc, *(rc.with_name(other) for other in (".zshenv", ".zprofile", ".zlogin"))]
+        shared = (Path("/etc", folder, file) for folder in ("", "zsh") for file in ("zshrc", "zshenv"))
+        return [rc, *(rc.with_name(other) for other in (".zshenv", ".zprofile", ".zlogin")), *shared]
     extra = [Path(value)] if (value := case.env.get("BASH_ENV")) else []
-    return [rc, *(home / other for other in (".bashrc", ".bash_profile", ".bash_login", ".profile")), *extra]
+    shared = (Path("/etc", file) for file in ("bash.bashrc", "bashrc", "profile"))
+    own = (".bashrc", ".bash_profile", ".bash_login", ".profile")
+    return [rc, *(home / other for other in own), *extra, *shared]
+
+
+def _list_sourced(text: bytes, case: Case) -> Iterator[Path]:
+    """The files that an rc file reads in its turn, as far as its lines name them: `. FILE`, `for file in FOLDER/*`."""
+    home = os.fspath(files.home_dir(case.env))
+    for line in _SOURCE_LINE.findall(text):
+        for found in _SOURCED.finditer(line.decode("utf-8", "surrogateescape")):
+            start = case.env.get("ZDOTDIR") or home if found[1] == "ZDOTDIR" else home if found[1] or found[2] else ""
+            path = start + found[3]
+            if "*" not in path:
+                yield Path(path)
+            elif "*" not in os.path.dirname(path):
+                yield from map(Path, sorted(glob.iglob(path)))
 
 
 def check_hook_file(case: Case) -> Iterator[Finding]:
