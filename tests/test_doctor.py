@@ -564,7 +564,7 @@ def test_in_a_real_shell(name: str, patient: Patient) -> None:
         assert f"nothing is active: this {name} has not loaded the hook" in bare.out
         assert f"run: wtenv setup {name} && exec {name}" in bare.out
         shell.run(f"wtenv setup {name}")
-        assert f"-> run: exec {name}" in shell.run("wtenv doctor").out
+        assert f"-> press Enter; if it stays so, run: exec {name}" in shell.run("wtenv doctor").out
 
 
 @pytest.mark.parametrize("name", HOOK_LINES)
@@ -582,6 +582,23 @@ def test_setup_is_healthy(name: str, patient: Patient) -> None:
         mended = shell.run("wtenv doctor --fix")
         assert mended.status == 0, mended.out
         assert f"wtenv: wrote {place}\n" in mended.out
+
+
+@pytest.mark.parametrize("name", HOOK_LINES)
+def test_another_venv_and_its_deactivate(name: str, patient: Patient) -> None:
+    """What doctor says to do about it is enough."""
+    require_shell(name)
+    other = patient.home.path / "other"
+    patient.home.run(["/usr/bin/env", "python3", "-m", "venv", "--without-pip", other], patient.root, check=True)
+    with Shell(name, patient.home.environ, patient.root) as shell:
+        shell.run(f". {other}/bin/activate{'.fish' if name == 'fish' else ''}")
+        found = shell.run("wtenv doctor").out
+        assert f"the virtual environment {other} was activated after wtenv" in found
+        assert "-> run: deactivate; and then: cd / && cd -\n" in found
+        shell.run("deactivate")
+        assert "-> run: cd / && cd -\n" in shell.run("wtenv doctor").out
+        shell.run("cd / && cd -")
+        assert shell.run("wtenv doctor").out.endswith("nothing is wrong\n")
 
 
 def test_fix_in_a_real_shell_that_waits_for_its_prompt(patient: Patient) -> None:

@@ -144,7 +144,9 @@ def test_not_active_in_this_shell(which: int, scene: Scene) -> None:
     assert (found["editables"], found["config"]) == ([str(worktree)], [f"{worktree}/wtenv.toml"])
     assert (found["clone"], found["linked"], found["trust"]) == (f"{scene.root}/.git", which == 1, "allowed")
     assert "not active; is the hook in your rc?" in text
-    assert re.fullmatch(r"next +run: wtenv setup( \w+)?, and open a new shell", text.splitlines()[-1])
+    assert re.fullmatch(
+        r"next +press Enter; if it stays so, run: wtenv setup( \w+)?, and open a new shell", text.splitlines()[-1]
+    )
     assert f"base        shared ({scene.base.prefix})\n" in text
 
 

@@ -39,10 +39,13 @@ def _find_on_top(case: Case) -> Iterator[Finding]:
         yield problem(what, "run: conda deactivate; and in the rc file move conda's block before wtenv's line")
     venv = case.env.get("VIRTUAL_ENV", "")
     if venv != str(config.venv):
-        what = (
-            f"the virtual environment {venv} was activated after wtenv" if venv else "VIRTUAL_ENV was unset after wtenv"
-        )
-        yield problem(what, "run: deactivate; or start a new shell")
+        # Its own deactivate unsets the variable; entering sets it again.
+        if venv:
+            yield problem(
+                f"the virtual environment {venv} was activated after wtenv", "run: deactivate; and then: cd / && cd -"
+            )
+        else:
+            yield problem("VIRTUAL_ENV was unset after wtenv", "run: cd / && cd -")
 
 
 def _find_direnv(case: Case) -> Iterator[Finding]:

@@ -46,8 +46,11 @@ def check_hook(case: Case) -> Iterator[Finding]:
     elif active:
         yield note(f"{active} is active in this {name}")
     elif wanted and case.interactive:
-        fix = f"run: exec {name}" if _find_line(case) else f"run: wtenv setup {name} && exec {name}"
-        yield problem(f"nothing is active: this {name} has not loaded the hook", fix)
+        if _find_line(case):  # or it has, and there was no prompt since what has just been allowed or synced
+            yield problem(f"nothing is active: this {name} has not loaded the hook, or not had a prompt since", again)
+        else:
+            fix = f"run: wtenv setup {name} && exec {name}"
+            yield problem(f"nothing is active: this {name} has not loaded the hook", fix)
     elif wanted:
         yield note(f"nothing is active here: this {name}, which is not interactive, has not loaded the hook")
     else:
@@ -179,6 +182,8 @@ def check_path(case: Case) -> Iterator[Finding]:
             yield note(what, "", "it is in [activation] path")
         else:
             fix = f"put it on PATH before wtenv's line in the rc file, then run: exec {_name(case)}"
+            if layer == "venv":
+                fix = f"run: deactivate; if an rc file activates it: {fix}"
             yield problem(what, fix, whose)
     if clean:
         yield ok("the overlay comes first on PATH")

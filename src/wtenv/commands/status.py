@@ -121,5 +121,8 @@ def describe_shell(facts: Mapping[str, Any]) -> tuple[str, str]:
         return f"active for {facts['active_root']}", again
     if facts["state"] == "active":
         name = f" {facts['hook']['shell']}" if facts["hook"] else ""
-        return "not active; is the hook in your rc?", f"run: wtenv setup{name}, and open a new shell"
+        return (
+            "not active; is the hook in your rc?",
+            f"press Enter; if it stays so, run: wtenv setup{name}, and open a new shell",
+        )
     return "not active", ""
