@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -393,6 +394,10 @@ def pythonpath(patient: Patient) -> None:
     patient.env["PYTHONPATH"] = str(patient.repo.root)
 
 
+def pythonhome(patient: Patient) -> None:
+    patient.env["PYTHONHOME"] = str(patient.base.prefix)
+
+
 def user_site(patient: Patient) -> None:
     del patient.env["PYTHONNOUSERSITE"]
 
@@ -483,7 +488,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
     "undeclared": [(installed_by_hand, "note", False)],
     "lock": [(drift, "problem", False), (broken_lock, "problem", False)],
     "path": [(shims, "problem", False), (current_folder_on_path, "problem", False), (not_on_path, "problem", False)],
-    "pythonpath": [(pythonpath, "problem", False)],
+    "pythonpath": [(pythonpath, "problem", False), (pythonhome, "problem", False)],
     "user-site": [(user_site, "problem", False)],
     "activators": [
         (another_venv, "problem", False),
@@ -582,6 +587,16 @@ def test_setup_is_healthy(name: str, patient: Patient) -> None:
         mended = shell.run("wtenv doctor --fix")
         assert mended.status == 0, mended.out
         assert f"wtenv: wrote {place}\n" in mended.out
+
+
+@pytest.mark.parametrize("name", HOOK_LINES)
+def test_pythonpath_is_unset_in_each_shells_words(name: str, patient: Patient) -> None:
+    require_shell(name)
+    with Shell(name, patient.home.environ, patient.root) as shell:
+        shell.run("export PYTHONPATH=/elsewhere")
+        (fix,) = re.findall(r"-> run: (.* PYTHONPATH);", shell.run("wtenv doctor").out)
+        shell.run(fix)
+        assert shell.run("wtenv doctor").out.endswith("nothing is wrong\n")
 
 
 @pytest.mark.parametrize("name", HOOK_LINES)

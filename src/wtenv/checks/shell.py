@@ -190,8 +190,14 @@ def check_path(case: Case) -> Iterator[Finding]:
 
 
 def check_pythonpath(case: Case) -> Iterator[Finding]:
-    """PYTHONPATH wins over overlay and base, in every Python."""
+    """PYTHONPATH wins over overlay and base, in every Python; with PYTHONHOME they are not found at all."""
     if case.manifest is None:
+        return
+    unset = "run: set -e" if _name(case) == "fish" else "run: unset"
+    if home := case.effective.get("PYTHONHOME", ""):
+        yield problem(
+            "PYTHONHOME gives every Python another one's modules", f"{unset} PYTHONHOME", f"PYTHONHOME={home}"
+        )
         return
     value, config = case.effective.get("PYTHONPATH", ""), case.decision.config
     wanted = case.decision.activation
@@ -208,7 +214,7 @@ def check_pythonpath(case: Case) -> Iterator[Finding]:
             for module in modules
             if _has_module(case.directory / folder, module)
         ]
-        fix = "run: unset PYTHONPATH"
+        fix = f"{unset} PYTHONPATH"
         if config and config.sources:
             fix += f"; or write in {config.base_file}: [env] PYTHONPATH = false"
         yield problem("PYTHONPATH comes before overlay and base", fix, f"PYTHONPATH={value}", *hits)

@@ -71,7 +71,7 @@ def check_leftovers(case: Case) -> Iterator[Finding]:
     if beside:
         yield problem("an interrupted sync has left something behind", "run: wtenv sync", *beside, mend="sync")
     if gone:
-        yield note(f"{len(gone)} records of what is gone", "run: wtenv prune", *gone[:5])
+        yield note(f"{len(gone)} record{'s' * (len(gone) > 1)} of what is gone", "run: wtenv prune", *gone[:5])
     if not beside and not gone:
         yield ok("nothing is left of what is gone")
 
