@@ -314,6 +314,32 @@ def test_a_folder_of_the_users_with_our_inode_is_foreign(root: Path, base: Base,
     assert (venv / "precious").exists()
 
 
+@pytest.mark.parametrize("damage", ["missing", "home", "system", "empty"])
+def test_without_its_pyvenv_the_overlay_would_be_the_base(damage: str, root: Path, base: Base, home: Home) -> None:
+    """Its Python is then the base's own: neither pip nor a sync may install there."""
+    make_overlay(root, base, home.environ, root)
+    place, before = root / ".venv/pyvenv.cfg", base.snapshot()
+    good = place.read_text()
+    texts = {"home": good.replace(f"home = {base.bin}", "home = /usr/bin"), "empty": "",
+             "system": good.replace("system-site-packages = false", "system-site-packages = true")}  # fmt: skip
+    place.unlink()
+    if damage == "missing":
+        done = subprocess.run(
+            [root / ".venv/bin/pip", "install", "idna"], env=home.environ, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (1, f"wtenv: {root}/.venv is damaged, run: wtenv sync\n")
+    else:
+        place.write_text(texts[damage])
+    state = judge(root, base, home, root)
+    assert (state.kind, "pyvenv.cfg" in state.reason) == ("unusable", True)
+    (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + "# touched\n")
+    make_overlay(root, base, home.environ, root)
+    assert run(root / ".venv/bin/pkg-cli", env=home.environ).startswith(str(root))
+    assert {name for name, fact in base.snapshot().items() if before.get(name) != fact} <= {
+        name for name in before if "__pycache__" in name
+    }
+
+
 def test_symlinked_venv(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,28 +43,8 @@ def check_python(case: Case) -> Iterator[Finding]:
     if isinstance(case.proof, WtenvError):
         first, *rest = case.proof.what.strip().splitlines()
         yield problem(first.rstrip(":"), case.proof.fix, *rest)
-    elif fault := _find_fault(config.venv, manifest):
-        yield problem(fault, _ANEW)
     else:
         yield ok(f"{python} is the base's Python {manifest.python_version}")
-
-
-def _find_fault(venv: Path, manifest: Manifest) -> str:
-    """What is wrong with the overlay's Python, by each of its names; "" if nothing. Where it doesn't know that it is
-    the overlay's, an install would go into the base."""
-    for name in ("python", "python3", f"python{manifest.minor}"):
-        place = venv / "bin" / name
-        if not os.path.exists(place):
-            return f"{place} is missing"
-        if os.path.realpath(place) != os.path.realpath(manifest.interpreter):
-            return f"{place} is {os.path.realpath(place)}, not the base's {manifest.interpreter}"
-    settings = venv / "pyvenv.cfg"  # PEP 405
-    homes = re.findall(r"^home *= *(.*)$", distributions.read_text(settings), re.M)
-    if homes[:1] != [os.path.dirname(manifest.interpreter)]:
-        return (
-            f"{settings} is {'damaged' if os.path.lexists(settings) else 'missing'}: it has to name the base's Python"
-        )
-    return ""
 
 
 def check_editables(case: Case) -> Iterator[Finding]:
@@ -73,8 +52,6 @@ def check_editables(case: Case) -> Iterator[Finding]:
     config = case.decision.config
     if case.manifest is None or config is None or isinstance(case.proof, WtenvError):
         return
-    if _find_fault(config.venv, case.manifest):
-        return  # another Python has answered
     imports, lost = case.proof
     for item in lost:
         what = f"{item.name} is not installed from {item.path} any more"
@@ -86,7 +63,7 @@ def check_editables(case: Case) -> Iterator[Finding]:
         elif not each.right:
             what, declared = f"import {each.module} gives {each.origin}", f"declared is {each.editable.path}"
             if Path(each.origin).is_relative_to(config.venv):  # put there by hand
-                yield problem(what, "run: wtenv clean && wtenv sync", declared)
+                yield problem(what, _ANEW, declared)
             else:
                 yield problem(what, _REBUILD, declared, mend="rebuild")
     good = [each.module for each in imports if each.right]

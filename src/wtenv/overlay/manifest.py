@@ -110,14 +110,19 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     files.write_atomic(folder / MANIFEST, _dump(data), 0o644)
 
 
-def has_token(venv: Path, token: str) -> bool:
-    """Whether `venv` was made with this token: an inode alone is no proof, it may be given to a new folder."""
+def read_config(venv: Path) -> list[str]:
+    """The lines of `venv`'s pyvenv.cfg; empty if it can't be read."""
     from ..errors import WtenvError
 
     try:
-        return f"\nwtenv = {token}\n".encode() in files.read_bytes(venv / "pyvenv.cfg")
+        return files.read_bytes(venv / "pyvenv.cfg").decode("utf-8", "surrogateescape").splitlines()
     except (OSError, WtenvError):
-        return False
+        return []
+
+
+def has_token(venv: Path, token: str) -> bool:
+    """Whether `venv` was made with this token: an inode alone is no proof, it may be given to a new folder."""
+    return f"wtenv = {token}" in read_config(venv)
 
 
 def touch(venv: Path, before: int | None = None) -> None:

@@ -97,8 +97,8 @@ def _find_base_problem(venv: Path, manifest: Manifest, base_prefix: Path) -> str
         return f"the base {base_prefix} is gone"
     if not Path(manifest.interpreter).exists():
         return f"the base's Python {manifest.python_version} ({manifest.interpreter}) is gone"
-    if not (venv / "bin" / "python").exists() or not all(map(os.path.isdir, manifest.site)):
-        return f"{venv} is damaged: its Python or its site-packages is missing"
+    if damage := _find_damage(venv, manifest):
+        return f"{venv} is damaged: {damage}"
     for name in ("python", "python3"):
         default = Path(os.path.realpath(os.path.join(manifest.base_bin, name)))
         if default.exists():
@@ -108,6 +108,20 @@ def _find_base_problem(venv: Path, manifest: Manifest, base_prefix: Path) -> str
                 return f"the base's Python is now {tail}, {venv} was made for {manifest.minor}"
             break
     return ""
+
+
+def _find_damage(venv: Path, manifest: Manifest) -> str:
+    """What is not as wtenv made it, of that which makes the overlay's Python the overlay's: else `pip` and uv would
+    install into the base."""
+    real = os.path.realpath(manifest.interpreter)
+    for name in ("python", "python3", f"python{manifest.minor}"):
+        if os.path.realpath(venv / "bin" / name) != real:
+            return f"bin/{name} is missing, or another Python"
+    if not all(map(os.path.isdir, manifest.site)):
+        return "its site-packages is missing"
+    home = os.path.dirname(manifest.interpreter)
+    wanted = (f"home = {home}", "include-system-site-packages = false", f"wtenv = {manifest.token}")
+    return "" if {*wanted} <= {*manifests.read_config(venv)} else "pyvenv.cfg is missing, or not as wtenv wrote it"
 
 
 def _find_change(manifest: Manifest, editables: Sequence[Path]) -> str:

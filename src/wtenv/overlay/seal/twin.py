@@ -13,6 +13,9 @@ def _load(here):
                 here = place
                 break
             place = os.path.join(os.path.dirname(place), target)  # a link to the twin, from elsewhere
+    if sys.prefix == sys.base_prefix and not sys.flags.no_site:
+        # pyvenv.cfg is gone: pip, for one, would install into the base.
+        sys.exit("wtenv: %s is damaged, run: wtenv sync" % os.path.dirname(os.path.dirname(here)))
     base_bin = BASE_BIN  # noqa: F821, filled in by sync
     script = os.path.join(base_bin, os.path.basename(here))
     try:
