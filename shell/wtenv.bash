@@ -125,7 +125,7 @@ __wtenv_apply() {
 # The prompt: conda's "(base) " in PS1 becomes ours ($1 to $2), or ours is put before it if $3 says so.
 __wtenv_show() {
 	__wtenv_ps1=''
-	if [[ -z ${PS1+x} ]]; then
+	if [[ -z ${PS1+x} || $2$3 == *[\$\`\\]* ]]; then # in a prompt a name with these would be expanded
 		\builtin return 0
 	elif \builtin test -n "$1" && \builtin test "${PS1#*"$1"}" != "$PS1"; then
 		__wtenv_ps1_old=$PS1
@@ -190,7 +190,8 @@ __wtenv_leave() {
 				\builtin continue
 			fi
 		fi
-		if ! \builtin export "$__wtenv_name=$__wtenv_merged"; then
+		# Unset, what the user has declared it since makes no difference: an integer would evaluate the value.
+		if ! \builtin unset -v "$__wtenv_name" || ! \builtin export "$__wtenv_name=$__wtenv_merged"; then
 			: # made read-only since
 		elif \builtin test "${__wtenv_plain-}" != "${__wtenv_plain#* "$__wtenv_name" }"; then
 			# shellcheck disable=SC2163 # the variable of that name

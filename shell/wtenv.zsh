@@ -87,7 +87,9 @@ __wtenv_apply() {
 # The prompt: conda's "(base) " in PS1 becomes ours ($1 to $2), or ours is put before it if $3 says so.
 __wtenv_show() {
 	\builtin typeset -g __wtenv_ps1= __wtenv_ps1_old=${PS1-}
-	if [[ -n $1 && ${PS1-} == *"$1"* ]]; then
+	if [[ $2$3 == *[\$\`\\%\!]* ]]; then # in a prompt a name with these would be expanded
+		\builtin return 0
+	elif [[ -n $1 && ${PS1-} == *"$1"* ]]; then
 		PS1=${PS1/"$1"/$2}
 	elif [[ -n $3 && -n ${PS1+x} ]]; then
 		PS1=$3$PS1
@@ -145,6 +147,8 @@ __wtenv_leave() {
 
 __wtenv_restore() {
 	[[ ${(Pt)1} != *readonly* ]] || \builtin return 0
+	# What the user has declared it since makes no difference: a number would evaluate the value.
+	[[ ${(Pt)1} == scalar* && ${(Pt)1} != *(left|right|lower|upper)* ]] || \builtin unset "$1"
 	\builtin export "$1=$2"
 	# It was a shell variable, not in the environment.
 	[[ ${__wtenv_plain-} != *" $1 "* ]] || \builtin typeset -g +x "$1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -26,6 +27,12 @@ HOSTILE = {
     "old": "its name is no local of ours",
     "dir": "nor this",
 }
+
+
+@pytest.fixture(params=["bash", "zsh"])
+def posix(request: pytest.FixtureRequest) -> str:
+    """bash and zsh in turn."""
+    return require_shell(request.param)
 
 
 def toml(value: str) -> str:
@@ -223,6 +230,61 @@ def test_made_read_only_inside(world: World, name: str) -> None:
     assert shell.run(f"cd {world.outside}").out == ""
     assert active(shell) == ""
     assert not [key for key in shell.environ() if key.startswith(b"WTENV_")]
+
+
+DECLARED_INSIDE = {
+    "bash": ["declare -i", "declare -u", "declare -l", "declare -iu", "declare -t"],
+    "zsh": ["integer", "typeset -u", "typeset -l", "typeset -Z 1"],  # what alters "5" is a change of the user's
+}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["computed", "known"])
+@pytest.mark.parametrize(
+    ("name", "setting"), [(shell, line) for shell, lines in DECLARED_INSIDE.items() for line in lines]
+)
+def test_declared_inside(own_world: Callable[..., World], name: str, setting: str, known: bool) -> None:
+    """A number evaluates what it is given: the old value comes back on leaving."""
+    require_shell(name)
+    world = own_world(CONFIG.replace("one two", "5" if name == "zsh" else "one two"))
+    shell = world.open(name)
+    shell.run(set_variable(name, "ALPHA", "path[$(touch ~/evaluated)]"))
+    shell.run(set_variable(name, "PYTHONHOME", "path[$(touch ~/evaluated)]"))
+    before, declared = without(shell.environ()), shell.run("declare -p ALPHA").out
+    if known:
+        shell.run(f"cd {world.main}; cd {world.feature}; cd {world.outside}")
+    for folder in (world.outside, world.feature):
+        shell.run(f"cd {world.main}")
+        shell.run(f"{setting} ALPHA")
+        if name == "bash":  # zsh's PATH can't be declared another thing
+            shell.run(f"{setting} PATH VIRTUAL_ENV")
+        assert shell.run(f"cd {folder}").out == (world.entering(folder) if folder == world.feature else "")
+        assert active(shell) == ("feature" if folder == world.feature else "")
+    shell.run(f"cd {world.outside}")
+    assert without(shell.environ()) == before
+    assert shell.run("declare -p ALPHA").out == declared
+    assert not (world.home.path / "evaluated").exists()
+
+
+def test_the_prompt_evaluates_nothing(own_world: Callable[..., World], posix: str) -> None:
+    """What a shell shows in its prompt it expands: a folder's name that would run something is not shown."""
+    world = own_world('[python]\nbase_prefix = "{base}"\n'.replace("{base}", sys.base_prefix))
+    place = world.home.path / ".config/wtenv"
+    place.mkdir(parents=True)
+    (place / "config.toml").write_text("[prompt]\nshow = true\n")
+    shell = world.open(posix, after="setopt PROMPT_SUBST 2>/dev/null")
+    start = shell.run('printf "%s\\n" "$PS1"').out
+    for folder in ("plain", "$(touch ~/evaluated)", "`touch ~/evaluated`", "\\$(touch ~evaluated)", "%F{red}50%", "!!"):
+        root = world.repo.add_worktree("x") if folder == "plain" else world.outside / folder
+        if folder != "plain":
+            world.repo.git("worktree", "add", "--quiet", "--detach", root)
+        world.wtenv("sync", cwd=root)
+        shell.run(f"cd {quote(posix, str(root))}")
+        assert shell.environ()[b"VIRTUAL_ENV_PROMPT"] == os.fsencode(root.name)
+        shown = shell.run('printf "%s\\n" "$PS1"').out
+        assert ("(x) " in shown) if folder == "plain" else ("touch" not in shown)
+        shell.run(f"cd {world.outside}")
+        assert shell.run('printf "%s\\n" "$PS1"').out == start
+    assert not (world.home.path / "evaluated").exists()
 
 
 def test_fish_universal_variables(world: World) -> None:

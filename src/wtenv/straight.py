@@ -102,12 +102,18 @@ def render_posix(
     sets = " ".join(quote(f"{name}={value}") for name, value in plan.sets.items())
     drop = f"\\builtin unset -v {' '.join(plan.dropped)}\n" if plan.dropped else ""
     show = f"__wtenv_show {' '.join(map(quote, prompt))}\n" if prompt[0] or prompt[2] else ""
-    held = sep.join([_probe(plan.absent), *_read(plan.held, sep)])
-    still = quote(sep.join(["", *plan.held.values()]))
     undo = "\\builtin export " + " ".join(f'"{name}=${{{old_name(name)}-}}"' for name in saved)
+    # What the user has declared an integer since would evaluate its old value.
+    declared = ""
     if zsh:  # made read-only since: zsh would end all functions at once, and not only say so
         kinds_now = "".join(f"${{(t){name}}}" for name in ["PATH", *plan.held])
-        undo = f'[[ "{kinds_now}" != *readonly* ]] || \\builtin return 1\n{undo}'
+        undo = f'[[ "{kinds_now}" != *(readonly|integer|float|left|right|lower|upper)* ]] || \\builtin return 1\n{undo}'
+    elif old:  # can't tell
+        undo = f"\\builtin unset -v {' '.join(saved)}\n{undo}"
+    else:
+        declared = "".join(f"${{{name}[@]@a}}" for name in saved)
+    held = sep.join([declared + _probe(plan.absent), *_read(plan.held, sep)])
+    still = quote(sep.join(["x" * len(saved) if declared else "", *plan.held.values()]))
     # No reserved words: they may be aliases by now. bash may find a variable read-only that is unset.
     clean = f"\\builtin unset -v {' '.join(plan.unset)} && " if plan.unset and old and not zsh else ""
     functions = f"""\
