@@ -246,6 +246,13 @@ def test_nul_is_refused() -> None:
         activation.build(make_config(env=(("X", "a\0"),)), CONDA, {}, {}, {}, "/w/root")
 
 
+@pytest.mark.parametrize("values", [["x" * 100_001], ["x" * 90_000] * 4, ["é" * 50_001]])
+def test_what_no_program_could_be_started_with(values: list[str]) -> None:
+    env = tuple((f"X{index}", value) for index, value in enumerate(values))
+    with pytest.raises(WtenvError, match=f"with X{len(values) - 1} no program"):
+        activation.build(make_config(env=env), CONDA, {}, {}, {}, "/w/root")
+
+
 def test_the_identity_tells_activations_apart() -> None:
     def identify(root: str = "/w/root", base: Base = CONDA, **changes: object) -> str:
         return activation.build(make_config(**changes), base, {}, {}, {}, root).id

@@ -230,6 +230,16 @@ def test_two_that_hang(run: Run) -> None:
     assert time.monotonic() - start < 20
 
 
+@pytest.mark.parametrize("text", ["yes", "yes >&2 & sleep 60", "trap '' TERM PIPE XFSZ; while :; do seq 9999; done"])
+def test_output_without_end(text: str, run: Run) -> None:
+    start = time.monotonic()
+    capture = run("export A=1", f"echo mine; {text}", "export C=3", timeout=60)
+    assert capture.changes == {"A": "1", "C": "3"}
+    [warning] = capture.warnings
+    assert "b.sh printed without end and is left out: mine" in warning
+    assert time.monotonic() - start < 30
+
+
 def test_all_that_fail(run: Run) -> None:
     capture = run(*["exit 1"] * 5)
     assert (capture.changes, len(capture.warnings)) == ({}, 5)

@@ -51,7 +51,7 @@ def test_refused_names(name: str, tmp_path: Path) -> None:
     assert result.warnings[0].isprintable()
 
 
-@pytest.mark.parametrize("value", [["x"], {"a": 1}, "a\0b", "\ud800", "\udcff"])
+@pytest.mark.parametrize("value", [["x"], {"a": 1}, "a\0b", "\ud800", "\udcff", "x" * 100_001])
 def test_refused_values(value: object, tmp_path: Path) -> None:
     write(tmp_path, "conda-meta/state", {"env_vars": {"A": value, "B": "b"}})
     result = read_variables(tmp_path)

@@ -58,9 +58,14 @@ def build(
         *([Change("PATH", "back", ":".join(back))] if back else []),
         *(change for each in changes.values() for change in each),
     ]
+    length = 0
     for change in ordered:
         if "\0" in change.value:
             raise WtenvError(f"{change.name} can't hold a NUL byte", "correct its value")
+        size = len(change.value.encode("utf-8", "surrogateescape"))
+        length += size
+        if size > environ.MAX_VALUE or length > environ.MAX_VALUES:
+            raise WtenvError(f"with {change.name} no program could be started: it is too long", "shorten its value")
     return Activation(root, _identify(root, level, ordered), level, tuple(ordered))
 
 

@@ -45,6 +45,10 @@ _SHELL_OWNED = frozenset(
 )
 _SHELL_OWNED_FOLDED = frozenset({"PATH"})  # refused in any spelling: conda's env_vars.d has been seen with "Path"
 
+# In bytes. Linux starts no program with a longer variable (128 KiB, MAX_ARG_STRLEN), nor with more in all (a quarter
+# of the stack's limit, as a rule 2 MiB; macOS: 1 MiB), and what is set stands in the environment twice.
+MAX_VALUE, MAX_VALUES = 100_000, 300_000
+
 Kind = Literal["set", "unset", "front", "back"]
 
 

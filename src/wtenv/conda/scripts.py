@@ -20,6 +20,7 @@ from .condarc import read_folder
 
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash", "/bin/sh")
 _SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
+_MAX_OUTPUT = 1 << 26  # more than this, and a script prints without end
 # A shell that inherits these runs other code first, starts with options, or ends at any failing `.`.
 _STARTUP = frozenset({"BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "POSIXLY_CORRECT"})
 _NOISE = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
@@ -145,7 +146,8 @@ def _run(scripts: list[Path], env: dict[str, str], timeout: float) -> _Run:
             lines.append(f"{run} && {save} || {save}\nset +euf")
         text = "\n".join(["set +euf", *lines, f"exec {dump} >|{scratch}/environ"])
         options = ("--noprofile", "--norc") if shell.endswith("bash") else ()
-        code = _wait_for([shell, *options, "-c", text], env, timeout)
+        code = _wait_for([shell, *options, "-c", text], env, timeout, scratch)
+        late = code is None and _measure(scratch) <= _MAX_OUTPUT
         data = _read(f"{scratch}/environ", 1 << 24) if code == 0 else b""
         pairs = [os.fsdecode(item).partition("=") for item in data.split(b"\0") if item]
         environ = {name: value for name, _, value in pairs}
@@ -153,11 +155,14 @@ def _run(scripts: list[Path], env: dict[str, str], timeout: float) -> _Run:
             environ.pop("LC_CTYPE", None)  # Python's own doing in the C locale (PEP 538)
             environ.update({"LC_CTYPE": "C"} if "LC_CTYPE" in env else {})
         begun = [f"{scratch}/{i}" for i in range(len(scripts)) if os.path.lexists(f"{scratch}/{i}")]
-        end = f"ended the shell with status {code}" if code is None or code >= 0 else f"died of signal {-code}"
+        if code is None:
+            end = f"took longer than {timeout:g} s" if late else "printed without end"
+        else:
+            end = f"ended the shell with status {code}" if code >= 0 else f"died of signal {-code}"
         return _Run(
             environ if data.endswith(b"\0") else None,
-            f"took longer than {timeout:g} s" if code is None else end,
-            code is None,
+            end,
+            late,
             [(_read(f"{path}.status", 9).decode(), _excerpt(path)) for path in begun],
         )
     finally:
@@ -166,8 +171,9 @@ def _run(scripts: list[Path], env: dict[str, str], timeout: float) -> _Run:
         Path(scratch).rmdir()
 
 
-def _wait_for(command: list[str], env: dict[str, str], timeout: float) -> int | None:
-    """The exit code of `command` (negative: a signal), None if it was killed after `timeout` seconds.
+def _wait_for(command: list[str], env: dict[str, str], timeout: float, scratch: str) -> int | None:
+    """The exit code of `command` (negative: a signal), None if it was killed after `timeout` seconds, or with more
+    than _MAX_OUTPUT in the folder `scratch`.
 
     Without `subprocess`, whose import costs more than the usual script. A session of its own keeps the
     command off the terminal, and lets all that it started be killed at once.
@@ -184,6 +190,8 @@ def _wait_for(command: list[str], env: dict[str, str], timeout: float) -> int | 
         while not done and (waited := time.monotonic() - start) < timeout:
             time.sleep(min(0.0005 if waited < 0.2 else 0.01, timeout))
             done, status = os.waitpid(pid, os.WNOHANG)
+            if not done and waited > 0.05 and _measure(scratch) > _MAX_OUTPUT:
+                break
     finally:
         if not done:  # too late, or Ctrl-C
             try:
@@ -192,6 +200,10 @@ def _wait_for(command: list[str], env: dict[str, str], timeout: float) -> int | 
                 pass  # it has just ended by itself
             os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status) if done else None
+
+
+def _measure(scratch: str) -> int:
+    return sum(item.stat().st_size for item in os.scandir(scratch))
 
 
 def _make_scratch() -> str:

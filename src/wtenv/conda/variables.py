@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import files
-from ..environ import explain_refusal
+from ..environ import MAX_VALUE, explain_refusal
 from ..errors import WtenvError
 
 UNSET = "***unset***"  # CONDA_ENV_VARS_UNSET_VAR in conda/base/constants.py
@@ -83,6 +83,7 @@ def _add(values: dict[str, str | None], path: Path, content: object, warnings: l
 
 def _can_be_held(text: str) -> bool:
     try:
-        return b"\0" not in text.encode()  # a lone surrogate in JSON stands for no bytes
-    except UnicodeEncodeError:
+        data = text.encode()
+    except UnicodeEncodeError:  # a lone surrogate in JSON stands for no bytes
         return False
+    return b"\0" not in data and len(data) <= MAX_VALUE
