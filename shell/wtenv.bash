@@ -344,6 +344,7 @@ __wtenv_load() {
 		if \builtin test "${WTENV_ROOT-}" != "$__wtenv_root"; then
 			__wtenv_leave
 		fi
+		\builtin eval '[[ -n x ]]' 2>/dev/null || : # bash 5 still is in a [[ where a damaged entry ended
 		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
 		__wtenv_from=computed
 		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import time
@@ -51,6 +52,49 @@ def test_damaged_entry(content: bytes | float, world: World, name: str) -> None:
     shell.run(f"cd {world.outside}")
     assert without(shell.environ()) == before
     assert entry.read_bytes() == whole
+
+
+EXAMPLES = int(os.environ.get("WTENV_EXAMPLES", "60")) // 4
+PIECES = [
+    b"'", b'"', b"`", b"$(", b"(", b")", b"{", b"}", b";", b"\n", b"\0", b"\xff", b"\\", b"[[", b"]]", b"&&", b"fi", b"end",
+    b"#", b"if ", b"while ", b"<", b"return ", b"&", b"|",
+]  # fmt: skip
+
+
+def damage(whole: bytes, rnd: random.Random) -> bytes:
+    lines, (first, last) = whole.split(b"\n"), sorted(rnd.sample(range(len(whole)), 2))
+    return rnd.choice(
+        [
+            whole[first:],
+            whole[:first] + rnd.choice(PIECES) + whole[first + rnd.randrange(3) :],
+            whole[:first] + whole[last:],
+            whole[:last] + whole[first:],
+            whole[:first] + bytes([whole[first] ^ 1 << rnd.randrange(8)]) + whole[first + 1 :],
+            b"\n".join(rnd.sample(lines, len(lines))),
+        ]
+    )
+
+
+def test_fuzz_entries(world: World, name: str) -> None:
+    """What did not arrive whole is computed again, wherever it ends. Of other damage in the user's own folder not
+    all can be noticed; but the shell goes on."""
+    entry = learn(world, name)
+    whole, rnd = entry.read_bytes(), random.Random(EXAMPLES)
+    look = "/bin/sh -c 'echo \"<$VIRTUAL_ENV>$ALPHA\"'"
+    lines = [HOOK_LINES[name], f"cd {world.main}", look, f"cd {world.outside}", look, "echo alive", ""]
+    options = {"bash": ["--norc", "-i"], "zsh": ["-f", "-i", "-s"], "fish": []}  # where an error ends a line alone
+    for index in range(EXAMPLES * 2):
+        is_cut = index < EXAMPLES
+        entry.write_bytes(whole[: rnd.randrange(len(whole))] if is_cut else damage(whole, rnd))
+        kept = entry.read_bytes()
+        done = subprocess.run(
+            [name, *options[name]], input="\n".join(lines), env=world.home.environ, cwd=world.outside,
+            capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False,
+        )  # fmt: skip
+        printed = [line for line in done.stdout.splitlines() if line.startswith("<") or "alive" in line]
+        assert printed[-1] == "alive", (kept, done)
+        assert not is_cut or printed == [f"<{world.main}/.venv>one two", "<>", "alive"], (kept, done)
+    entry.unlink()
 
 
 def test_folder_in_its_place(world: World, name: str) -> None:
