@@ -31,7 +31,7 @@ def prepare(env: Mapping[str, str]) -> None:
     """Create the folder, with the two files by which a shell sees how finely it compares times."""
     folder = Path(locate_entries(env))
     if not _has_home(env):
-        raise WtenvError(f"{files.home_dir(env)} does not exist", "set HOME")
+        raise WtenvError(f"{files.home_dir(env)} does not exist, or is another user's", "set HOME")
     files.make_private_dir(folder.parent)
     files.make_private_dir(folder)
     for name, nanoseconds in (("fine.1", 10**18), ("fine.2", 10**18 + 1000)):
@@ -42,8 +42,12 @@ def prepare(env: Mapping[str, str]) -> None:
 
 
 def _has_home(env: Mapping[str, str]) -> bool:
-    """A cache is no reason to create somebody's home (HOME=/nonexistent, as Debian's nobody has it)."""
-    return os.path.isabs(env.get("XDG_CACHE_HOME", "")) or files.home_dir(env).is_dir()
+    """A cache is no reason to create somebody's home (HOME=/nonexistent, as Debian's nobody has it), nor for root
+    to leave folders in another user's (as `sudo -s` has it), which that user could not write to."""
+    if os.path.isabs(env.get("XDG_CACHE_HOME", "")):
+        return True
+    home = files.home_dir(env)
+    return home.is_dir() and (os.getuid() != 0 or home.stat().st_uid == 0)
 
 
 def list_folders(env: Mapping[str, str]) -> Iterable[Path]:
