@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -412,6 +413,28 @@ def test_writing_fails_whole(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> N
         assert snapshot(clone.record()) == before
         assert [path.name for path in clone.record().parent.iterdir()] == [clone.record().name]
     assert clone.kind() == "changed"
+
+
+def test_several_at_once(clone: Clone) -> None:
+    """Each content that somebody allows stays allowed, and a `deny` that comes last holds."""
+    contents = [CONFIG + f"# {index}\n" for index in range(8)]
+    worktrees = [clone.root.parent / f"w{index}" for index in range(len(contents))]
+    for worktree, content in zip(worktrees, contents, strict=True):
+        git(clone.home, clone.root, "worktree", "add", "--quiet", "--detach", worktree)
+        (worktree / "wtenv.toml").write_text(content)
+    for _ in range(3):
+        children = []
+        for worktree in worktrees:
+            if (child := os.fork()) == 0:
+                with contextlib.suppress(BaseException):
+                    clone.allow(worktree)
+                    os._exit(0)
+                os._exit(1)
+            children.append(child)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
+        assert [clone.kind(worktree) for worktree in worktrees] == ["allowed"] * len(worktrees)
+        clone.deny()
+        assert {clone.kind(worktree) for worktree in worktrees} == {"denied"}
 
 
 def test_digests_are_bounded(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,10 @@ place, so that a new worktree with the same content needs no second `allow`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -160,22 +161,41 @@ def find_unsafe(path: Path) -> Path | None:
 
 def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]) -> None:
     """Record this content as allowed for this clone, and lift a deny."""
-    record, digest = read_record(worktree, env), compute_digest(sources)
-    digests = (*(item for item in record.allowed if item != digest), digest)
-    _write(worktree, Record(record.clone, digests[-MAX_DIGESTS:]), env)
+    digest = compute_digest(sources)
+    with _lock(env):
+        record = read_record(worktree, env)
+        digests = (*(item for item in record.allowed if item != digest), digest)
+        _write(worktree, Record(record.clone, digests[-MAX_DIGESTS:]), env)
 
 
 def deny(worktree: Worktree, env: Mapping[str, str]) -> None:
     """Refuse this clone, whatever its content, and forget what was allowed."""
-    _write(worktree, Record(str(worktree.clone), denied=True), env)
+    with _lock(env):
+        _write(worktree, Record(str(worktree.clone), denied=True), env)
+
+
+@contextlib.contextmanager
+def _lock(env: Mapping[str, str]) -> Iterator[None]:
+    """Make the folder of the records and hold its lock: two commands at once would forget what one of them allowed,
+    or an `allow` lift the `deny` that came in between."""
+    import fcntl
+
+    folder = files.data_dir(env) / "trust"
+    files.make_private_dir(folder.parent)
+    files.make_private_dir(folder)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _write(worktree: Worktree, record: Record, env: Mapping[str, str]) -> None:
     import json
 
     path = locate_record(worktree, env)
-    files.make_private_dir(files.data_dir(env))
-    files.make_private_dir(path.parent)
     data = {"clone": record.clone, "allowed": list(record.allowed), "denied": record.denied}
     try:
         files.write_atomic(path, json.dumps(data, indent=1).encode() + b"\n", durable=True)
