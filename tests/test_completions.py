@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pexpect  # type: ignore[import-untyped,unused-ignore]
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scenes import call, git, make_fake_base, make_git, make_home, one_line
 from shells import TIMEOUT, require_shell, run_script, write_rc
@@ -183,6 +183,25 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st
 @given(value=texts, opened=st.sampled_from(["", "'", '"']))
 def test_what_is_quoted_reads_back(value: str, opened: str) -> None:
     assert completions.dequote(opened + completions.quote(value, opened)) == (value, opened)
+
+
+EXAMPLES = int(os.environ.get("WTENV_EXAMPLES", "60"))
+known = st.sampled_from(
+    "wtenv run sync status -C --directory --json --json= --editable --editable= = -- - ~/ ../ / . ' \" \\ -h --all prune".split()
+)
+# What may stand on a line: anything but NUL, bytes that are no UTF-8 among it.
+word = known | st.text(
+    st.characters(exclude_characters="\0", exclude_categories=("Cs",)) | st.just("\udcff"), max_size=9
+)
+
+
+@settings(max_examples=EXAMPLES * 5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(words=st.lists(word | st.just("x" * 70_000), min_size=1, max_size=6))
+def test_fuzz_words(root: Path, home: Home, words: list[str]) -> None:
+    """Whatever is typed before the Tab: an answer, each of whose lines is one candidate."""
+    complete(build_parser(), words, root, home.environ)
+    lines = completions.complete_bash(words, lambda plain: ask(root, home, *plain), root, home.environ)
+    assert all(line.isprintable() for line in lines), lines
 
 
 def test_bash_reads_it_as_well() -> None:

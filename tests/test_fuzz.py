@@ -23,7 +23,7 @@ from scenes import snapshot
 
 from wtenv import config as configs
 from wtenv import decision, environ, shells, trust
-from wtenv.commands import export, status
+from wtenv.commands import export, status, verify
 from wtenv.conda import list_environments
 from wtenv.errors import WtenvError
 from wtenv.overlay import manifest as manifests
@@ -88,12 +88,14 @@ def target(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Target:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     world.wtenv("allow", cwd=feature)
+    world.wtenv("lock", cwd=feature)
     place = find_worktree(feature)
     assert place
     read = [
         *added,
         *(feature / name for name in ("wtenv.toml", ".git", ".venv/wtenv.json", ".venv/pyvenv.cfg")),
         *(entry / name for name in ("gitdir", "commondir")),
+        feature / "wtenv.lock",
         home / ".condarc",
         prefix / "conda-meta/history",
         trust.locate_record(place, world.home.environ),
@@ -189,6 +191,8 @@ def ask(world: World) -> decision.Decision:
         assert text.endswith("\n# end\n")
         assert "\0" not in text
     json.dumps(status.gather(found, env))
+    if found.config and found.base:
+        verify.mention(found.config, found.base, {**env, "XDG_CACHE_HOME": "/proc/nowhere"})
     for read in (
         lambda: decision.load(world.feature, env),
         lambda: list_environments(env),
@@ -207,7 +211,7 @@ def locate_venv(world: World) -> Path:
 
 
 @quick
-@given(chosen=st.lists(st.tuples(st.integers(0, 16), damages), min_size=1, max_size=3), use_stack=st.booleans())
+@given(chosen=st.lists(st.tuples(st.integers(0, 17), damages), min_size=1, max_size=3), use_stack=st.booleans())
 def test_any_file_damaged(target: Target, chosen: list[tuple[int, tuple[str, Damage]]], use_stack: bool) -> None:
     target.restore()
     if use_stack:

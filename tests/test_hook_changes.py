@@ -98,6 +98,68 @@ def test_overlay_is_deleted(own_world: Callable[..., World], name: str) -> None:
     assert active(shell) == "main"
 
 
+def test_overlay_that_came_from_elsewhere(own_world: Callable[..., World], name: str) -> None:
+    """Checked in, unpacked, copied, linked, or put in its place while it is active: ignored and named."""
+    world = own_world()
+    overlay, kept = world.main / ".venv", world.main / ".venv.kept"
+    hostile = world.outside / "hostile"
+    shutil.copytree(world.feature / ".venv", hostile, symlinks=True)
+    (hostile / "bin/hijack").write_text("#!/bin/sh\necho HIJACKED\n")
+    (hostile / "bin/hijack").chmod(0o755)
+    shell = world.open(name)
+    before = without(shell.environ())
+    for put in (lambda: shutil.copytree(hostile, overlay, symlinks=True), lambda: overlay.symlink_to(hostile)):
+        for inside in (True, False):
+            if inside:
+                shell.run(f"cd {world.main}")
+                assert active(shell) == "main"
+            overlay.rename(kept)
+            put()
+            result = shell.run("true" if inside else f"cd {world.main}")
+            assert len(said(result)) == 1, result
+            assert str(overlay) in result.out
+            assert without(shell.environ()) == before
+            assert "HIJACKED" not in shell.run("hijack").out
+            overlay.unlink() if overlay.is_symlink() else shutil.rmtree(overlay)
+            kept.rename(overlay)
+            shell.run("true")
+            assert active(shell) == "main"
+            shell.run(f"cd {world.outside}")
+            assert without(shell.environ()) == before
+
+
+def test_one_stack_from_two_repositories(own_world: Callable[..., World], name: str) -> None:
+    """Both have its overlay; from one to the other, and when the stack's config changes under both."""
+    world = own_world()
+    stack = world.outside / "stack.toml"
+    text = '[wtenv]\nkind = "stack"\n' + CONFIG.format(base=world.base.name) + 'WHERE = "{root}"\n'
+    stack.write_text(text)
+    other = world.outside / "other"
+    subprocess.run(["git", "init", "-q", str(other)], env=world.home.environ, check=True)
+    for root in (world.main, other):
+        (root / "wtenv.toml").write_text('[wtenv]\nextends = "../stack.toml"\n')
+        world.wtenv("allow", cwd=root)
+    world.wtenv("sync", cwd=other)
+    shell = world.open(name)
+    before = without(shell.environ())
+    for root in (world.main, other, world.main):
+        shell.run(f"cd {root}")
+        inside = shell.environ()
+        assert inside[b"WTENV_ROOT"] == os.fsencode(root)
+        assert inside[b"VIRTUAL_ENV"] == os.fsencode(world.outside / ".venv")
+        assert inside[b"WHERE"] == os.fsencode(world.outside)
+        assert os.fsdecode(inside[b"PATH"]).count(str(world.outside / ".venv/bin")) == 1
+    stack.write_text(text.replace("one two", "three"))
+    assert len(said(shell.run("true"))) == 1
+    assert without(shell.environ()) == before
+    assert len(said(shell.run(f"cd {other}"))) == 1
+    world.wtenv("allow", cwd=other)  # of this repository alone
+    shell.run("true")
+    assert shell.environ()[b"ALPHA"] == b"three"
+    assert len(said(shell.run(f"cd {world.main}"))) == 1
+    assert without(shell.environ()) == before
+
+
 def test_worktree_is_removed(own_world: Callable[..., World], name: str) -> None:
     world = own_world()
     shell = world.open(name)
