@@ -248,13 +248,14 @@ def test_declared_inside(own_world: Callable[..., World], name: str, setting: st
     world = own_world(CONFIG.replace("one two", "5" if name == "zsh" else "one two"))
     shell = world.open(name)
     shell.run(set_variable(name, "ALPHA", "path[$(touch ~/evaluated)]"))
-    shell.run(set_variable(name, "PYTHONHOME", "path[$(touch ~/evaluated)]"))
+    shell.run(set_variable(name, "PYTHONHOME", "path[$(touch ~/evaluated)]"))  # unset inside
+    shell.run("setopt TYPESET_TO_UNSET 2>/dev/null")
     before, declared = without(shell.environ()), shell.run("declare -p ALPHA").out
     if known:
         shell.run(f"cd {world.main}; cd {world.feature}; cd {world.outside}")
     for folder in (world.outside, world.feature):
         shell.run(f"cd {world.main}")
-        shell.run(f"{setting} ALPHA")
+        shell.run(f"{setting} ALPHA PYTHONHOME")
         if name == "bash":  # zsh's PATH can't be declared another thing
             shell.run(f"{setting} PATH VIRTUAL_ENV")
         assert shell.run(f"cd {folder}").out == (world.entering(folder) if folder == world.feature else "")

@@ -104,16 +104,17 @@ def render_posix(
     show = f"__wtenv_show {' '.join(map(quote, prompt))}\n" if prompt[0] or prompt[2] else ""
     undo = "\\builtin export " + " ".join(f'"{name}=${{{old_name(name)}-}}"' for name in saved)
     # What the user has declared an integer since would evaluate its old value.
-    declared = ""
+    declared, expected_now = _probe(plan.absent), ""
     if zsh:  # made read-only since: zsh would end all functions at once, and not only say so
-        kinds_now = "".join(f"${{(t){name}}}" for name in ["PATH", *plan.held])
+        kinds_now = "".join(f"${{(t){name}}}" for name in dict.fromkeys([*saved, *plan.held]))
         undo = f'[[ "{kinds_now}" != *(readonly|integer|float|left|right|lower|upper)* ]] || \\builtin return 1\n{undo}'
     elif old:  # can't tell
         undo = f"\\builtin unset -v {' '.join(saved)}\n{undo}"
     else:
-        declared = "".join(f"${{{name}[@]@a}}" for name in saved)
-    held = sep.join([declared + _probe(plan.absent), *_read(plan.held, sep)])
-    still = quote(sep.join(["x" * len(saved) if declared else "", *plan.held.values()]))
+        declared = sep.join([declared, *(f"${{{name}[@]@a}}" for name in saved)])
+        expected_now = sep.join(["", *("" if name in plan.dropped else "x" for name in saved)])
+    held = sep.join([declared, *_read(plan.held, sep)])
+    still = quote(sep.join([expected_now, *plan.held.values()]))
     # No reserved words: they may be aliases by now. bash may find a variable read-only that is unset.
     clean = f"\\builtin unset -v {' '.join(plan.unset)} && " if plan.unset and old and not zsh else ""
     functions = f"""\
