@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from overlay_projects import clean_env, install, make_overlay, make_project, run
-from realbase import Base
+from realbase import Base, copy_base
 from workspace import Home
 
 from wtenv import files
@@ -338,6 +338,13 @@ def test_without_its_pyvenv_the_overlay_would_be_the_base(damage: str, root: Pat
     assert {name for name, fact in base.snapshot().items() if before.get(name) != fact} <= {
         name for name in before if "__pycache__" in name
     }
+
+
+def test_a_base_whose_path_is_not_utf_8_is_refused(root: Path, base: Base, home: Home, tmp_path: Path) -> None:
+    odd = copy_base(base, tmp_path / os.fsdecode(b"odd\xff") / "miniforge3", "odd")
+    with pytest.raises(WtenvError, match=r"odd.*udcff.* is not UTF-8; rename the folder"):
+        make_overlay(root, odd, home.environ, root)
+    assert not (root / ".venv").exists()
 
 
 def test_symlinked_venv(root: Path, base: Base, home: Home, tmp_path: Path) -> None:

@@ -160,10 +160,15 @@ def keep(
         place = _locate(key, env)
         files.make_private_dir(place.parent.parent)
         files.make_private_dir(place.parent)
-        files.write_atomic(place, json.dumps({"built_with": built_with, "files": texts}).encode())
+        files.write_atomic(place, _sign(json.dumps({"built_with": built_with, "files": texts}).encode()))
         _drop_oldest(place.parent)
     except (OSError, ValueError, WtenvError):
         pass  # the next worktree builds
+
+
+def _sign(data: bytes) -> bytes:
+    """`data` below its digest: what is damaged is not installed."""
+    return sha256(data).hexdigest().encode() + b"\n" + data
 
 
 def _locate(key: str, env: Mapping[str, str]) -> Path:
@@ -227,7 +232,11 @@ def find(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> Build |
     """The kept build `key` for `project` in `venv`; None if there is none that can be used there."""
     try:
         file = _locate(key, env)
-        data = json.loads(files.read_bytes(file))
+        content = files.read_bytes(file)
+        text = content.partition(b"\n")[2]
+        if content != _sign(text):
+            return None
+        data = json.loads(text)
         build = Build(tuple(map(str, data["built_with"])), _fill(data["files"], os.fspath(project), os.fspath(venv)))
         os.utime(file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, WtenvError):

@@ -164,9 +164,9 @@ def locate(venv: Path, modules: Sequence[str], env: Mapping[str, str]) -> dict[s
     return {str(name): str(place) for name, place in found.items()}
 
 
-def check_path(venv: Path) -> None:
-    """Refuse a place which no script's first line could name."""
-    text = os.fspath(venv)
+def check_path(place: Path) -> None:
+    """Refuse a place which no script's first line, no .pth file or no PATH could name."""
+    text = os.fspath(place)
     try:
         text.encode()
     except UnicodeEncodeError:

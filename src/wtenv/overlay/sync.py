@@ -96,7 +96,8 @@ def preview(plan: Plan, env: Mapping[str, str]) -> Outcome:
 
 
 def _prepare(plan: Plan, env: Mapping[str, str], report: Report) -> tuple[_Job, list[Project]]:
-    layout.check_path(plan.venv)
+    for place in (plan.venv, plan.base_prefix):
+        layout.check_path(place)
     projects = [building.read_project(path) for path in plan.editables]
     _check_names((item.name, item.path) for item in projects)
     return _Job(plan, manifests.real_place(plan.venv), env, report), projects
