@@ -24,7 +24,7 @@ from workspace import Home, Repo, make_repo
 from wtenv import config, files, settings
 from wtenv.checks import CHECKS
 from wtenv.cli import build_parser
-from wtenv.commands.export import FORMATS
+from wtenv.shells import FORMATS
 from wtenv.worktree import find_worktree
 
 CHECKOUT = Path(__file__).resolve().parents[1]

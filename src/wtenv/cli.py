@@ -137,7 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
     import argparse
 
     from . import __version__
-    from .commands.export import FORMATS
+    from .shells import FORMATS
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:

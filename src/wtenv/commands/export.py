@@ -14,8 +14,6 @@ from ..entry import Entry, Watched
 from ..errors import WtenvError, make_printable, say
 from .hook import write
 
-FORMATS = (*shells.SHELLS, "json", "dotenv", "gha")
-
 
 def run(form: str, directory: Path, env: Mapping[str, str]) -> int:
     """Print the activation. Raises WtenvError where there is none: a script should not go on without."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,6 +161,8 @@ class Uv:
 
     def pip(self, verb: str, *arguments: str) -> None:
         """`uv pip VERB ARGUMENTS` on the overlay. BuildError with the end of uv's output if it fails."""
+        import subprocess
+
         command = [find_uv(self.env), "pip", verb, "--no-progress", "--color=never"]
         command += ["--python", os.fspath(self.venv / "bin" / "python"), *arguments]
         said: list[str] = []

@@ -44,12 +44,13 @@ def list_installed(sites: Sequence[str]) -> dict[str, Installed]:
 def read_source(folder: Path) -> str:
     """The real path that the editable with this dist-info was built from; empty if it is no editable."""
     import json
-    from urllib.parse import unquote, urlsplit
+    from urllib.parse import unquote, urlsplit  # pathlib has loaded it
 
     try:
         data = json.loads((folder / "direct_url.json").read_bytes())
+        url = str(data["url"])
         if data["dir_info"]["editable"] is True:
-            return os.path.realpath(unquote(urlsplit(data["url"]).path))
+            return os.path.realpath(unquote(urlsplit(url).path))
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +65,7 @@ class Facts:
 def probe(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Facts:
     """Ask the base's Python about itself, in one start. WtenvError if it does not answer."""
     import ast
+    import subprocess
 
     command = [os.fspath(base_python), "-I", "-S", "-c", _PROBE, os.fspath(base_prefix)]
     try:
@@ -151,6 +151,7 @@ sys.stdout.write('\\n' + ascii(found))
 def locate(venv: Path, modules: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
     """Where the overlay's Python finds top-level modules, without importing them."""
     import ast
+    import subprocess
 
     command = [os.fspath(venv / "bin" / "python"), "-I", "-c", _LOCATE, *modules]
     try:

@@ -8,14 +8,13 @@ an overlay that `state.inspect` calls incomplete, and that the next sync rebuild
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from ..errors import WtenvError
-from . import building, builds, distributions, layout, placement, sealing, state, twins
+from . import building, distributions, layout, placement, sealing, state, twins
 from . import manifest as manifests
 from .building import BuildError, Isolation, Project, Uv
 from .distributions import REDIRECTOR
@@ -166,6 +165,8 @@ class _Job:
         except WtenvError:
             if not reused:
                 raise
+        from . import builds
+
         for key in reused.values():
             builds.forget(key, self.env)
         built = self._change(manifest, found, projects, None)
@@ -320,6 +321,8 @@ class _Job:
         reused: dict[Path, str] | None,
     ) -> dict[Path, tuple[str, ...]]:
         """Install `projects`, from kept builds where there are; what each was built with."""
+        from . import builds  # what a sync without anything to do goes without
+
         plan, built_with = self.plan, dict[Path, tuple[str, ...]]()
         base = sealing.list_base(manifest.base_site)
         native = {item.path: building.match_base(item, base, manifest.python_version) for item in projects}
@@ -357,6 +360,8 @@ class _Job:
 
     def _install_missing(self, open_uv: Callable[[], Uv], manifest: Manifest, roots: Sequence[str]) -> None:
         """Install what neither the overlay nor the base has; what the base has stays the base's."""
+        import tempfile
+
         from packaging.requirements import Requirement
 
         base = sealing.list_base(manifest.base_site)
