@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -83,6 +83,18 @@ def _read_setup_cfg(path: Path) -> str:
         return parser.get("metadata", "name", fallback="")
     except (configparser.Error, UnicodeDecodeError):
         return ""
+
+
+def check_names(projects: Iterable[Project]) -> None:
+    """Refuse two declared packages of one name: the second would replace the first."""
+    seen: dict[str, Path] = {}
+    for item in projects:
+        if item.name and item.name in seen:
+            raise WtenvError(
+                f"{seen[item.name]} and {item.path} are the same package, {item.name}",
+                "declare one of them in [editables]",
+            )
+        seen[item.name] = item.path
 
 
 def match_base(project: Project, base: Mapping[str, str], python_version: str) -> tuple[str, ...] | None:

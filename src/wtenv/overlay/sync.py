@@ -8,7 +8,7 @@ an overlay that `state.inspect` calls incomplete, and that the next sync rebuild
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -98,18 +98,8 @@ def _prepare(plan: Plan, env: Mapping[str, str], report: Report) -> tuple[_Job, 
     for place in (plan.venv, plan.base_prefix):
         layout.check_path(place)
     projects = [building.read_project(path) for path in plan.editables]
-    _check_names((item.name, item.path) for item in projects)
+    building.check_names(projects)
     return _Job(plan, manifests.real_place(plan.venv), env, report), projects
-
-
-def _check_names(pairs: Iterator[tuple[str, Path]]) -> None:
-    seen: dict[str, Path] = {}
-    for name, path in pairs:
-        if name and name in seen:
-            raise WtenvError(
-                f"{seen[name]} and {path} are the same package, {name}", "declare one of them in [editables]"
-            )
-        seen[name] = path
 
 
 @dataclass(frozen=True)
