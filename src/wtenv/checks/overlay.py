@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,8 +104,8 @@ def _list_scripts(manifest: Manifest, folder: str) -> Iterator[str]:
     own = {item.name for item in manifest.editables}
     for site in manifest.site:
         for name, place in distributions.list_folders(site).items():
-            rows = csv.reader(distributions.read_text(place / "RECORD").splitlines()) if name in own else ()
-            paths = (os.path.normpath(os.path.join(site, row[0])) for row in rows if row)
+            files = distributions.list_record(place) if name in own else ()
+            paths = (os.path.normpath(os.path.join(site, file)) for file in files)
             yield from sorted(path for path in paths if os.path.dirname(path) == folder)
 
 

@@ -60,7 +60,7 @@ def complete_bash(
     values = [value for value, _ in found.values]
     if found.also != "nothing":
         names = _list_commands if found.also == "command" and found.at == len(plain) - 1 else _list_files
-        head = re.match("(--[^=]*=)?", typed)[0]  # type: ignore[index]
+        head = typed[: typed.find("=") + 1] if typed.startswith("--") else ""
         values += [head + name for name in names(typed[len(head) :], directory, env, found.also == "folders")]
     lines = [f"command {found.at}" if found.also == "command" and len(joined) == len(words) else "none"]
     for value in dict.fromkeys(values):

@@ -58,7 +58,7 @@ def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
         "editables": [str(package) for package in config.packages] if config else [],
         "active_root": active,
         "active": bool(wanted and env.get(environ.ID) and env.get(environ.VARS) and active == wanted.root),
-        "current": bool(wanted and env.get(environ.ID) == wanted.id),
+        "current": decision.is_in_effect(found, env),
         "warnings": found.warnings,
     }
 

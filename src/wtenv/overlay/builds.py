@@ -24,7 +24,7 @@ from .. import __version__, files
 from ..digest import sha256
 from ..errors import WtenvError
 from .building import Project
-from .distributions import Installed, read_text
+from .distributions import Installed, list_record, read_text
 from .manifest import Manifest
 from .sealing import normalise
 from .twins import SHEBANG_LIMIT
@@ -180,7 +180,10 @@ def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tupl
     own = os.fspath(venv)
     _check_plain(project, own)
     scripts = re.findall(r"(?m)^([\w.-]+)\s*=", read_text(installed.folder / "entry_points.txt"))
-    for name in _list_record(installed.folder):
+    names = list_record(installed.folder)
+    if not names:
+        raise ValueError(f"{installed.folder} does not say what it consists of")
+    for name in names:
         place = os.path.normpath(installed.folder.parent / name)
         inside, base = os.path.relpath(place, venv), os.path.basename(place)
         if base in _DROPPED:
@@ -220,12 +223,6 @@ def _check_plain(*paths: str) -> None:
     for path in paths:
         if not _PLAIN.fullmatch(path) or os.path.realpath(path) != path:
             raise ValueError(f"{path} has other spellings")
-
-
-def _list_record(folder: Path) -> list[str]:
-    """The files of a distribution (Recording installed projects, RECORD)."""
-    rows = csv.reader(io.StringIO((folder / "RECORD").read_text("utf-8")))
-    return [row[0] for row in rows if row]
 
 
 def find(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> Build | None:

@@ -56,10 +56,16 @@ def read_source(folder: Path) -> str:
     return ""
 
 
+def list_record(folder: Path) -> list[str]:
+    """The files of the distribution with this dist-info, relative to its site folder (Recording installed projects,
+    RECORD); empty if they can't be read."""
+    return [row[0] for row in csv.reader(read_text(folder / "RECORD").splitlines()) if row]
+
+
 def is_whole(installed: Installed) -> bool:
     """Whether all of its files are there: another distribution with a script of the same name may have taken it."""
-    rows = csv.reader(read_text(installed.folder / "RECORD").splitlines())
-    return all((installed.folder.parent / row[0]).exists() for row in rows if row and not row[0].endswith(".pyc"))
+    names = (name for name in list_record(installed.folder) if not name.endswith(".pyc"))
+    return all((installed.folder.parent / name).exists() for name in names)
 
 
 def find_modules(installed: Installed) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -73,14 +79,14 @@ def find_modules(installed: Installed) -> tuple[tuple[str, ...], tuple[str, ...]
     names = set(read_text(installed.folder / "top_level.txt").split())
     places: list[Path] = []
     mapped: list[Path] = []
-    for row in csv.reader(read_text(installed.folder / "RECORD").splitlines()):
-        if row and row[0].endswith(".pth") and "/" not in row[0]:
-            for line in read_text(site / row[0]).splitlines():
+    for name in list_record(installed.folder):
+        if name.endswith(".pth") and "/" not in name:
+            for line in read_text(site / name).splitlines():
                 if line.startswith("/") and Path(line).is_dir():
                     places.append(Path(line))
-        elif row and row[0].startswith("__editable__") and row[0].endswith(".py"):
+        elif name.startswith("__editable__") and name.endswith(".py"):
             # Setuptools' finder has a table: module -> place.
-            mapped += [Path(place) for place in re.findall(r"'(/[^'\n]*)'", read_text(site / row[0]))]
+            mapped += [Path(place) for place in re.findall(r"'(/[^'\n]*)'", read_text(site / name))]
     if not names:
         guesses = {installed.name.replace("-", "_")}
         guesses |= set(re.findall(r"=\s*(\w+)", read_text(installed.folder / "entry_points.txt")))

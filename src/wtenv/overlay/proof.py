@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,8 +71,7 @@ def _list_places(installed: distributions.Installed, root: str) -> list[str]:
     """Where an editable's modules may be: in its folder; where its build put them into the overlay; and in the
     folders that it put on the path, in so far as they are in its worktree, or in the overlay's `root`."""
     site, source = installed.folder.parent, installed.source
-    record = distributions.read_text(installed.folder / "RECORD").splitlines()
-    recorded = [os.path.realpath(site / row[0]) for row in csv.reader(record) if row]
+    recorded = [os.path.realpath(site / name) for name in distributions.list_record(installed.folder)]
     homes = (os.path.realpath(root), find_root(Path(source)) or source)
     _, places = distributions.find_modules(installed)
     real = [os.path.realpath(place) for place in places]

@@ -88,8 +88,6 @@ def preview(plan: Plan, env: Mapping[str, str]) -> Outcome:
     """What `sync` would do now; changes nothing. WtenvError where it would refuse to begin."""
     job, projects = _prepare(plan, env, lambda _: None)
     found = job.compare(projects)
-    if found.verdict.kind == "foreign" and not plan.replace:
-        raise WtenvError(found.verdict.reason, found.verdict.fix)
     names = tuple(item.name or item.path.name for item in found.build)
     return Outcome(bool(found), (*names, *found.missing), found.remove, found.verdict.reason)
 
@@ -115,8 +113,6 @@ class _Job:
         """Do what is to be done."""
         found = self.compare(projects)
         if found.verdict.kind == "foreign":
-            if not self.plan.replace:
-                raise WtenvError(found.verdict.reason, found.verdict.fix)
             placement.move_foreign_aside(self.venv, self.report)
         remove_leftovers(self.venv, self.env)
         if found.old and not found:
@@ -166,9 +162,12 @@ class _Job:
     # -- what is to be done
 
     def compare(self, projects: Sequence[Project]) -> _Difference:
-        """What lies between the overlay as it is and the plan; reads only."""
+        """What lies between the overlay as it is and the plan; reads only. WtenvError if what is there is not ours
+        to replace."""
         plan = self.plan
         verdict = state.inspect(self.venv, base_prefix=plan.base_prefix, editables=plan.editables, env=self.env)
+        if verdict.kind == "foreign" and not plan.replace:
+            raise WtenvError(verdict.reason, verdict.fix)
         old = manifests.read_manifest(self.venv) if verdict.usable else None
         if old is None or manifests.identify(old.interpreter) != old.interpreter_id:
             # Compiled extensions may not fit another build of Python.
