@@ -172,6 +172,11 @@ class Shell:
             self._child.close()
 
     @property
+    def pid(self) -> int:
+        """The shell's process."""
+        return int(self._child.pid)
+
+    @property
     def transcript(self) -> str:
         """Everything that was typed and printed so far."""
         return _DRAWN.sub(b"", self._transcript).decode("utf-8", "backslashreplace")
