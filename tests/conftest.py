@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,10 @@ class Wtenv(Protocol):
     def __call__(
         self, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, check: bool = False
     ) -> subprocess.CompletedProcess[str]: ...
+
+
+# `nohup … &` and some CI start us with Ctrl-C ignored, and every shell that we start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

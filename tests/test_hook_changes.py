@@ -301,10 +301,13 @@ def test_tmux(world: World, name: str, tmp_path: Path) -> None:
             out = tmp_path / folder.name
             shell.run(f"{tmux} new-window -t s -c {folder}")
             line = f"/bin/sh -c 'echo \"<$VIRTUAL_ENV>$WTENV_ROOT\" >{out}.tmp && mv {out}.tmp {out}'"
-            shell.run(f"{tmux} send-keys -t s -l {quote(name, line)}; {tmux} send-keys -t s Enter")
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 30
             while not out.exists() and time.monotonic() < deadline:
-                time.sleep(0.1)
+                # Again, as a shell that is still starting may drop what was typed.
+                shell.run(f"{tmux} send-keys -t s -l {quote(name, line)}; {tmux} send-keys -t s Enter")
+                for _ in range(30):
+                    if not out.exists():
+                        time.sleep(0.1)
             assert out.read_text() == f"<{expected}>{folder if expected else ''}\n"
     finally:
         subprocess.run([*tmux.split(), "kill-server"], check=False, capture_output=True)

@@ -57,7 +57,6 @@ NEWER_FISH = {
     "3.6 test -nt, -ot, -ef": r"\btest (?!/ -nt '')[^;]* -[no]t |\btest [^;]* -ef ",
     "3.6 abbr --function, string match --groups-only": r"--groups-only|match -\w*g",
     "3.8 string match --max-matches": r"--max-matches",
-    "4.0 &&": r"(?!)",
 }
 
 

@@ -203,7 +203,8 @@ def test_a_package_that_pip_put_into_the_overlay_wins_over_an_editable_of_the_ba
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.12", "3.13"])
 def test_other_pythons_as_base(version: str, tmp_path: Path, home: Home) -> None:
-    found = sorted(Path("/root/.pyenv/versions").glob(f"{version}.*/bin/python{version}"))
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path(os.environ.get("HOME", "/"), ".pyenv"))
+    found = sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
     if not found:
         pytest.skip(f"no Python {version} here")
     prefix = found[0].parent.parent
