@@ -58,7 +58,7 @@ def enter(
 def changed(env: Mapping[str, str], *args: object, **kwargs: object) -> dict[str, str | None]:
     found = environ.compare(env, enter(env, *args, **kwargs))  # type: ignore[arg-type]
     for name in ("CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PROMPT_MODIFIER", "CONDA_SHLVL", "VIRTUAL_ENV",
-                 "VIRTUAL_ENV_PROMPT", "PYTHONNOUSERSITE", "PATH"):  # fmt: skip
+                 "VIRTUAL_ENV_PROMPT", "PYTHONNOUSERSITE", "UV_NO_SYNC", "PATH"):  # fmt: skip
         found.pop(name, None)
     return found
 
@@ -74,6 +74,7 @@ def test_the_plain_case() -> None:
         "VIRTUAL_ENV": "/w/root/.venv",
         "VIRTUAL_ENV_PROMPT": "root",
         "PYTHONNOUSERSITE": "1",
+        "UV_NO_SYNC": "1",
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os.path import relpath
 
 from . import environ
 from .conda import Base
@@ -47,7 +48,14 @@ def build(
         "VIRTUAL_ENV_PROMPT": config.anchor.name,
         "PYTHONNOUSERSITE": "1",
         "PYTHONHOME": None,
+        # `uv run` would fill the overlay with all that the base has already.
+        "UV_NO_SYNC": "1",
     }
+    shared = any(source.role == "stack" for source in config.sources)
+    if shared or config.venv != config.anchor / ".venv":
+        # uv's own choice is .venv beside the project. Relative where it can be: uv then means the worktree that it is
+        # started in.
+        own["UV_PROJECT_ENVIRONMENT"] = str(config.venv) if shared else relpath(config.venv, config.anchor)
     placeholders = {"root": str(config.anchor), "venv": str(config.venv), "base": base.prefix}
     for name, value in (*own.items(), *config.dotenv, *fill_placeholders(config.env, placeholders)):
         changes[name] = [_to_change(name, value)]

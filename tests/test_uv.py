@@ -1,0 +1,63 @@
+"""uv beside wtenv: in an active worktree `uv run` uses the overlay as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import uv
+from realbase import Base
+from scenes import CONFIG, Scene, call, make_home, make_scene, snapshot
+from shells import run_script
+from workspace import Repo, make_repo
+
+LOOK = "python -c 'import numpy, pkg, sys; print(sys.prefix, pkg.__file__, numpy.__file__)'"
+STACK = '[wtenv]\nkind = "stack"\n\n[python]\nbase_conda_env = "{base}"\n\n[editables]\npackages = ["main"]\n'
+
+
+@pytest.fixture(scope="module", params=[".venv", "build/env"])
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, base: Base) -> Scene:
+    """With the overlay where uv looks for it, and elsewhere."""
+    config = CONFIG.replace("[editables]", f'venv = "{request.param}"\n\n[editables]')
+    made = make_scene(tmp_path_factory.mktemp("uv"), base, config)
+    for root in made.repo.worktrees:  # Python keeps what it compiles
+        made("run", "python", "-c", "import pkg, numpy, pytest", cwd=root, check=True)
+    return made
+
+
+def run(scene: Scene, text: str, active: Path) -> list[str]:
+    """`text` in a shell in which `active` is active; what it printed, without uv's notes."""
+    program = Path(uv.find_uv_bin()).parent
+    env = {**scene.home.environ, "PATH": f"{scene.home.environ['PATH']}:{program}"}
+    done = run_script("bash", f'cd {active} && eval "$(wtenv export bash)" && {text}', env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_uv_run_uses_the_overlay_and_installs_nothing(scene: Scene) -> None:
+    venv = run(scene, 'echo "$VIRTUAL_ENV"', scene.root)[0]
+    before = snapshot(Path(venv))
+    numpy = scene.base.site_packages / "numpy/__init__.py"
+    assert run(scene, f"uv run {LOOK}", scene.root) == [f"{venv} {scene.repo.init_file(scene.root)} {numpy}"]
+    assert run(scene, "uv run pkg-cli", scene.root) == [str(scene.repo.init_file(scene.root))]
+    assert run(scene, "uv run pytest --version 2>&1", scene.root)[-1].startswith("pytest ")
+    assert snapshot(Path(venv)) == before
+
+
+def test_uv_run_in_another_worktree_uses_that_ones(scene: Scene) -> None:
+    there = run(scene, f"cd {scene.feature} && uv run {LOOK}", scene.root)[0].split()
+    assert there[1] == str(scene.repo.init_file(scene.feature))
+
+
+def test_uv_run_in_a_stack(tmp_path: Path, base: Base) -> None:
+    home = make_home(tmp_path)
+    home.add_envs_dir(base.prefix.parent)
+    repo: Repo = make_repo(tmp_path / "work", home, "flit")
+    (tmp_path / "work/wtenv.stack.toml").write_text(STACK.replace("{base}", base.name))
+    (repo.root / "wtenv.toml").write_text('[wtenv]\nextends = "../wtenv.stack.toml"\n')
+    call(home, "allow", cwd=repo.root, check=True)
+    call(home, "sync", cwd=repo.root, check=True)
+    scene = Scene(home, repo, base)
+    venv = tmp_path / "work/.venv"
+    assert run(scene, f"uv run {LOOK}", repo.root)[0].split()[:2] == [str(venv), str(repo.init_file(repo.root))]
+    assert not (repo.root / ".venv").exists()
