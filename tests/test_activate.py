@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,90 @@ def test_typed_at_a_prompt_that_has_the_hook(name: str, scene: Scene) -> None:
         assert path.count(f"{scene.root}/.venv/bin".encode()) == 1
         shell.run("cd /")
         assert b"VIRTUAL_ENV" not in shell.environ()
+
+
+# --- shells that have no hook --------------------------------------------------------------------------
+
+POSIX = {"dash": ("dash",), "busybox": ("busybox", "sh"), "mksh": ("mksh",), "bash as sh": ("bash", "--posix")}
+
+
+@pytest.fixture(params=POSIX)
+def posix(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    words = POSIX[request.param]
+    require_shell(words[0])
+    return words
+
+
+def run_posix(posix: tuple[str, ...], scene: Scene, *lines: str) -> subprocess.CompletedProcess[str]:
+    env = {**scene.home.environ, "GONE": "there", "ODD": "a\nb 'c' $d\\ "}
+    return run_script(posix[0], "\n".join(lines), env, cwd=Path("/"), arguments=posix[1:])
+
+
+@pytest.mark.parametrize("before", ["", "set -eu"])
+def test_any_posix_shell(posix: tuple[str, ...], before: str, scene: Scene) -> None:
+    """The same environment as in bash, and exactly what was there after `deactivate`."""
+    at = scene.root / ".venv/bin/activate"
+    file = scene.home.path / "env"
+    dump = f"env -0 | sort -z >{file}"
+    done = run_posix(posix, scene, before, f"{dump}.0", f". {at} && {WHERE}", f"{dump}.1", f". {at}", "deactivate",
+                     f"{dump}.2", "command -v deactivate __wtenv_text || echo gone")  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    data = f"{scene.root}/it's $HOME"
+    assert done.stdout == f"{scene.root}/.venv {scene.root}/pkg/__init__.py {data} False\ngone\n"
+    call("bash", scene, before, f". {at}", f"{dump}.3", cwd=Path("/"))
+    start, inside, left, as_bash = (read(Path(f"{file}.{number}")) for number in range(4))
+    assert left == start
+    assert {**inside, b"ODD": b""} == {**as_bash, b"ODD": b""}
+
+
+def read(file: Path) -> dict[bytes, bytes]:
+    pairs = (entry.partition(b"=")[::2] for entry in file.read_bytes().split(b"\0")[:-1])
+    return {name: value for name, value in pairs if name not in (b"_", b"SHLVL", b"PWD", b"OLDPWD")}
+
+
+def test_a_read_only_variable_costs_itself(posix: tuple[str, ...], scene: Scene) -> None:
+    at = scene.root / ".venv/bin/activate"
+    done = run_posix(
+        posix,
+        scene,
+        "readonly DATA_DIR=mine",
+        f". {at} 2>/dev/null && echo $VIRTUAL_ENV $DATA_DIR; deactivate; echo $?",
+    )
+    assert done.stdout == f"{scene.root}/.venv mine\n0\n"
+
+
+def spell_failing(name: str, file: Path) -> list[str]:
+    """Lines that say what a failing activation does to `&&`, to the status and to the shell."""
+    status = "$status" if name == "fish" else "$?"
+    return [f". '{file}' && echo went on", f"echo {status}", "command -v deactivate || echo none", "echo $VIRTUAL_ENV"]
+
+
+@pytest.fixture(params=["bash", "zsh", "fish", *POSIX])
+def each(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    words = POSIX.get(request.param, (request.param,))
+    require_shell(words[0])
+    return words
+
+
+@pytest.fixture(scope="module")
+def denied(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Scene:
+    made = make_scene(tmp_path_factory.mktemp("denied"), base)
+    made("deny", check=True)
+    return made
+
+
+def test_it_fails_where_it_is_refused(each: tuple[str, ...], denied: Scene) -> None:
+    file = denied.root / ".venv/bin" / ("activate.fish" if each[0] == "fish" else "activate")
+    done = run_posix(each, denied, *spell_failing(each[0], file))
+    assert done.stdout == "1\nnone\n\n"
+    assert done.stderr.startswith("wtenv: ") and "is denied" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_it_fails_where_wtenv_is_gone(each: tuple[str, ...], scene: Scene, tmp_path: Path) -> None:
+    name = "activate.fish" if each[0] == "fish" else "activate"
+    text = (scene.root / ".venv/bin" / name).read_text()
+    (tmp_path / name).write_text(text.replace(sys.executable, "/gone/bin/python"))
+    done = run_posix(each, scene, *spell_failing(each[0], tmp_path / name))
+    assert done.stdout == "1\nnone\n\n"
+    assert done.stderr.startswith("wtenv: nothing is active: /gone/bin/python or ")
+    assert done.stderr.endswith("is gone; install wtenv again, then run: wtenv sync\n")

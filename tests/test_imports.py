@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings",),
     ("config",),
     ("worktree",),
-    ("startup",),
+    ("startup", "activate"),
     ("shells",),
     ("entry", "straight"),
     ("environ",),

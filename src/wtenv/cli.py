@@ -178,6 +178,7 @@ def build_parser() -> argparse.ArgumentParser:
     export = add("export", "print the activation of the current folder")
     export.add_argument("form", nargs="?", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
     export.add_argument("--directory", metavar="WORKTREE", help="instead of the current folder")
+    export.add_argument("--leave", action="store_true", help="print what leaves whatever is active, for a shell")
     init = add("init", "write a config, from a conda environment's name")
     init.add_argument("source", nargs="?", metavar="SOURCE", help="a conda environment, or a file to start from")
     init.add_argument("--clone", action="store_true", help="for this clone alone, not committed")
@@ -248,7 +249,7 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
     if command == "export":
         from .commands import export
 
-        return export.run(arguments.form or find_shell_name(env), directory, env)
+        return export.run(arguments.form or find_shell_name(env), directory, env, leave=arguments.leave)
     if command == "init":
         from .commands import init
 

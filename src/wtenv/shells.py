@@ -246,7 +246,7 @@ class Fish(Shell):
 
 
 SHELLS: dict[str, Shell] = {shell.name: shell for shell in (Bash(), Zsh(), Fish())}
-FORMATS = (*SHELLS, "json", "dotenv", "gha")  # of `wtenv export`
+FORMATS = (*SHELLS, "sh", "json", "dotenv", "gha")  # of `wtenv export`
 
 
 def find_shell(name: str) -> Shell:

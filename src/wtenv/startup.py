@@ -1,4 +1,4 @@
-"""What shells and editors read at their start: the hook's file, the rc line, and an overlay's `bin/activate`."""
+"""What shells read at their start: the hook's file, and the rc line that names it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from . import places
-from .shells import SHELLS, Shell, build_command, locate_entries
+from .shells import Shell, build_command, locate_entries
 
 MARK = "# added by wtenv setup"
 
@@ -43,54 +43,3 @@ def render_line(shell: Shell, env: Mapping[str, str]) -> str:
 def render_hook(shell: Shell, env: Mapping[str, str]) -> bytes:
     """The content of the hook's file."""
     return shell.render_hook(build_command(shell.name), locate_entries(env)).encode("utf-8", "surrogateescape")
-
-
-def render_activate() -> dict[str, str]:
-    """`bin/activate` (bash, zsh) and `bin/activate.fish`: the hook's activation, for editors and by hand."""
-    posix, fish = SHELLS["bash"], SHELLS["fish"]
-    start = build_command("bash")[:-3]  # without --hook ABI SHELL
-    text = f"""# Source this in bash or zsh: the same activation as wtenv's hook gives.
-if [ -n "${{ZSH_VERSION-}}" ]; then
-    __wtenv_shell=zsh
-    eval '__wtenv_here=${{(%):-%x}}' # zsh's name for this file
-else
-    __wtenv_shell=bash
-    __wtenv_here=${{BASH_SOURCE[0]}}
-fi
-case $__wtenv_here in
-*/*) __wtenv_here=${{__wtenv_here%/*}} ;;
-*) __wtenv_here=. ;;
-esac
-if __wtenv_text=$({posix.words(start)} --directory "$__wtenv_here" "$__wtenv_shell"); then
-    eval "$__wtenv_text"
-    case $(typeset -f deactivate 2>/dev/null) in
-    *__wtenv_leave*) ;; # sourced twice
-    *) __wtenv_former=$(typeset -f deactivate 2>/dev/null) || : ;; # of the user's own environment
-    esac
-    deactivate() {{
-        __wtenv_leave
-        unset -f deactivate
-        eval "${{__wtenv_former-}}"
-        unset -v __wtenv_former
-    }}
-fi
-unset -v __wtenv_shell __wtenv_here __wtenv_text
-"""
-    fish_text = f"""# Source this in fish: the same activation as wtenv's hook gives.
-{fish.words(start)} --directory (status dirname) fish | source
-if functions -q __wtenv_leave
-    if functions -q deactivate; and not functions deactivate | string match -q '*__wtenv_leave*'
-        functions -e __wtenv_former # of the user's own environment
-        functions -c deactivate __wtenv_former
-    end
-    function deactivate
-        __wtenv_leave
-        functions -e deactivate
-        if functions -q __wtenv_former
-            functions -c __wtenv_former deactivate
-            functions -e __wtenv_former
-        end
-    end
-end
-"""
-    return {"activate": text, "activate.fish": fish_text}

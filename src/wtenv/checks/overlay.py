@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..activate import render_activate
 from ..errors import WtenvError
 from ..layers import Overlay, find_interpreter, is_program
 from ..overlay import distributions, kernels, sealing, twins
 from ..overlay.manifest import Manifest
-from ..startup import render_activate
 from .case import Case, Finding, note, ok, problem
 
 _REFRESH, _REBUILD, _ANEW = (
@@ -137,7 +137,7 @@ def check_activate(case: Case) -> Iterator[Finding]:
     config = case.decision.config
     if case.manifest is None or config is None:
         return
-    texts = {name: text.encode("utf-8", "surrogateescape") for name, text in render_activate().items()}
+    texts = {name: text.encode("utf-8", "surrogateescape") for name, text in render_activate(config.venv).items()}
     if wrong := sealing.find_differences(config.venv / "bin", texts):
         places = [f"{config.venv}/bin/{name}" for name in wrong]
         yield problem(

@@ -15,9 +15,12 @@ from ..errors import WtenvError, make_printable, say
 from .hook import write
 
 
-def run(form: str, directory: Path, env: Mapping[str, str]) -> int:
-    """Print the activation. Raises WtenvError where there is none: a script should not go on without."""
+def run(form: str, directory: Path, env: Mapping[str, str], *, leave: bool = False) -> int:
+    """Print the activation. Raises WtenvError where there is none: a script should not go on without.
+    leave: print instead what leaves the one that is active, for a shell."""
     plain = environ.undo(env)
+    if leave:
+        return run_leave(form, env, plain)
     found = decision.decide(directory, plain)
     activation = found.require()
     for warning in found.warnings:
@@ -30,7 +33,9 @@ def run(form: str, directory: Path, env: Mapping[str, str]) -> int:
     applied = environ.apply(plain, activation)
     changes = {**environ.compare(env, applied), **environ.compare(plain, applied)}
     changes = dict(sorted(changes.items()))
-    if form == "json":
+    if form == "sh":
+        write(render_posix(changes))
+    elif form == "json":
         import json
 
         write(json.dumps(changes, indent=2) + "\n")
@@ -38,6 +43,17 @@ def run(form: str, directory: Path, env: Mapping[str, str]) -> int:
         write(render_dotenv(changes))
     elif form == "gha":
         write(render_github(changes))
+    return 0
+
+
+def run_leave(form: str, env: Mapping[str, str], plain: Mapping[str, str]) -> int:
+    """Print what leaves whatever is active. plain: the environment then."""
+    if form in shells.SHELLS:
+        write(shells.SHELLS[form].render_leave())
+    elif form == "sh":
+        write(render_posix(environ.compare(env, plain)))
+    else:
+        raise WtenvError(f"--leave is for shells, not for {form}", f"use one of: {', '.join(shells.SHELLS)}, sh")
     return 0
 
 
@@ -96,6 +112,17 @@ def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | Non
         prompt=prompt,
         farewell=farewell,
     )
+
+
+def render_posix(changes: Mapping[str, str | None]) -> str:
+    """One command a variable, for any POSIX shell. `command` lets a read-only one cost itself, where `export` and
+    `unset` alone would end the shell (POSIX, 2.8.1 and 2.14)."""
+    quote = shells.SHELLS["bash"].quote
+    lines = []
+    for name, value in changes.items():
+        action = f"unset -v {name}" if value is None else f"export {name}={quote(value)}"
+        lines.append(f"\\command {action} || :\n")
+    return "".join(lines)
 
 
 def render_dotenv(changes: Mapping[str, str | None]) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import decision, environ
+from ..activate import render_activate
 from ..conda import find_python
 from ..errors import WtenvError, say
 from ..overlay.sync import Outcome, Plan, preview, sync
 from ..progress import Progress
-from ..startup import render_activate
 
 
 class Wishes(NamedTuple):
@@ -91,7 +91,7 @@ def make_plan(directory: Path, env: Mapping[str, str], wishes: Wishes | None = N
         inexact=wishes.inexact,
         reinstall=wishes.reinstall,
         only=tuple(str(directory / word) if "/" in word or word.startswith(".") else word for word in wishes.only),
-        activate=render_activate(),
+        activate=render_activate(config.venv),
         build_env=lambda: decision.make_build_env(config, base, plain),
     )
     return plan, plain
