@@ -21,7 +21,18 @@ MAX_PATH = 1 << 14  # no system takes one so long; to resolve it takes time by t
 
 # A key a.b.c…: the time that tomllib takes grows with the square of its parts, and this is read before anybody
 # has allowed it.
-_DEEP_KEY = r"""(?:^|[\[{,])[ \t]*(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}"""
+MAX_PARTS = 16
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\\\n]*(?:\\.[^"\\\n]*)*"|'[^'\n]*')"""
+# Strings of many lines and comments, in which nothing is a key; a string that does not end, behind which no parser
+# reads on; and keys (numbers, too, which have two parts at most).
+_TOML = rf"""(?x)
+    \#[^\n]*
+    | \"{{3}} [^"\\]* (?: (?: \\[\s\S] | "(?!"") ) [^"\\]* )* \"{{3,5}}
+    | '{{3}} [\s\S]*? '{{3,5}}
+    | (?P<open> \"{{3}} | '{{3}} )
+    | {_PART} (?: [ \t]*\.[ \t]* {_PART} ){{0,{MAX_PARTS - 1}}} (?P<more> [ \t]*\.[ \t]* ["'A-Za-z0-9_-] )?
+    | (?P<quote> ["'] )
+"""
 
 
 def config_dir(env: Mapping[str, str]) -> Path:
@@ -49,38 +60,80 @@ def home_dir(env: Mapping[str, str]) -> Path:
     return Path(places.find_home(env))
 
 
-def read_bytes(path: Path, limit: int = MAX_TEXT) -> bytes:
+def read_bytes(path: str | os.PathLike[str], limit: int = MAX_TEXT) -> bytes:
     """The content of a small regular file. OSError as `open` raises it; WtenvError if it is no
-    regular file (a fifo would block the shell) or larger than `limit`."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise WtenvError(f"{path} is not a regular file", "replace it by one")
-        if info.st_size > limit:
-            raise WtenvError(f"{path} is larger than {limit} bytes", "is it the right file?")
-        return file.read(limit + 1)
+    regular file or larger than `limit`.
+
+    Every file that a checkout brings is read here. It is looked at before it is opened, since to open is to act:
+    a fifo's writer goes on and loses what it writes, a device does what its driver wants (open(2), fifo(7)).
+    """
+    _check_regular(path, os.stat(path), limit)
+    # Meanwhile it may have become another one: nothing is waited for, and no terminal becomes ours.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    data = b""
+    try:
+        _check_regular(path, os.fstat(fd), limit)
+        while len(data) <= limit and (part := os.read(fd, limit + 1 - len(data))):
+            data += part
+    finally:
+        os.close(fd)
+    _check_size(path, len(data), limit)  # it may grow, and /proc tells no sizes
+    return data
+
+
+def check_readable(path: Path, limit: int) -> None:
+    """WtenvError if something is at `path` that `read_bytes` would refuse: for what others will read."""
+    try:
+        info = os.stat(path)
+    except OSError:
+        return
+    _check_regular(path, info, limit)
+
+
+def _check_regular(path: str | os.PathLike[str], info: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(info.st_mode):
+        kind = "a directory" if stat.S_ISDIR(info.st_mode) else "not a regular file"
+        raise WtenvError(f"{os.fspath(path)} is {kind}", "replace it by a file")
+    _check_size(path, info.st_size, limit)
+
+
+def _check_size(path: str | os.PathLike[str], size: int, limit: int) -> None:
+    if size > limit:
+        raise WtenvError(f"{os.fspath(path)} is larger than {limit} bytes", "is it the right file?")
 
 
 def parse_toml(path: Path, data: bytes) -> dict[str, Any]:
     """`data`, the content of `path`, as TOML. WtenvError that says where it is wrong."""
-    import re
-
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
         import tomli as tomllib
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
-        if found := re.compile(_DEEP_KEY, re.MULTILINE).search(text):
-            line = text.count("\n", 0, found.end()) + 1
-            raise WtenvError(f"{path}: line {line} has a key of more than 16 parts", "correct that line")
+        if line := find_deep_key(text):
+            raise WtenvError(f"{path}: line {line} has a key of more than {MAX_PARTS} parts", "correct that line")
         table: dict[str, Any] = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise WtenvError(f"{path}: is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
     except (ValueError, RecursionError) as error:  # ValueError: also what int() says of too many digits
         raise WtenvError(f"{path}: is not valid TOML: {error}", "correct that line") from None
     return table
+
+
+def find_deep_key(text: str) -> int:
+    """The line of the first key in the TOML `text` that has more than MAX_PARTS parts; 0 if there is none.
+
+    Takes time in proportion to the text, whatever is in it. Where a text is no TOML, what follows does not count:
+    no parser gets there.
+    """
+    import re
+
+    for found in re.compile(_TOML).finditer(text):
+        if found["more"]:
+            return text.count("\n", 0, found.end()) + 1
+        if found["open"] or found["quote"]:
+            break
+    return 0
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = False) -> None:

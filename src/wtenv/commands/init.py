@@ -199,10 +199,12 @@ def exclude(common_dir: Path, venv: str) -> None:
     path = common_dir / "info" / "exclude"
     line = "/" + re.sub(r"([\\*?\[ ])", r"\\\1", venv) + "/"
     try:
-        old = path.read_bytes() if path.exists() else b""
+        old = files.read_bytes(path) if path.exists() else b""
         if line.encode() in old.splitlines():
             return
         gap = b"\n" if old and not old.endswith(b"\n") else b""
         files.replace(path, old + gap + line.encode() + b"\n")
     except OSError as error:
         say(f"can't add {venv} to {path} ({error.strerror}); ignore it yourself")
+    except WtenvError as error:
+        say(f"can't add {venv} to {path} ({error.what}); ignore it yourself")

@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
 from .. import files
 from ..errors import WtenvError
+from .manifest import BUILD_FILES, MAX_BUILD_FILE
 from .sealing import normalise
 
 Isolation = Literal["auto", True, False]
@@ -23,6 +25,8 @@ _UV_KEPT = re.compile(
 )
 _DROPPED = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUSERBASE", "PYTHONEXECUTABLE",
             "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONPLATLIBDIR", "__PYVENV_LAUNCHER__"}  # fmt: skip
+# What backends copy into the metadata by themselves, besides what the project names.
+_COPIED = ("pyproject.toml", "licen[cs]e*", "copying*", "notice*", "authors*")
 _MISSING = re.compile(r"ModuleNotFoundError|No module named|ImportError|BackendUnavailable|not found", re.I)
 
 
@@ -47,7 +51,7 @@ def read_project(path: Path) -> Project:
         raise WtenvError(f"the editable {path} is no folder", "correct [editables] packages")
     data: dict[str, Any] = {}
     try:
-        data = files.parse_toml(path / "pyproject.toml", (path / "pyproject.toml").read_bytes())
+        data = files.parse_toml(path / "pyproject.toml", files.read_bytes(path / "pyproject.toml"))
     except FileNotFoundError:
         if not (path / "setup.py").is_file():
             raise WtenvError(
@@ -56,6 +60,8 @@ def read_project(path: Path) -> Project:
     except OSError as error:
         raise WtenvError(f"can't read {path / 'pyproject.toml'} ({error.strerror})", "correct it") from None
     build, project = _table(data, "build-system"), _table(data, "project")
+    for place in (*(path / name for name in BUILD_FILES), *list_copied(path, project)):
+        files.check_readable(place, MAX_BUILD_FILE)
     if not build and not project and not (path / "setup.py").is_file() and not (path / "setup.cfg").is_file():
         raise WtenvError(f"the editable {path} is no package", "add [project] to its pyproject.toml")
     name = project.get("name") or _table(_table(data, "tool"), "poetry").get("name") or _read_setup_cfg(path)
@@ -79,10 +85,25 @@ def _read_setup_cfg(path: Path) -> str:
 
     parser = configparser.RawConfigParser()
     try:
-        parser.read(path / "setup.cfg", encoding="utf-8")
+        parser.read_string(files.read_bytes(path / "setup.cfg", MAX_BUILD_FILE).decode())
         return parser.get("metadata", "name", fallback="")
-    except (configparser.Error, UnicodeDecodeError):
+    except (configparser.Error, UnicodeDecodeError, OSError):
         return ""
+
+
+def list_copied(folder: Path, table: Mapping[str, Any]) -> list[Path]:
+    """The files beside a project's settings whose content a build takes over. table: its [project]."""
+    patterns = [*_COPIED, *(text.lower() for text in list_texts(table.get("license-files")))]
+    named = {*list_texts(table.get("readme")), *list_texts(table.get("license"))}
+    names = (name for name in os.listdir(folder) if name in named or any(fnmatch(name.lower(), p) for p in patterns))
+    return [folder / name for name in sorted(names) if not os.path.isdir(folder / name)]  # LICENSES/, as REUSE has it
+
+
+def list_texts(value: object) -> list[str]:
+    """The files, or patterns of some, that a value of [project] names."""
+    values = value if isinstance(value, list) else [value]
+    texts = [item.get("file") if isinstance(item, dict) else item for item in values]
+    return [text for text in texts if isinstance(text, str)]
 
 
 def check_names(projects: Iterable[Project]) -> None:

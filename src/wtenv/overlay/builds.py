@@ -16,14 +16,13 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import __version__, files
 from ..digest import sha256
 from ..errors import WtenvError
-from .building import Project
+from .building import Project, list_copied, list_texts
 from .distributions import Installed, list_record, read_text
 from .manifest import Manifest
 from .sealing import normalise
@@ -41,8 +40,6 @@ _COMPUTING = {"hooks", "dev-mode-exact", "force-include", "dynamic", "ext-module
               "config-settings", "distutils"}  # fmt: skip
 _CODE = ("setup.py", "setup.cfg", "hatch.toml")
 _VARIABLE = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|UV_|SOURCE_DATE_EPOCH")
-# What backends copy into the metadata by themselves, besides what the project names.
-_COPIED = ("pyproject.toml", "licen[cs]e*", "copying*", "notice*", "authors*")
 # What decides beside it, from the project's folder upwards: hatchling goes by what git ignores.
 _ABOVE = ("uv.toml", "pyproject.toml", ".gitignore", ".hgignore")
 # What an installed editable consists of; who has more has it from elsewhere.
@@ -73,21 +70,13 @@ def identify(project: Project, manifest: Manifest, built_with: tuple[str, ...], 
     try:
         for text in _list_tree(project.path):
             digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
-        for place in [*_list_copied(project.path, table), *_list_settings(project.path, env)]:
-            if place.is_file():
+        for place in [*list_copied(project.path, table), *_list_settings(project.path, env)]:
+            if os.path.exists(place):
                 data = files.read_bytes(place)
                 digest.update(f"{place.name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
     except (OSError, WtenvError):
         return None
     return digest.hexdigest()[:32]
-
-
-def _list_copied(folder: Path, table: Mapping[str, Any]) -> list[Path]:
-    """The files beside the project's settings whose content a build takes over."""
-    patterns = [*_COPIED, *(text.lower() for text in _list_texts(table.get("license-files")))]
-    named = {*_list_texts(table.get("readme")), *_list_texts(table.get("license"))}
-    names = (name for name in os.listdir(folder) if name in named or any(fnmatch(name.lower(), p) for p in patterns))
-    return [folder / name for name in sorted(names)]
 
 
 def _list_settings(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
@@ -111,21 +100,21 @@ def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
     if table.get("dynamic") or not isinstance(table.get("version"), str):
         return False
     names = {normalise(re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]) for text in project.requires}
-    below = any("/" in text for key in ("readme", "license", "license-files") for text in _list_texts(table.get(key)))
+    below = any("/" in text for key in ("readme", "license", "license-files") for text in list_texts(table.get(key)))
     return names <= {package, "wheel"} and not below and not _names_any(project.data.get("tool"), _COMPUTING)
 
 
-def _list_texts(value: object) -> list[str]:
-    """The files, or patterns of some, that a value of [project] names."""
-    values = value if isinstance(value, list) else [value]
-    texts = [item.get("file") if isinstance(item, dict) else item for item in values]
-    return [text for text in texts if isinstance(text, str)]
-
-
 def _names_any(value: object, names: set[str]) -> bool:
-    if isinstance(value, dict):
-        return any(key in names or _names_any(item, names) for key, item in value.items())
-    return isinstance(value, list) and any(_names_any(item, names) for item in value)
+    values = [value]
+    while values:  # not by recursion: it may be nested as deep as Python's stack
+        item = values.pop()
+        if isinstance(item, dict):
+            if not names.isdisjoint(item):
+                return True
+            values.extend(item.values())
+        elif isinstance(item, list):
+            values.extend(item)
+    return False
 
 
 def _list_tree(top: Path) -> Iterator[str]:
@@ -191,8 +180,8 @@ def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tupl
         if place == os.fspath(installed.folder / "RECORD"):
             yield inside, ""  # has the others' hashes, see `_fill`
             continue
-        data = Path(place).read_bytes()
-        if os.path.islink(place) or len(data) > MAX_FILE or b"\0" in data:
+        data = files.read_bytes(place, MAX_FILE)
+        if os.path.islink(place) or b"\0" in data:
             raise ValueError(f"{place} is no small text")
         text = data.decode("utf-8")
         if inside.startswith("bin/") and base in scripts and text.startswith(f"#!{own}/bin/python"):

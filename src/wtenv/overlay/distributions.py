@@ -9,8 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import files
+from ..errors import WtenvError
 from .manifest import Manifest
-from .sealing import list_distributions, normalise
+from .sealing import MAX_METADATA, list_distributions, normalise
 
 REDIRECTOR = "editables"  # the package that hatchling's exact editables import when Python starts
 
@@ -47,11 +49,11 @@ def read_source(folder: Path) -> str:
     from urllib.parse import unquote, urlsplit  # pathlib has loaded it
 
     try:
-        data = json.loads((folder / "direct_url.json").read_bytes())
+        data = json.loads(files.read_bytes(folder / "direct_url.json"))
         url = str(data["url"])
         if data["dir_info"]["editable"] is True:
             return os.path.realpath(unquote(urlsplit(url).path))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, WtenvError):
         pass
     return ""
 
@@ -154,8 +156,8 @@ def walk_requires(roots: Iterable[str], folders: Sequence[str], python_version: 
 def read_text(path: Path) -> str:
     """The content of a distribution's file; empty if it can't be read."""
     try:
-        return path.read_text("utf-8", "surrogateescape")
-    except OSError:
+        return files.read_bytes(path, MAX_METADATA).decode("utf-8", "surrogateescape")
+    except (OSError, WtenvError):
         return ""
 
 

@@ -123,9 +123,9 @@ def write_activate(venv: Path, texts: Mapping[str, str]) -> bool:
         data = text.encode("utf-8", "surrogateescape")
         place = venv / "bin" / name
         try:
-            if not place.is_symlink() and place.read_bytes() == data:
+            if not place.is_symlink() and files.read_bytes(place) == data:
                 continue
-        except OSError:
+        except (OSError, WtenvError):
             pass
         files.write_atomic(place, data, 0o644)
         changed = True

@@ -23,6 +23,8 @@ MANIFEST = "wtenv.json"
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "hatch.toml", "hatch_build.py", "meson.build",
                "meson.options", "meson_options.txt", "CMakeLists.txt", "Cargo.toml")  # fmt: skip
 
+MAX_BUILD_FILE = 1 << 24
+
 
 class Editable(NamedTuple):
     """One installed editable: its folder, what it is called, what it was built from."""
@@ -160,12 +162,16 @@ def write_record(record: Record, path: Path) -> None:
 
 def fingerprint(package: Path) -> str:
     """A digest of the files that decide how the package at `package` is built."""
+    from ..errors import WtenvError
+
     digest = sha256()
     for name in BUILD_FILES:
         try:
-            content = (package / name).read_bytes()
+            content = files.read_bytes(package / name, MAX_BUILD_FILE)
         except OSError:
             continue
+        except WtenvError:  # no file, or far too large: no sync builds with it
+            content = b"\0"
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:32]

@@ -13,6 +13,7 @@ from ..errors import WtenvError
 
 PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
 MODULES = ("_wtenv_seal.py", "_wtenv_pip.py")
+MAX_METADATA = 1 << 26  # the RECORD of the largest packages takes some MiB
 
 
 def normalise(name: str) -> str:
@@ -39,9 +40,9 @@ def find_differences(site: Path, contents: Mapping[str, bytes]) -> list[str]:
     different = []
     for name, data in contents.items():
         try:
-            if (site / name).read_bytes() == data:
+            if files.read_bytes(site / name) == data:
                 continue
-        except OSError:
+        except (OSError, WtenvError):
             pass
         different.append(name)
     return different
@@ -128,7 +129,6 @@ def _list(folder: str) -> list[str]:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
+        return files.read_bytes(path, MAX_METADATA).decode("utf-8", "surrogateescape")
+    except (OSError, WtenvError):
         return ""

@@ -14,6 +14,7 @@ import shlex
 from pathlib import Path
 
 from .. import files
+from ..errors import WtenvError
 
 # They manage environments and must run on their own Python.
 _NEVER = {"conda", "conda-env", "mamba", "micromamba", "activate", "deactivate"}
@@ -173,8 +174,8 @@ def _plan(venv: Path, base_bin: str, minor: str) -> tuple[dict[str, str], dict[P
 
 def _is_program(place: Path, data: bytes) -> bool:
     try:
-        return place.read_bytes() == data and os.access(place, os.X_OK)
-    except OSError:
+        return files.read_bytes(place) == data and os.access(place, os.X_OK)
+    except (OSError, WtenvError):
         return False
 
 
