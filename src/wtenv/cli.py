@@ -101,6 +101,10 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
         command = words[2:] if words[1] == "--" else words[1:]
         if command:
             run.run(command, find_directory(None, env), env)
+    if words[:1] == ["__follow"] and len(words) > 3:
+        from .commands import run
+
+        run.follow(words[1], words[2], words[3:], find_directory(None, env), env)
     if words[:1] == ["__complete"] and len(words) > 1:
         from .commands import completions
 

@@ -11,17 +11,20 @@ from . import files
 from .errors import WtenvError
 
 Level = Literal["silent", "error", "normal", "verbose"]
+Elsewhere = Literal["follow", "warn", "ignore"]
 
 
 class Settings(NamedTuple):
     """trusted: folders whose configs need no `wtenv allow`; sync_auto: build a missing overlay on
-    entering; level: what the hook says; prompt: show the environment in the shell's prompt."""
+    entering; level: what the hook says; prompt: show the environment in the shell's prompt; elsewhere: what an
+    overlay's Python does in another worktree (`_wtenv_place.py` reads that by itself)."""
 
     path: Path
     trusted: tuple[Path, ...] = ()
     sync_auto: bool = False
     level: Level = "normal"
     prompt: bool = False
+    elsewhere: Elsewhere = "follow"
 
 
 _KNOWN: dict[str, dict[str, str]] = {
@@ -29,6 +32,7 @@ _KNOWN: dict[str, dict[str, str]] = {
     "sync": {"auto": "true or false"},
     "messages": {"level": "one of " + ", ".join(f'"{level}"' for level in get_args(Level))},
     "prompt": {"show": "true or false"},
+    "elsewhere": {"python": "one of " + ", ".join(f'"{wish}"' for wish in get_args(Elsewhere))},
 }
 
 
@@ -75,6 +79,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         sync_auto=table.get("sync", {}).get("auto", False),
         level=table.get("messages", {}).get("level", "normal"),
         prompt=table.get("prompt", {}).get("show", False),
+        elsewhere=table.get("elsewhere", {}).get("python", "follow"),
     )
 
 
@@ -91,4 +96,6 @@ def _fits(table: str, value: object) -> bool:
         return isinstance(value, list) and all(isinstance(item, str) and item and "\0" not in item for item in value)
     if table == "messages":
         return value in get_args(Level)
+    if table == "elsewhere":
+        return value in get_args(Elsewhere)
     return isinstance(value, bool)

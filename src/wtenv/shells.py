@@ -31,10 +31,15 @@ def locate_entries(env: Mapping[str, str]) -> str:
     return os.path.join(places.find_cache(env), f"v{ABI}")
 
 
-def build_command(shell: str) -> list[str]:
-    """How the hook starts wtenv, whatever PATH and PYTHON* are by then."""
+def build_wtenv() -> list[str]:
+    """How wtenv is started by other programs, whatever PATH and PYTHON* are by then."""
     main = os.path.join(os.path.dirname(os.path.realpath(__file__)), "__main__.py")
-    return [sys.executable, "-I", "-X", "utf8", main, "export", "--hook", ABI, shell]
+    return [sys.executable, "-I", "-X", "utf8", main]
+
+
+def build_command(shell: str) -> list[str]:
+    """How the hook starts wtenv."""
+    return [*build_wtenv(), "export", "--hook", ABI, shell]
 
 
 class Shell:

@@ -239,6 +239,22 @@ class Bench:
             4 * self.rounds,
         )
 
+    def look(self) -> Row:
+        """A start of the overlay's Python in its own worktree, beside one that does not look where it stands."""
+        other = self.repo.feature / ".venv"
+        for pth in other.glob("lib/python3*/site-packages/~wtenv.pth"):
+            text = pth.read_text()
+            pth.write_text("".join(line for line in text.splitlines(True) if "_wtenv_seal.look(" not in line))
+        starts = [[os.fspath(root / ".venv/bin/python"), "-c", "pass"] for root in self.repo.worktrees]
+        return compare(
+            "start of the overlay's Python",
+            "without a look",
+            lambda: self.time_process(starts[0], self.repo.root),
+            lambda: self.time_process(starts[1], self.repo.feature),
+            1.02,  # 0.2 ms of 10
+            60 * self.rounds,
+        )
+
     def run_true(self, conda: str, notuv: str) -> Row:
         program = os.fspath(wtenv_program())
         self.write_notuv()
@@ -332,6 +348,7 @@ def main() -> int:
             moments.append(("sync new", lambda: bench.sync_new(chosen.conda, chosen.notuv, kept=False)))
             moments.append(("sync new kept", lambda: bench.sync_new(chosen.conda, chosen.notuv, kept=True)))
         moments.append(("sync again", bench.sync_again))
+        moments.append(("look", bench.look))  # last: it changes an overlay
         print("| moment | wtenv | peer | ratio (spread) | budget | |\n|---|---|---|---|---|---|", flush=True)
         for name, measure in moments:
             if chosen.only in name:

@@ -115,7 +115,7 @@ def check_seal(case: Case) -> Iterator[Finding]:
     if manifest is None or config is None:
         return
     owned = {name for site in manifest.site for name in sealing.list_distributions(site)}
-    wrong = sealing.find_differences(Path(manifest.site[-1]), sealing.render(manifest.base_site, owned))
+    wrong = sealing.find_differences(Path(manifest.site[-1]), sealing.render(manifest.root, manifest.base_site, owned))
     if wrong:
         what = "what puts the base behind the overlay is damaged"
         yield problem(what, _REFRESH, *(f"{manifest.site[-1]}/{name}" for name in wrong), mend="refresh")

@@ -70,6 +70,11 @@ SETTINGS = {
     "sync": {"auto": Key("false", "true", "Whether entering an allowed worktree without an overlay builds it.")},
     "messages": {"level": Key('"normal"', '"error"', "What the hook says: error is problems only.")},
     "prompt": {"show": Key("false", "true", 'Whether the prompt begins with "(NAME) ", as with conda.')},
+    "elsewhere": {
+        "python": Key(
+            '"follow"', '"warn"', "What an overlay's Python does in another worktree: be that one's, or not."
+        ),
+    },
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .. import decision, environ
+from ..decision import Decision
 from ..errors import WtenvError, say
 
 
@@ -21,7 +22,50 @@ def run(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> NoRe
     activation = found.require()
     for warning in found.warnings:
         say(warning)
-    applied = environ.apply(plain, activation)
+    _become(command, environ.apply(plain, activation))
+
+
+def follow(origin: str, root: str, command: Sequence[str], directory: Path, env: Mapping[str, str]) -> NoReturn:
+    """As `run`, for what the overlay `origin` of the worktree `root` was started for in another worktree. WtenvError
+    with exit code 126 if that has no overlay that can be used."""
+    plain = environ.undo(drop_coerced(env))
+    own = os.path.realpath(f"{origin}/bin")
+    # What that worktree lacks is not taken from here: it would only come back to us.
+    entries = (entry for entry in plain.get("PATH", "").split(":") if not entry or os.path.realpath(entry) != own)
+    plain["PATH"] = ":".join(entries)
+    found = decision.decide(directory, plain)
+    what, fix = "", ""
+    if found.activation is None:
+        what, fix = found.reason, found.fix
+        if found.kind == "unconfigured" and found.worktree:
+            what = found.worktree.doubt or what
+            fix = _share_config(root, found) or fix
+    elif found.config and os.path.realpath(found.config.venv) == os.path.realpath(origin):
+        what = f"{found.config.sources[0].path} says otherwise, but not on a line of its own"
+        fix = "write: extends = …, or venv = …"
+    if what:
+        place = found.worktree.root if found.worktree else directory
+        raise WtenvError(f"{place} is not the worktree that {origin} is for, and {what}", fix, exit_code=126)
+    for warning in found.warnings:
+        say(warning)
+    _become(command, environ.apply(plain, found.require()))
+
+
+def _share_config(root: str, found: Decision) -> str:
+    """The command that gives a worktree the config that the one at `root`, of the same clone, has not committed."""
+    import shlex
+
+    from .. import worktree
+    from ..config import NAME
+
+    here, file = found.worktree, f"{root}/{NAME}"
+    there = worktree.find_worktree(Path(root))
+    if not (here and there and here.clone == there.clone and os.path.isfile(file)):
+        return ""
+    return f"run: cp {shlex.quote(file)} {shlex.quote(str(here.root))}/ && wtenv sync"
+
+
+def _become(command: Sequence[str], applied: dict[str, str]) -> NoReturn:
     program = command[0]
     restore_signals()
     places = [program] if "/" in program else [f"{entry or '.'}/{program}" for entry in applied["PATH"].split(":")]

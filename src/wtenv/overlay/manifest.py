@@ -198,10 +198,12 @@ def stamp(folders: Sequence[str]) -> dict[str, int]:
 
 
 def list_sources(manifest: Manifest, venv: Path) -> list[str]:
-    """The folders whose change a refresh must look at: the overlay's own first."""
+    """The folders whose change a refresh must look at: the overlay's own first, last the one that the seal's modules
+    come from, which another version or installation of wtenv has otherwise."""
     kernels = Path(manifest.base, "share/jupyter/kernels")
     specs = [os.fspath(place) for place in sorted(kernels.glob("*/kernel.json"))]
-    return [os.fspath(venv / "bin"), *manifest.site, manifest.base_bin, *manifest.base_site, os.fspath(kernels), *specs]
+    theirs = [manifest.base_bin, *manifest.base_site, os.fspath(kernels), *specs]
+    return [os.fspath(venv / "bin"), *manifest.site, *theirs, os.path.join(os.path.dirname(__file__), "seal")]
 
 
 def is_behind(manifest: Manifest, venv: Path) -> bool:

@@ -47,7 +47,7 @@ def follow_base(venv: Path, manifest: Manifest) -> bool:
     """Write seal, twins and kernels as the base is now, under the lock; True if something changed."""
     owned = {name for site in manifest.site for name in sealing.list_distributions(site)}
     steps = (
-        sealing.write(Path(manifest.site[-1]), manifest.base_site, owned),
+        sealing.write(Path(manifest.site[-1]), manifest.root, manifest.base_site, owned),
         twins.refresh(venv, manifest.base_bin, manifest.minor),
         kernels.refresh(venv, manifest.base, manifest.minor),
     )

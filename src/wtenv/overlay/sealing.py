@@ -10,9 +10,10 @@ from pathlib import Path
 from .. import files
 from ..digest import sha256
 from ..errors import WtenvError
+from ..shells import build_wtenv
 
 PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
-MODULES = ("_wtenv_seal.py", "_wtenv_pip.py")
+MODULES = ("_wtenv_seal.py", "_wtenv_pip.py", "_wtenv_place.py")
 MAX_METADATA = 1 << 26  # the RECORD of the largest packages takes some MiB
 
 
@@ -21,14 +22,16 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def render(base_sites: Sequence[str], owned: Collection[str]) -> dict[str, bytes]:
+def render(root: str, base_sites: Sequence[str], owned: Collection[str]) -> dict[str, bytes]:
     """The seal's files in the overlay's site folder: name -> content.
 
-    `owned` are the normalised names of the distributions that the overlay has itself.
+    `root` is the worktree (or the stack's folder) that the overlay is for, `owned` are the normalised names of the
+    distributions that the overlay has itself.
     """
     skip = find_skipped(base_sites, owned)
     # Plain lines, not only an argument: editors and type checkers read paths from .pth files, too.
     text = "".join(f"{folder}\n" for folder in base_sites)
+    text += f"import _wtenv_seal; _wtenv_seal.look({root!a}, {build_wtenv()!a})\n"
     text += f"import _wtenv_seal; _wtenv_seal.seal({tuple(base_sites)!a}, {skip!a})\n"
     contents = {name: (Path(__file__).parent / "seal" / name).read_bytes() for name in MODULES}
     contents[PTH] = text.encode("utf-8", "surrogateescape")
@@ -48,9 +51,9 @@ def find_differences(site: Path, contents: Mapping[str, bytes]) -> list[str]:
     return different
 
 
-def write(site: Path, base_sites: Sequence[str], owned: Collection[str]) -> bool:
+def write(site: Path, root: str, base_sites: Sequence[str], owned: Collection[str]) -> bool:
     """Write the seal into the overlay's `site`; True if it changed."""
-    contents = render(base_sites, owned)
+    contents = render(root, base_sites, owned)
     different = find_differences(site, contents)
     for name in different:
         files.write_atomic(site / name, contents[name], 0o644)

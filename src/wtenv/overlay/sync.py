@@ -262,7 +262,7 @@ class _Job:
             return Uv(self.venv, plan.root, make_env(), self.report)
 
         # Sealed before the first build: a build that is not isolated runs on the overlay's Python.
-        sealing.write(Path(manifest.site[-1]), manifest.base_site, {item.name for item in projects})
+        sealing.write(Path(manifest.site[-1]), manifest.root, manifest.base_site, {item.name for item in projects})
         twins.refresh(self.venv, manifest.base_bin, manifest.minor)
         todo = found.build
         if found.remove and (still := set(found.remove) & distributions.list_installed(manifest.site).keys()):

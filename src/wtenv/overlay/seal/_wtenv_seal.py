@@ -10,6 +10,35 @@ import os
 import sys
 
 _added = None
+_looked = False
+
+
+def look(root, command):
+    """Whether the command belongs to another worktree than `root`, whose overlay this is; there it goes on elsewhere.
+
+    The nearest `.git` upwards decides. Nothing more is done in one's own worktree, or where there is none. command:
+    how the wtenv that made this overlay is started.
+    """
+    global _looked
+    if _looked:
+        return
+    _looked = True
+    try:
+        place = os.getcwd().rstrip("/")
+    except OSError:  # the folder is gone
+        return
+    while True:
+        try:
+            os.stat(place + "/.git")
+            break
+        except OSError:
+            if not place:
+                return
+            place = place.rpartition("/")[0]
+    if place != root:
+        import _wtenv_place
+
+        _wtenv_place.leave_for(place or "/", root, command)
 
 
 def seal(base_sites, skip):
