@@ -340,7 +340,7 @@ def test_json_export(repo: Repo, base: Base, wtenv: Wtenv, tmp_path: Path) -> No
     assert "A='1'\n" in dotenv and "WTENV_" not in dotenv and "B=" not in dotenv
 
 
-def test_bash_env_block(repo: Repo, base: Base, home: Home, wtenv: Wtenv) -> None:
+def test_bash_env(repo: Repo, base: Base, home: Home, wtenv: Wtenv) -> None:
     """In shells that are not interactive, also where `wtenv` is started through a bash script."""
     repo.configure(f'[python]\nbase_conda_env = "{base.name}"\n')
     wtenv("allow", cwd=repo.root, check=True)
@@ -351,7 +351,8 @@ def test_bash_env_block(repo: Repo, base: Base, home: Home, wtenv: Wtenv) -> Non
     shim.chmod(0o755)
     env = {**home.environ, "PATH": f"{shim.parent}:{home.environ['PATH']}"}
     script = f"cd {repo.root} && command -v pytest && bash -c 'command -v pytest'; cd .. ; command -v pytest"
-    done = run_script("bash", f"{block('bash_env')}\nexec bash -c {json.dumps(script)}", env)
+    wtenv("setup", "bash", "--all-shells", cwd=repo.root, check=True)
+    done = run_script("bash", f"exec bash -ic {json.dumps(f'exec bash -c {json.dumps(script)}')}", env)
     outside = shutil.which("pytest", path=env["PATH"])  # the system's, if it has one
     assert done.stdout == f"{repo.root}/.venv/bin/pytest\n" * 2 + (f"{outside}\n" if outside else ""), done.stderr
 

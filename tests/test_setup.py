@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Wtenv
-from shells import RC_FILES, Shell
+from realbase import Base
+from scenes import Scene, make_scene
+from shells import RC_FILES, Shell, require_shell
 from workspace import Home
 
 from wtenv.shells import ABI
@@ -88,3 +90,73 @@ def test_a_hook_of_another_version_is_replaced_and_says_so_once(
     assert shell.run(f"cd {repo}/sub").out == ""
     assert shell.run(f"cd {tmp_path}/other").out == "", "once"
     assert hook.read_text() != old, "the file follows"
+
+
+# --- shells that are not interactive ------------------------------------------------------------------
+
+FILES = (".bashrc", ".profile", ".zshrc", ".zshenv", ".config/fish/config.fish")
+
+
+def test_all_shells_and_back(wtenv: Wtenv, home: Home) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        require_shell(shell)
+    for name in FILES:
+        (home.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (home.path / name).write_text("# mine\n")
+    wtenv("setup", "bash", cwd=home.path, check=True)
+    for _ in range(2):
+        wtenv("setup", "--all-shells", cwd=home.path, check=True)
+    counts = {name: (home.path / name).read_text().count(MARK) for name in FILES}
+    assert counts == {".bashrc": 2, ".profile": 1, ".zshrc": 1, ".zshenv": 1, ".config/fish/config.fish": 1}
+    wtenv("setup", "bash", cwd=home.path, check=True)
+    assert (home.path / ".bashrc").read_text().count(MARK) == 2, "the others stay"
+    wtenv("setup", "--all-shells", "--undo", cwd=home.path, check=True)
+    assert {(home.path / name).read_text() for name in FILES} == {"# mine\n"}
+    assert not list((home.path / ".local/share/wtenv").glob("hook.*"))
+
+
+def test_the_login_file_that_is_there(wtenv: Wtenv, home: Home) -> None:
+    (home.path / ".bash_login").write_text("")
+    wtenv("setup", "bash", "--all-shells", cwd=home.path, check=True)
+    assert MARK in (home.path / ".bash_login").read_text()
+    assert not (home.path / ".bash_profile").exists(), "it would hide the other"
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Scene:
+    for shell in ("bash", "zsh", "fish"):
+        require_shell(shell)
+    scene = make_scene(tmp_path_factory.mktemp("setup"), base)
+    scene("setup", "--all-shells", check=True)
+    return scene
+
+
+LOOK = 'python -c "import pkg; print(pkg.__file__)"'
+# Where nothing of wtenv is in the environment yet, as cron, a desktop or ssh start them; and from a terminal.
+STARTS = {
+    "zsh -c": ["zsh", "-c"],
+    "zsh -lc": ["zsh", "-lc"],
+    "fish -c": ["fish", "-c"],
+    "bash -lc": ["bash", "-lc"],
+    "bash -l, then bash -c": ["bash", "-lc", 'exec bash -c "$0"'],
+    "bash -i, then bash -c": ["bash", "-ic", 'exec bash -c "$0"'],
+    "bash -l, then a workflow's bash -e": ["bash", "-lc", 'printf %s "$0" >~/step.sh; exec bash -e ~/step.sh'],
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_what_is_not_interactive_follows(start: str, ready: Scene) -> None:
+    """It begins in one worktree and goes to the other, and out."""
+    text = f'{LOOK} && cd {ready.feature} && {LOOK} && cd / && echo "[$VIRTUAL_ENV]"'
+    done = ready.home.run([*STARTS[start], text], ready.root)
+    assert done.stdout.splitlines() == [
+        str(ready.repo.init_file(ready.root)), str(ready.repo.init_file(ready.feature)), "[]"
+    ], done.stderr  # fmt: skip
+    assert done.stderr == "" or start.startswith("bash -i"), "that one has no terminal, and says so"
+
+
+def test_a_bash_env_of_the_users_own_stays(ready: Scene, tmp_path: Path) -> None:
+    own = tmp_path / "own.bash"
+    own.write_text("echo mine\n")
+    done = ready.home.run(["bash", "-ic", "exec bash -c 'echo $BASH_ENV'"], ready.root, env={"BASH_ENV": str(own)})
+    assert done.stdout.splitlines() == ["mine", str(own)]

@@ -178,7 +178,8 @@ def build_parser() -> argparse.ArgumentParser:
     setup = add("setup", "add the hook to a shell's rc file, in the form that starts no process")
     setup.add_argument("shell", nargs="?", metavar="SHELL", help="bash, zsh or fish (default: the one that runs this)")
     setup.add_argument("--print", action="store_true", dest="only_print", help="only print the line")
-    setup.add_argument("--undo", action="store_true", help="take the line back")
+    setup.add_argument("--all-shells", action="store_true", help="every shell, and those that are not interactive")
+    setup.add_argument("--undo", action="store_true", help="take the lines back")
     export = add("export", "print the activation of the current folder")
     export.add_argument("form", nargs="?", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
     export.add_argument("--directory", metavar="WORKTREE", help="instead of the current folder")
@@ -237,10 +238,15 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
         return hook.run(arguments.shell, env)
     if command == "setup":
         from .commands import setup
-        from .shells import find_shell
+        from .shells import SHELLS, find_shell
 
-        shell = find_shell(arguments.shell or find_shell_name(env))
-        return setup.run(shell, env, only_print=arguments.only_print, undo=arguments.undo)
+        if arguments.all_shells and not arguments.shell:
+            import shutil
+
+            chosen = [shell for name, shell in SHELLS.items() if shutil.which(name, path=env.get("PATH"))]
+        else:
+            chosen = [find_shell(arguments.shell or find_shell_name(env))]
+        return setup.run(chosen, env, only_print=arguments.only_print, undo=arguments.undo, every=arguments.all_shells)
     if command == "completions":
         from .commands import completions
 

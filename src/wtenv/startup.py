@@ -11,6 +11,9 @@ from . import places
 from .shells import Shell, build_command, locate_entries
 
 MARK = "# added by wtenv setup"
+MARK_ALL = f"{MARK} --all-shells"
+# What a login shell of bash reads: the first of these that is there (bash(1), INVOCATION).
+_LOGIN = (".bash_profile", ".bash_login", ".profile")
 
 
 def locate_hook(shell: str, env: Mapping[str, str]) -> Path:
@@ -38,6 +41,23 @@ def render_line(shell: Shell, env: Mapping[str, str]) -> str:
         return f"if test -r {hook}; source {hook}; {other} {MARK}"
     other = f'elif command -v wtenv >/dev/null; then eval "$(wtenv hook {shell.name})"; fi'
     return f"if [ -r {hook} ]; then . {hook}; {other} {MARK}"
+
+
+def list_lines(shell: Shell, env: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """The lines for shells of this kind that are not interactive, each with its file; none where the rc line does.
+
+    bash has no file for them but the one that BASH_ENV names, which a parent has to export: interactive shells, and
+    the login shell that a desktop or ssh starts. A BASH_ENV of the user's own stays.
+    """
+    home, hook = Path(places.find_home(env)), shell.quote(str(locate_hook(shell.name, env)))
+    if shell.name == "zsh":
+        line = f"if [[ ! -o interactive && -r {hook} ]]; then . {hook}; fi {MARK_ALL}"
+        return [(locate_rc("zsh", env).with_name(".zshenv"), line)]
+    if shell.name == "bash":
+        login = next((name for name in _LOGIN if (home / name).exists()), _LOGIN[-1])
+        line = f'if [ -z "${{BASH_ENV-}}" ] && [ -r {hook} ]; then export BASH_ENV={hook}; fi {MARK_ALL}'
+        return [(file, line) for file in dict.fromkeys((locate_rc("bash", env), home / login))]
+    return []
 
 
 def render_hook(shell: Shell, env: Mapping[str, str]) -> bytes:
