@@ -31,9 +31,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("startup", "activate"),
     ("shells",),
     ("entry", "straight"),
-    ("environ",),
+    ("environ", "gitconfig"),
     ("files",),
-    ("progress", "places", "digest"),
+    ("access", "progress", "places", "digest"),
     ("errors",),
     ("__init__",),
 )

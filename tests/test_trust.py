@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from scenes import git, make_git, make_home, snapshot
 from workspace import Home
 
+from wtenv import access, trust
 from wtenv import config as configs
-from wtenv import trust
 from wtenv.errors import WtenvError
 from wtenv.settings import Settings
 from wtenv.trust import Verdict
@@ -47,7 +47,7 @@ class Clone:
         assert place
         chosen = Settings(self.home.path / "config.toml", trusted=self.trusted)
         record = trust.read_record(place, self.home.environ)
-        return trust.judge(place, self.sources(root), chosen, record)
+        return trust.judge(place, self.sources(root), chosen, record, self.home.environ)
 
     def kind(self, root: Path | None = None) -> str:
         found = self.judge(root)
@@ -297,8 +297,9 @@ def test_folder_that_others_can_write(place: str, clone: Clone) -> None:
     folder.chmod(0o777)
     found = clone.judge()
     assert (found.kind, str(folder) in found.reason) == ("unsafe", True)
-    folder.chmod(0o1777)  # sticky, as /tmp: others can't replace what is ours
-    assert clone.kind() == "allowed"
+    folder.chmod(0o1777)  # sticky, as /tmp: others can't replace what is ours, but add to it
+    assert clone.kind() == ("allowed" if place == ".." else "unsafe")
+    assert place == ".." or "chmod" not in clone.judge().fix  # nobody should try that with /tmp
     folder.chmod(0o755)
 
 
@@ -328,6 +329,77 @@ def test_group(clone: Clone) -> None:
     assert clone.kind() == "allowed"
     (clone.root / "wtenv.toml").chmod(0o664)
     assert clone.kind() == "unsafe"
+
+
+PLACES = {
+    "worktree": "feature", "its .git": "feature/.git", "main": "repo", "common dir": "repo/.git",
+    "entry": "repo/.git/worktrees/feature", "gitdir": "repo/.git/worktrees/feature/gitdir",
+    "commondir": "repo/.git/worktrees/feature/commondir",
+}  # fmt: skip
+
+
+def grant(path: Path, uid: int | None = None, gid: int | None = None) -> None:
+    """`chmod g+w`, in an access control list that has one more user or group (linux/posix_acl_xattr.h)."""
+    mode = path.stat().st_mode
+    rest = 0xFFFFFFFF
+    entries = [(0x01, mode >> 6 & 7, rest), *([(0x02, 7, uid)] if uid is not None else [])]
+    entries += [(0x04, mode >> 3 & 5, rest), *([(0x08, 7, gid)] if gid is not None else [])]
+    entries += [(0x10, 7, rest), (0x20, mode & 7, rest)]
+    data = b"".join(t.to_bytes(2, "little") + p.to_bytes(2, "little") + i.to_bytes(4, "little") for t, p, i in entries)
+    os.setxattr(path, "system.posix_acl_access", b"\2\0\0\0" + data)
+
+
+FAULTS: dict[str, Callable[[Path], None]] = {
+    "owner": lambda path: os.chown(path, 1000, -1, follow_symlinks=False),
+    "others": lambda path: path.chmod(path.stat().st_mode | 0o002),
+    "group": lambda path: (os.chown(path, -1, 1000), path.chmod(path.stat().st_mode | 0o020))[1],
+    "group 0": lambda path: path.chmod(path.stat().st_mode | 0o020),  # programs of any user start with it
+    "user in a list": lambda path: grant(path, uid=1000),
+    "group in a list": lambda path: grant(path, gid=1000),
+}
+
+
+@needs_root
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("config", ["repo", "clone"])
+@pytest.mark.parametrize("safe", [False, True])
+def test_each_place_that_decides(safe: bool, config: str, fault: str, clone: Clone) -> None:
+    """Whichever config is there; and git's safe.directory excuses an owner, never a mode."""
+    work = clone.root.parent
+    if config == "clone":
+        (clone.root / ".git/wtenv.toml").write_text(CONFIG)
+        (clone.feature / "wtenv.toml").unlink()
+    if safe:
+        git(clone.home, work, "config", "--global", "safe.directory", clone.feature)
+    clone.allow(clone.feature)
+    assert clone.kind(clone.feature) == "allowed"
+    for name, place in PLACES.items():
+        path = work / place
+        mode, group = path.stat().st_mode & 0o7777, path.stat().st_gid
+        FAULTS[fault](path)
+        found = clone.judge(clone.feature)
+        if fault == "owner" and safe:
+            assert found.ok, name
+        else:
+            assert (found.kind, f"{path} " in found.reason) == ("unsafe", True), (name, found)
+            clone.home.run(["sh", "-c", found.fix.partition("run: ")[2]], work, check=True)
+        if fault == "owner":
+            os.chown(path, 0, group)
+            if not safe:
+                git(clone.home, work, "config", "--global", "--unset", "safe.directory")
+        assert clone.kind(clone.feature) == "allowed", (name, found.fix)
+        if os.path.lexists(path):
+            path.chmod(mode)
+            os.chown(path, 0, group)
+
+
+@needs_root
+def test_lists_that_give_nobody_else_anything(clone: Clone) -> None:
+    """`setfacl -m u:me:rw` shows as group write, although the group has none."""
+    clone.allow()
+    grant(clone.root / "wtenv.toml", uid=os.getuid())
+    assert (clone.root / "wtenv.toml").stat().st_mode & 0o020
+    assert clone.kind() == "allowed"
 
 
 def test_symlinked_config(clone: Clone, tmp_path: Path) -> None:
@@ -367,8 +439,8 @@ def test_chain_of_links(clone: Clone, tmp_path: Path) -> None:
 def test_links_that_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    assert trust.find_unsafe(tmp_path / "a/x") is not None
-    assert trust.find_unsafe(tmp_path / "missing/x/../y") is None
+    assert access.find_exposure(tmp_path / "a/x") is None
+    assert access.find_exposure(tmp_path / "missing/x/../y") is None
 
 
 # --- records ------------------------------------------------------------------------------------

@@ -172,7 +172,8 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         decision.fix = "run: wtenv init NAME (a conda environment)"
         return
     decision.watch += [*(source.path for source in sources), file]
-    decision.verdict = trust.judge(place, sources, decision.settings, record)
+    decision.verdict = trust.judge(place, sources, decision.settings, record, env)
+    decision.watch += decision.verdict.watch
     if not decision.verdict.ok:
         present = [source.path for source in sources if source.data is not None]
         decision.kind, decision.fix = "blocked", decision.verdict.fix

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
     what to say on leaving;
     watched: None if the answer can't be kept; stamps: the folder with their stamps;
     guards: variables and the values they had, None for unset;
+    own: a folder that has to be the user's still, else empty;
     shortcut: the activation spelled out, for an environment like the one it was computed in.
     """
 
@@ -39,3 +40,4 @@ class Entry(NamedTuple):
     shortcut: Shortcut | None = None
     prompt: str = ""
     farewell: str = ""
+    own: str = ""

@@ -1,7 +1,7 @@
-"""Files: where wtenv keeps its own, how they are written whole or not at all, and who may write them.
+"""Files: where wtenv keeps its own, and how they are written whole or not at all.
 
 Everything that touches the disk for wtenv's own records goes through here: one atomic write, one
-way to make a private folder, one judgement of "could another user write to this".
+way to make a private folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import places
+from . import access, places
 from .errors import WtenvError
 
 MAX_TEXT = 1 << 20  # a config or record larger than 1 MiB is a mistake, not a config
@@ -172,18 +172,31 @@ def replace(path: Path, data: bytes) -> None:
 def make_private_dir(path: Path) -> None:
     """Create `path` (and missing parents) as 0700, and refuse one that is not the user's alone.
 
-    Raises WtenvError if `path` belongs to someone else, is no folder or can't be made.
+    A link of the user's own may lead to another folder of theirs; that one was not made by wtenv, so its mode is
+    not changed. Raises WtenvError if `path` belongs to someone else, leads to what others can use, is no folder or
+    can't be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.mkdir(mode=0o700, exist_ok=True)
-        info = path.stat()
+        link, info = path.lstat(), path.stat()
     except OSError as error:
         raise WtenvError(f"can't use the folder {path} ({error.strerror})", "make it writable") from None
-    if info.st_uid != os.getuid():
-        raise WtenvError(f"{path} belongs to another user", f"run: rm -r {path}, or set another folder")
-    if stat.S_IMODE(info.st_mode) & 0o077:
-        path.chmod(0o700)
+    is_own, is_open = info.st_uid == os.getuid(), stat.S_IMODE(info.st_mode) & 0o077
+    if is_own and stat.S_ISDIR(link.st_mode):
+        if is_open:
+            path.chmod(0o700)
+        return
+    import shlex
+
+    words, real = shlex.quote(str(path)), os.path.realpath(path)
+    if stat.S_ISLNK(link.st_mode) and (found := access.find_exposure(path)):
+        raise WtenvError(f"{path} is a link, but {found.reason}", f"run: rm {words}")
+    if not is_own:
+        fix = f"run: mv {words} {words}.old (or set another folder)"
+        raise WtenvError(f"{path} belongs to {access.name_user(info.st_uid)}", fix)
+    if is_open:
+        raise WtenvError(f"{path} leads to {real}, which others can use", f"run: chmod go-rwx {shlex.quote(real)}")
 
 
 def measure(folder: Path) -> int:
@@ -205,41 +218,3 @@ def format_size(size: int) -> str:
         number /= 1024
         units.pop(0)
     return f"{number:.1f} {units[0]}" if number < 9.95 and units[0] != "B" else f"{number:.0f} {units[0]}"
-
-
-def find_writable_by_others(path: Path) -> Path | None:
-    """The first of `path` and the folders above it that another user could write to, or None.
-
-    `path` is resolved first, so it is the real folders that are judged. Allowed are owners root and
-    the user; group write only where the group is the user's own (user private groups, as Debian
-    and Fedora make them); a sticky folder such as /tmp (others can't rename what is not theirs).
-    """
-    resolved = Path(os.path.realpath(path))
-    for place in (resolved, *resolved.parents):
-        try:
-            info = place.stat()
-        except OSError:
-            continue
-        if info.st_uid not in (0, os.getuid()):
-            return place
-        mode = info.st_mode
-        if stat.S_ISDIR(mode) and mode & stat.S_ISVTX and place != resolved:
-            continue
-        if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_private_group(info.st_gid)):
-            return place
-    return None
-
-
-def _is_private_group(gid: int) -> bool:
-    import grp
-    import pwd
-
-    if gid == 0:
-        return True  # root may write anywhere
-    try:
-        user = pwd.getpwuid(os.getuid())
-        group = grp.getgrgid(gid)
-    except KeyError:
-        return False
-    others = [name for name in group.gr_mem if name != user.pw_name]
-    return gid == user.pw_gid and not others and group.gr_name == user.pw_name

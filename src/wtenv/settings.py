@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
-from . import files
+from . import access, files
 from .errors import WtenvError
 
 Level = Literal["silent", "error", "normal", "verbose"]
@@ -71,8 +71,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     written = [home / p[2:].lstrip("/") if p.startswith("~/") else Path(p) for p in _list_prefixes(table)]
     if relative := next((p for p in written if not p.is_absolute()), None):
         _fail(path, f"[trust] prefixes: {relative} is not absolute", "write the whole path, or ~/…")
-    if written and (other := files.find_writable_by_others(path)):
-        _fail(path, f"can't give trust: {other} can be written by other users", f"run: chmod go-w {other}")
+    if written and (found := access.find_exposure(path)):
+        _fail(path, f"can't give trust: {found.reason}", found.fix)
     return Settings(
         path=path,
         trusted=tuple(Path(os.path.realpath(prefix)) for prefix in written),

@@ -54,9 +54,10 @@ class Shell:
         """`value` as one word that this shell reads back byte for byte, whatever its options."""
         raise NotImplementedError
 
-    def render_watch(self, watched: Sequence[Watched] | None) -> tuple[str, str]:
+    def render_watch(self, watched: Sequence[Watched] | None, own: str = "") -> tuple[str, str]:
         """Two texts, to be run once and at each arrival. They let `__wtenv_check` do nothing as long as the paths
-        are as they were (never, if `watched` is None); stamps are in $__wtenv_stamps."""
+        are as they were (never, if `watched` is None) and the folder `own` is the user's; stamps are in
+        $__wtenv_stamps."""
         raise NotImplementedError
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
@@ -89,7 +90,7 @@ class Shell:
         enter = ""
         if entry.activation:
             enter = self.render_enter(entry.activation, entry.shortcut, entry.prompt, coarse=coarse)
-        once, arrive = self.render_watch(entry.watched)
+        once, arrive = self.render_watch(entry.watched, entry.own)
         settle = "__wtenv_settle " + self.words((entry.kind, entry.id, entry.message, entry.level, entry.farewell))
         lines = [
             f"# wtenv {ABI} {self.name}",
@@ -152,7 +153,7 @@ class Bash(Shell):
         look = "\\builtin shopt -q expand_aliases && __wtenv_aliases=-s || __wtenv_aliases=-u"
         return f'{look}\n\\builtin shopt -u expand_aliases\n{text}\\builtin shopt "$__wtenv_aliases" expand_aliases'
 
-    def render_watch(self, watched: Sequence[Watched] | None) -> tuple[str, str]:
+    def render_watch(self, watched: Sequence[Watched] | None, own: str = "") -> tuple[str, str]:
         if watched is None:
             return "", '__wtenv_check() { "${1:-__wtenv_decide}"; }\n'
         # Each path in a variable of its own: bash expands a bare $x three times faster than a quoted word.
@@ -166,6 +167,9 @@ class Bash(Shell):
             else:
                 assigned.append(f"{stamp}=$__wtenv_stamps/{item.stamp}")
                 terms += self.compare_times(f"${path}", f"${stamp}", item.exact)
+        if own:
+            assigned.append(f"__wtenv_own={self.quote(own)}")
+            terms.append("-O $__wtenv_own")
         return " ".join(assigned), f'__wtenv_check() {{ [[ {" && ".join(terms)} ]] || "${{1:-__wtenv_decide}}"; }}\n'
 
     def compare_times(self, path: str, stamp: str, exact: bool) -> list[str]:
@@ -221,7 +225,7 @@ class Fish(Shell):
         parts.append(f"'{plain}'" if plain or not parts else "")
         return "".join(parts)
 
-    def render_watch(self, watched: Sequence[Watched] | None) -> tuple[str, str]:
+    def render_watch(self, watched: Sequence[Watched] | None, own: str = "") -> tuple[str, str]:
         # Further arguments of the `test` in __wtenv_check. As in bash, a missing file is older than any other.
         words = ["-o", "-n", "x"] if watched is None else []
         for item in watched or ():
@@ -231,6 +235,7 @@ class Fish(Shell):
             else:
                 words += ["-o", path, "-nt", stamp]
                 words += ["-o", path, "-ot", stamp] if item.exact else []
+        words += ["-o", "!", "-O", self.quote(own)] if own else []
         return f"set -g __wtenv_stale {' '.join(words)}", ""
 
     def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from . import files
+from . import access, files
 from .config import Source
 from .digest import sha256
 from .errors import WtenvError
@@ -25,11 +24,13 @@ MAX_DIGESTS = 200  # of one clone; the oldest go first
 
 
 class Verdict(NamedTuple):
-    """kind: what was found; reason: one clause for people; fix: the command that changes it."""
+    """kind: what was found; reason: one clause for people; fix: the command that changes it; watch: the files beside
+    the config that it depends on."""
 
     kind: Literal["allowed", "trusted", "unknown", "changed", "denied", "unsafe"]
     reason: str
     fix: str
+    watch: tuple[Path, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -93,7 +94,7 @@ def _read(path: Path) -> Record | None:
     import json
 
     try:
-        if path.stat().st_uid == os.getuid() and not files.find_writable_by_others(path):
+        if path.stat().st_uid == os.getuid() and not access.find_exposure(path):
             raw: Any = json.loads(files.read_bytes(path))
             clone, allowed, denied = raw["clone"], raw["allowed"], raw["denied"]
             if isinstance(clone, str) and isinstance(denied, bool) and isinstance(allowed, list):
@@ -103,60 +104,68 @@ def _read(path: Path) -> Record | None:
     return None
 
 
-def judge(worktree: Worktree, sources: tuple[Source, ...], settings: Settings, record: Record) -> Verdict:
+def judge(
+    worktree: Worktree, sources: tuple[Source, ...], settings: Settings, record: Record, env: Mapping[str, str]
+) -> Verdict:
     """Whether this content may take effect in this worktree, by its clone's record. A deny wins over all."""
     if record.denied:
         return DENIED
-    if unsafe := find_unsafe_source(sources):
-        return unsafe[1]
+    unsafe, watch = find_unsafe(worktree, sources, env)
+    if unsafe:
+        return unsafe
     if compute_digest(sources) in record.allowed:
-        return Verdict("allowed", "is allowed", "")
+        return Verdict("allowed", "is allowed", "", watch)
     if record.damaged:
         reason = f"is not allowed ({record.damaged} is damaged)"
-        return Verdict("unknown", reason, "look at it, then run: wtenv allow")
+        return Verdict("unknown", reason, "look at it, then run: wtenv allow", watch)
     if any(_is_below(worktree.root, prefix) for prefix in settings.trusted):
-        return Verdict("trusted", f"is trusted by {settings.path}", "")
+        return Verdict("trusted", f"is trusted by {settings.path}", "", watch)
     if record.allowed:
-        return Verdict("changed", "has changed since it was allowed", "look at it, then run: wtenv allow")
-    return Verdict("unknown", "is not allowed", "look at it, then run: wtenv allow")
+        return Verdict("changed", "has changed since it was allowed", "look at it, then run: wtenv allow", watch)
+    return Verdict("unknown", "is not allowed", "look at it, then run: wtenv allow", watch)
 
 
-def find_unsafe_source(sources: tuple[Source, ...]) -> tuple[Source, Verdict] | None:
-    """The first of `sources` that another user could change, and what is said about it; None if all are safe."""
-    for source in sources:
-        if source.data is not None and (place := find_unsafe(source.path)):
-            reason = f"is refused: {place} can be written by other users"
-            return source, Verdict("unsafe", reason, f"run: chmod go-w {place} (or take ownership of it)")
-    return None
+def find_unsafe(
+    worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]
+) -> tuple[Verdict | None, tuple[Path, ...]]:
+    """What is said if another user could change the worktree, its git folders, the links between them or one of
+    `sources`, else None; and the files beside these that decided it.
+
+    `safe.directory` of git-config(1) excuses owners, as it does for git: those of the worktree, of its git folders
+    and of the folders above them, who could put another worktree there. It never excuses a mode.
+    """
+    git = [worktree.root, worktree.root / ".git"]
+    git += [worktree.common_dir, *worktree.watch] if worktree.common_dir else []
+    places = [*git, *(source.path for source in sources if source.data is not None)]
+    found = access.find_exposure(*places)
+    if found is None:
+        return None, ()
+    watch: tuple[Path, ...] = ()
+    fix = ""
+    if found.owner is not None:
+        from . import gitconfig
+
+        watch = gitconfig.list_protected(env)
+        owners = {info.st_uid for place in git for _, info in access.trace(place)[0]}
+        rest = access.find_exposure(*places, owners=owners)
+        if gitconfig.is_safe(worktree.root, env):
+            found = rest
+        elif found.owner in owners:
+            fix = _advise(worktree, rest, env)
+    if found is None:
+        return None, watch
+    return Verdict("unsafe", f"is refused: {found.reason}", fix or found.fix, watch), watch
 
 
-def find_unsafe(path: Path) -> Path | None:
-    """The first place on the way to `path` that another user could change, or None. Every symlink on that
-    way counts with its own owner and folder: whoever may replace it decides where the way leads."""
-    at, rest, links = Path("/"), list(path.parts[:0:-1]), 0
-    while rest:
-        part = rest.pop()
-        if part == "..":
-            at = at.parent
-            continue
-        try:
-            target = os.readlink(at / part)
-        except OSError:
-            at /= part
-            continue
-        links += 1
-        if links > 40 or os.lstat(at / part).st_uid not in (0, os.getuid()):
-            return at / part
-        place = files.find_writable_by_others(at)
-        while place and place.stat().st_mode & stat.S_ISVTX and place.stat().st_uid in (0, os.getuid()):
-            # Nobody else can replace a link of ours in such a folder.
-            place = files.find_writable_by_others(place.parent) if place != place.parent else None
-        if place:
-            return place
-        if os.path.isabs(target):
-            at = Path("/")
-        rest += [name for name in Path(target).parts[::-1] if name != "/"]
-    return files.find_writable_by_others(at)
+def _advise(worktree: Worktree, rest: access.Exposure | None, env: Mapping[str, str]) -> str:
+    """The fix where others own the worktree; rest: what would still be refused if that were excused."""
+    import shlex
+
+    if rest:
+        return "make a worktree in a folder of your own"
+    fix = f"if you trust them run: git config --global --add safe.directory {shlex.quote(str(worktree.root))}"
+    # git would write into the home, and nothing in another user's counts (`su`, `sudo -s`).
+    return f"set HOME to a folder of your own; then, {fix}" if access.find_exposure(files.home_dir(env)) else fix
 
 
 def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]) -> None:

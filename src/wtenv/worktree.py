@@ -14,8 +14,6 @@ from typing import NamedTuple
 from . import files
 from .errors import WtenvError
 
-_ESCAPES = {"n": "\n", "t": "\t", "b": "\b"}  # of git-config(1); any other character stands for itself
-
 
 class Worktree(NamedTuple):
     """A worktree and the clone it is part of.
@@ -234,23 +232,14 @@ def _read_link(dot_git: Path) -> Path:
 
 
 def _read_setting(file: Path, name: str) -> str | None:
-    """`core.NAME` of a git folder's own config file, or None. Only the plain and the quoted form that
-    git itself writes are understood (git-config(1), Syntax)."""
-    section = ""
-    try:
-        text = _read_line(file)
-    except WtenvError:
-        return None
-    for line in text.split("\n"):
-        line = line.strip()
-        if line.startswith("["):
-            section = line.partition("]")[0].strip("[ ").lower()
-        key, _, value = line.partition("=")
-        if section == "core" and key.strip().lower() == name:
-            value = value.strip()
-            if value[:1] == value[-1:] == '"' and len(value) > 1:
-                import re
+    """`core.NAME` of a git folder's own config file, or None; of several the last one, as git has it."""
+    from . import gitconfig
 
-                value = re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), value[1:-1])
-            return value
-    return None
+    found = None
+    try:
+        for key, value in gitconfig.parse(_read_line(file)):
+            if key == f"core.{name}":
+                found = "true" if value is None else value
+    except (WtenvError, ValueError):  # as far as it can be read
+        pass
+    return found

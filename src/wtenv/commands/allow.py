@@ -15,9 +15,9 @@ def allow(directory: Path, env: Mapping[str, str]) -> int:
     place, env = require_worktree(directory), environ.undo(env)
     home = files.home_dir(env)
     sources = config.require_sources(place, home)
-    if unsafe := trust.find_unsafe_source(sources):
-        source, verdict = unsafe
-        raise WtenvError(f"{source.path} {verdict.reason}", verdict.fix)
+    unsafe, _ = trust.find_unsafe(place, sources, env)
+    if unsafe:
+        raise WtenvError(f"{place.root} {unsafe.reason}", unsafe.fix)
     config.read_config(place, sources, home)
     trust.allow(place, sources, env)
     say("allowed " + ", ".join(str(source.path) for source in sources if source.data is not None))

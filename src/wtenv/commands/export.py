@@ -111,6 +111,7 @@ def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | Non
         shortcut=environ.specialise(plain, found.activation) if found.activation else None,
         prompt=prompt,
         farewell=farewell,
+        own=find_own(found),
     )
 
 
@@ -123,6 +124,18 @@ def render_posix(changes: Mapping[str, str | None]) -> str:
         action = f"unset -v {name}" if value is None else f"export {name}={quote(value)}"
         lines.append(f"\\command {action} || :\n")
     return "".join(lines)
+
+
+def find_own(found: Decision) -> str:
+    """The folder whose owner the hook looks at: the worktree, of which another user may have made another with the
+    same times, where it was in a folder such as /tmp. "" if it is not the user's by itself."""
+    if found.activation is None or found.config is None:
+        return ""
+    try:
+        is_own = os.stat(found.config.anchor).st_uid == os.getuid()
+    except OSError:
+        return ""
+    return str(found.config.anchor) if is_own else ""
 
 
 def render_dotenv(changes: Mapping[str, str | None]) -> str:
