@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from . import access, environ, files, trust, worktree
 from . import config as configs
-from . import environ, files, trust, worktree
 from .activation import build, build_base, find_guards
 from .conda import Base, Capture, Variables, capture_scripts, find_base, open_prefix, read_variables
 from .config import Config, Source
@@ -134,17 +134,57 @@ def load(directory: Path, env: Mapping[str, str]) -> tuple[Worktree, Config]:
 
 def locate_base(place: Worktree, config: Config, env: Mapping[str, str]) -> Base:
     """The base that the config of `place` names. Raises WtenvError, with the file, key and fix, if it isn't
-    there, or is inside the worktree or its stack."""
+    there, or is at or below a worktree of the clone or of the stack."""
     find = find_base if config.base_kind == "base_conda_env" else open_prefix
     try:
         base = find(config.base, env, config.base_folder)
-        above = Path(os.path.realpath(base.prefix)).parents
-        if inside := next((root for root in (place.root, config.anchor) if root in above), None):
+        if inside := _find_checkout(Path(base.prefix), place, config, env):
             # What is checked out there would run without having been allowed.
-            raise WtenvError(f"{base.prefix} is inside {inside}", "keep the base outside of the worktree", base.watch)
+            where = "is a worktree itself" if inside == base.prefix else f"is inside {inside}"
+            raise WtenvError(f"{base.prefix} {where}", "keep the base outside of the worktrees", base.watch)
         return base
     except WtenvError as error:
         raise error.seen_from(f"{config.base_file}: [python] {config.base_kind}: ") from None
+
+
+def _find_checkout(prefix: Path, place: Worktree, config: Config, env: Mapping[str, str]) -> str | None:
+    """The worktree of the clone or of the stack, or the stack's folder, that the way to `prefix` leads into.
+
+    Every folder and link on that way counts, by its identity and not by its name (bind mounts, case). The way is
+    short, so its cost does not grow with the worktrees: a folder on it with a `.git` is asked whose it is.
+    """
+    own = {(info.st_dev, info.st_ino) for root in (place.root, config.anchor) if (info := _stat(root))}
+    for path, info in access.trace(prefix)[0]:
+        if (info.st_dev, info.st_ino) in own:
+            return path
+        if os.path.lexists(f"{path}/.git") and _is_related(Path(path), place, config, env):
+            return path
+    return None
+
+
+def _is_related(root: Path, place: Worktree, config: Config, env: Mapping[str, str]) -> bool:
+    """Whether `root`, which has a `.git`, is a worktree of the clone, or of a repository of the stack: one that
+    extends it, or that has one of its editables."""
+    clone = worktree.find_claimed_clone(root)
+    clones = [place.common_dir]
+    if config.anchor != place.root:
+        roots = [found for path in config.packages if (found := worktree.find_root(path))]
+        clones += [worktree.find_claimed_clone(each) for each in roots]
+    if clone and any(each and os.path.lexists(each) and os.path.samefile(clone, each) for each in clones):
+        return True
+    stacks = {source.path for source in config.sources if source.role == "stack"}
+    try:
+        sources = configs.find_sources(worktree.open_worktree(root), files.home_dir(env)) if stacks else ()
+    except WtenvError:
+        return False
+    return any(source.path in stacks for source in sources)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:

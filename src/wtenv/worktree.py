@@ -181,6 +181,20 @@ def find_clone(place: Worktree) -> Path | None:
     return git_dir if is_bare(git_dir) else None
 
 
+def find_claimed_clone(root: Path) -> Path | None:
+    """The git common dir that the `.git` in `root` leads to, whether or not it names `root` back; None if it leads
+    nowhere, or to a bare repository, of which `root` is no worktree."""
+    dot_git = root / ".git"
+    try:
+        git_dir = Path(os.path.realpath(dot_git)) if os.path.isdir(dot_git) else _read_link(dot_git)
+        pointer = git_dir / "commondir"
+        if os.path.lexists(pointer):
+            return _follow(git_dir, _read_line(pointer), ())
+        return git_dir if os.path.isdir(git_dir) and not is_bare(git_dir) else None
+    except WtenvError:
+        return None
+
+
 def is_bare(git_dir: Path) -> bool:
     """Whether a git folder says that it has no worktree of its own (git-config(1), core.bare)."""
     return (_read_core(git_dir, "bare") or "").lower() in ("true", "yes", "on", "1")
