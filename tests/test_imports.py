@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("decision",),
     ("activation", "drift"),
     ("conda", "overlay", "trust", "cache", "lockfile"),
-    ("settings",),
+    ("contents", "settings"),
     ("config",),
     ("worktree",),
     ("startup", "activate"),

@@ -42,12 +42,13 @@ DENIED = Verdict("denied", "is denied", "to lift that run: wtenv allow")
 
 class Record(NamedTuple):
     """One clone's record. clone: its path; allowed: digests, oldest first; denied: whether all is refused;
-    damaged: the file, if there is one that can't be relied on (it may have been a deny)."""
+    damaged: the file, if there is one that can't be relied on (it may have been a deny); contents: see `contents`."""
 
     clone: str
     allowed: tuple[str, ...] = ()
     denied: bool = False
     damaged: Path | None = None
+    contents: object = None
 
 
 def compute_digest(sources: tuple[Source, ...]) -> str:
@@ -98,7 +99,8 @@ def _read(path: Path) -> Record | None:
             raw: Any = json.loads(files.read_bytes(path))
             clone, allowed, denied = raw["clone"], raw["allowed"], raw["denied"]
             if isinstance(clone, str) and isinstance(denied, bool) and isinstance(allowed, list):
-                return Record(clone, tuple(item for item in allowed if isinstance(item, str)), denied)
+                digests = tuple(item for item in allowed if isinstance(item, str))
+                return Record(clone, digests, denied, contents=raw.get("contents"))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, WtenvError):
         pass
     return None
@@ -168,13 +170,20 @@ def _advise(worktree: Worktree, rest: access.Exposure | None, env: Mapping[str, 
     return f"set HOME to a folder of your own; then, {fix}" if access.find_exposure(files.home_dir(env)) else fix
 
 
-def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]) -> None:
-    """Record this content as allowed for this clone, and lift a deny."""
-    digest = compute_digest(sources)
+def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]) -> tuple[str, ...]:
+    """Record this content as allowed for this clone, and lift a deny. Returns the lines of what changed since the
+    content that was allowed before, none if this one was already."""
+    from . import contents
+
+    digest, content = compute_digest(sources), contents.make(worktree, sources)
     with _lock(env):
         record = read_record(worktree, env)
+        others = contents.read(record.contents)
         digests = (*(item for item in record.allowed if item != digest), digest)
-        _write(worktree, Record(record.clone, digests[-MAX_DIGESTS:]), env)
+        kept = contents.add(content, others)
+        _write(worktree, Record(record.clone, digests[-MAX_DIGESTS:], contents=kept), env)
+    before = None if digest in record.allowed else contents.choose(content, others)
+    return tuple(contents.compare(before, content)) if before else ()
 
 
 def deny(worktree: Worktree, env: Mapping[str, str]) -> None:
@@ -206,6 +215,8 @@ def _write(worktree: Worktree, record: Record, env: Mapping[str, str]) -> None:
 
     path = locate_record(worktree, env)
     data = {"clone": record.clone, "allowed": list(record.allowed), "denied": record.denied}
+    if record.contents:
+        data["contents"] = record.contents
     try:
         files.write_atomic(path, json.dumps(data, indent=1).encode() + b"\n", durable=True)
     except OSError as error:

@@ -8,10 +8,12 @@ from pathlib import Path
 from .. import config, environ, files, trust
 from ..errors import WtenvError, say
 from ..worktree import require_worktree
+from .hook import write
 
 
 def allow(directory: Path, env: Mapping[str, str]) -> int:
-    """Allow the current content for this clone; the config has to be valid."""
+    """Allow the current content for this clone; the config has to be valid. What changed in it since the content that
+    was allowed before goes to stdout, as git would show it."""
     place, env = require_worktree(directory), environ.undo(env)
     home = files.home_dir(env)
     sources = config.require_sources(place, home)
@@ -19,7 +21,7 @@ def allow(directory: Path, env: Mapping[str, str]) -> int:
     if unsafe:
         raise WtenvError(f"{place.root} {unsafe.reason}", unsafe.fix)
     config.read_config(place, sources, home)
-    trust.allow(place, sources, env)
+    write("".join(f"{line}\n" for line in trust.allow(place, sources, env)))
     say("allowed " + ", ".join(str(source.path) for source in sources if source.data is not None))
     return 0
 
