@@ -27,17 +27,20 @@ else
 	}
 fi
 
-# Enter: ROOT ID PREFIX NAME MODIFIER PROMPT, then any number of
+# Enter: ROOT ID UID PREFIX NAME MODIFIER PROMPT NAMES, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
-# where each name comes once (b may follow f of the same list).
+# where each name comes once (b may follow f of the same list). NAMES has them all; a list's ends in ":".
+# A `for` over them: `shift`, $# and appending take the longer, the more there are.
 __wtenv_apply() {
-	\builtin local "__wtenv_vars=" "__wtenv_refused=" "__wtenv_flags=" "__wtenv_cut=" "__wtenv_old=" "__wtenv_value="
-	\builtin local "__wtenv_at=$1" "__wtenv_id=$2" "__wtenv_base=$3" "__wtenv_name=$4" "__wtenv_modifier=$5"
+	\builtin local "__wtenv_refused=" "__wtenv_flags=" "__wtenv_cut=" "__wtenv_old=" "__wtenv_kind=" "__wtenv_n="
+	\builtin local "__wtenv_at=$1" "__wtenv_id=$2" "__wtenv_uid=$3" "__wtenv_base=$4" "__wtenv_name=$5"
+	\builtin local "__wtenv_modifier=$6" "__wtenv_vars=$8" "__wtenv_front=" "__wtenv_value="
 	\builtin local "__wtenv_level=${CONDA_SHLVL-}" __wtenv_all
 	__wtenv_plain=' ' __wtenv_straight=''
-	__wtenv_show "${3:+${CONDA_PROMPT_MODIFIER-}}" "$5" "$6"
-	\builtin shift 6
+	__wtenv_show "${4:+${CONDA_PROMPT_MODIFIER-}}" "$6" "$7"
+	\builtin shift 8
 	if [[ -n $__wtenv_base ]]; then # conda's own stack, one level up
+		__wtenv_vars="CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_PROMPT_MODIFIER $__wtenv_vars"
 		\builtin set -- s CONDA_PREFIX "$__wtenv_base" s CONDA_DEFAULT_ENV "$__wtenv_name" \
 			s CONDA_PROMPT_MODIFIER "$__wtenv_modifier" "$@"
 		if [[ -z $__wtenv_level || -n ${__wtenv_level//[0123456789]/} || ${#__wtenv_level} -gt 3 || -z ${CONDA_PREFIX-} ]]; then
@@ -45,27 +48,34 @@ __wtenv_apply() {
 		fi
 		__wtenv_level=$((10#$__wtenv_level))
 		if [[ $__wtenv_level -eq 0 ]]; then
+			__wtenv_vars="CONDA_SHLVL $__wtenv_vars"
 			\builtin set -- s CONDA_SHLVL 1 "$@"
 		else
 			__wtenv_cut=$CONDA_PREFIX/bin
 			if \builtin test "$CONDA_PREFIX" != "$__wtenv_base"; then # else conda re-activates in place
+				__wtenv_vars="CONDA_PREFIX_$__wtenv_level CONDA_SHLVL $__wtenv_vars"
 				\builtin set -- s "CONDA_PREFIX_$__wtenv_level" "$CONDA_PREFIX" s CONDA_SHLVL "$((__wtenv_level + 1))" "$@"
 			fi
 		fi
 	fi
-	while [[ $# -ge 3 ]]; do
+	for __wtenv_value in "$@"; do
+		if [[ -z $__wtenv_kind ]]; then
+			__wtenv_kind=$__wtenv_value
+			\builtin continue
+		elif [[ -z $__wtenv_n ]]; then
+			__wtenv_n=$__wtenv_value
+			\builtin continue
+		fi
+		\builtin set -- "$__wtenv_kind" "$__wtenv_n" "$__wtenv_value"
+		__wtenv_kind='' __wtenv_n=''
 		# An array may lack [0]. In quotes, as bash 4.4 splits [@] even within [[ ]].
 		__wtenv_all="$2[@]"
 		if [[ -z "${!__wtenv_all+x}${1#s}" ]] && ! \builtin declare -p "$2" &&
 			\builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # the common case
-			__wtenv_vars="$__wtenv_vars $2"
-			\builtin shift 3
 			\builtin continue
 		fi
-		__wtenv_value=$3
-		if \builtin test "$1 ${__wtenv_vars##* }" = "b $2:"; then # its other end is done
+		if \builtin test "$1 $2" = "b $__wtenv_front"; then # its other end is done
 			\builtin export "$2=${!2-}:$3" "WTENV_NEW_$2_=${!2-}:$3"
-			\builtin shift 3
 			\builtin continue
 		fi
 		# An array, an integer (its value would be evaluated) and a read-only variable can't be set without
@@ -74,7 +84,6 @@ __wtenv_apply() {
 			__wtenv_attributes "$2"
 			if \builtin test "${__wtenv_flags//[aAilnru]/}" != "$__wtenv_flags"; then
 				__wtenv_refused="$__wtenv_refused $2"
-				\builtin shift 3
 				\builtin continue
 			fi
 		fi
@@ -97,29 +106,38 @@ __wtenv_apply() {
 			if [[ -z $__wtenv_old ]]; then # an empty list has no entries: no ":" that would mean "here"
 				:
 			elif \builtin test "$1" = f; then
-				__wtenv_value=$3:$__wtenv_old
+				\builtin set -- "$1" "$2" "$3:$__wtenv_old"
 			elif \builtin test "$1" = b; then
-				__wtenv_value=$__wtenv_old:$3
+				\builtin set -- "$1" "$2" "$__wtenv_old:$3"
 			fi
 		fi
 		if \builtin test "$1" = u; then
 			\builtin unset -v "$2" || __wtenv_refused="$__wtenv_refused $2"
-			__wtenv_vars="$__wtenv_vars $2"
-		elif ! \builtin export "$2=$__wtenv_value" "WTENV_NEW_$2_=$__wtenv_value"; then # read-only, but unset
+		elif ! \builtin export "$2=$3" "WTENV_NEW_$2_=$3"; then # read-only, but unset
 			__wtenv_refused="$__wtenv_refused $2"
 			\builtin unset -v "WTENV_NEW_$2_"
-		elif \builtin test "$1" = s; then
-			__wtenv_vars="$__wtenv_vars $2"
-		else
-			__wtenv_vars="$__wtenv_vars $2:"
+		elif \builtin test "$1" = f; then
+			__wtenv_front=$2
 		fi
-		\builtin shift 3
 	done >/dev/null 2>&1 # once, here: a redirection costs as much as all the rest
-	\builtin export "WTENV_ROOT=$__wtenv_at" "WTENV_ID=$__wtenv_id" "WTENV_VARS=${__wtenv_vars# }"
 	if [[ -n $__wtenv_refused ]]; then
 		\builtin printf 'wtenv: left as they are, read-only or of a special type in this shell:%s\n' "$__wtenv_refused" >&2 || :
+		__wtenv_drop
 	fi
+	\builtin export "WTENV_ROOT=$__wtenv_at" "WTENV_ID=$__wtenv_id" "WTENV_UID=$__wtenv_uid" "WTENV_VARS=${__wtenv_vars% }"
 	\builtin return 0
+}
+
+# Take $__wtenv_refused out of $__wtenv_vars.
+__wtenv_drop() {
+	\builtin local __wtenv_item "__wtenv_names=$__wtenv_vars"
+	\builtin local 'IFS= ' 2>/dev/null || : # read-only where it fails
+	__wtenv_refused="$__wtenv_refused " __wtenv_vars=''
+	for __wtenv_item in $__wtenv_names; do
+		if \builtin test "${__wtenv_refused#*" ${__wtenv_item%:} "}" = "$__wtenv_refused"; then
+			__wtenv_vars="$__wtenv_vars${__wtenv_vars:+ }$__wtenv_item"
+		fi
+	done
 }
 
 # The prompt: conda's "(base) " in PS1 becomes ours ($1 to $2), or ours is put before it if $3 says so.
@@ -143,10 +161,15 @@ __wtenv_show() {
 __wtenv_leave() {
 	if [[ -z ${WTENV_VARS+x}${WTENV_ROOT+x} ]]; then
 		__wtenv_straight=''
+		if \builtin test "${__wtenv_swept-}" != "$$"; then # what else there is of it has come with the environment
+			__wtenv_sweep
+		fi
 		\builtin return 0
 	fi
 	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new
-	\builtin local "__wtenv_moved=" __wtenv_level __wtenv_next __wtenv_merged
+	\builtin local "__wtenv_moved=" "__wtenv_theirs=" __wtenv_level __wtenv_next __wtenv_merged
+	# These, and what begins with such a part and "_", are never touched, whatever the environment says.
+	\builtin local "__wtenv_reserved= @RESERVED@ " "__wtenv_parts= @RESERVED_PARTS@ "
 	if [[ -n ${__wtenv_ps1-} ]] && \builtin test "${PS1-}" = "$__wtenv_ps1"; then
 		PS1=$__wtenv_ps1_old
 	fi
@@ -157,7 +180,10 @@ __wtenv_leave() {
 			\builtin return 0
 		fi
 	fi
-	if [[ -n ${WTENV_NEW_CONDA_PREFIX_-} ]] && \builtin test "${CONDA_PREFIX-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
+	# Of another user's state (su, sudo, ssh) what that has added goes, and none of its values comes back.
+	if \builtin test "${WTENV_UID-}" != "$EUID"; then
+		__wtenv_theirs=1
+	elif [[ -n ${WTENV_NEW_CONDA_PREFIX_-} ]] && \builtin test "${CONDA_PREFIX-}" != "$WTENV_NEW_CONDA_PREFIX_"; then
 		__wtenv_moved=1 # the user has activated or deactivated a conda environment inside
 		__wtenv_unstack
 	fi
@@ -168,22 +194,30 @@ __wtenv_leave() {
 	\builtin local 'IFS= ' 2>/dev/null || : # read-only where it fails
 	for __wtenv_item in $WTENV_VARS; do
 		__wtenv_name=${__wtenv_item%:}
+		if __wtenv_is_reserved; then
+			\builtin continue
+		fi
 		__wtenv_old=WTENV_OLD_${__wtenv_name}_
 		__wtenv_new=WTENV_NEW_${__wtenv_name}_
+		__wtenv_level=1
 		if \builtin test "${!__wtenv_name+x}${!__wtenv_name-}" = "${!__wtenv_new+x}${!__wtenv_new-}"; then
-			if [[ -z ${!__wtenv_old+x} ]]; then
+			if [[ -n $__wtenv_theirs && -n ${!__wtenv_name+x} ]] && \builtin test "$__wtenv_item" != "$__wtenv_name"; then
+				__wtenv_level=''
+			elif [[ -n $__wtenv_theirs || -z ${!__wtenv_old+x} ]]; then
 				\builtin unset -v "$__wtenv_name" || :
 				\builtin continue
+			else
+				__wtenv_level=all
+				__wtenv_merged=${!__wtenv_old}
 			fi
-			__wtenv_merged=${!__wtenv_old}
 		elif [[ -z ${!__wtenv_name+x} ]] || \builtin test "$__wtenv_item" = "$__wtenv_name"; then
 			\builtin continue # the user's own value
-		else
-			# Not in a PATH that conda has changed: it has put its entry back, or another one in its place.
-			__wtenv_level=1
-			if [[ -n $__wtenv_moved ]] && \builtin test "$__wtenv_name" = PATH; then
-				__wtenv_level=''
-			fi
+		elif [[ -n $__wtenv_theirs ]]; then
+			__wtenv_level=''
+		elif [[ -n $__wtenv_moved ]] && \builtin test "$__wtenv_name" = PATH; then
+			__wtenv_level='' # conda has changed it: it has put its entry back, or another one in its place
+		fi
+		if \builtin test "$__wtenv_level" != all; then
 			__wtenv_merge "${!__wtenv_name}" "${!__wtenv_new-}" "${!__wtenv_old-}" "$__wtenv_level"
 			if [[ -z $__wtenv_merged${!__wtenv_old+x} ]]; then
 				\builtin unset -v "$__wtenv_name" || :
@@ -198,7 +232,25 @@ __wtenv_leave() {
 			\builtin export -n "$__wtenv_name" # it was a shell variable, not in the environment
 		fi
 	done 2>/dev/null # once here: a redirection costs as much as all the rest
-	\builtin unset -v "${!WTENV_OLD_@}" "${!WTENV_NEW_@}" WTENV_ROOT WTENV_ID WTENV_VARS || :
+	__wtenv_sweep
+}
+
+# Nothing of the state remains.
+__wtenv_sweep() {
+	__wtenv_swept=$$
+	\builtin unset -v "${!WTENV_OLD_@}" "${!WTENV_NEW_@}" WTENV_ROOT WTENV_ID WTENV_UID WTENV_VARS || :
+}
+
+# Whether $__wtenv_name is never touched.
+__wtenv_is_reserved() {
+	\builtin set -- " $__wtenv_name " " ${__wtenv_name%%_*} "
+	if [[ $__wtenv_reserved == *"$1"* || $__wtenv_parts == *"$2"* ]]; then # asked again, without `nocasematch`
+		\builtin test "${__wtenv_reserved#*"$1"}" != "$__wtenv_reserved" && \builtin return 0
+		\builtin test "${__wtenv_name#*_}" != "$__wtenv_name" && \builtin test "${__wtenv_parts#*"$2"}" != "$__wtenv_parts"
+	else
+		\builtin test "${__wtenv_name#WTENV_}" != "$__wtenv_name" || \builtin test "${__wtenv_name#__wtenv_}" != "$__wtenv_name" ||
+			\builtin test "${__wtenv_name#__fish_}" != "$__wtenv_name"
+	fi
 }
 
 # Take our level out of conda's stack where the user has activated another environment on top of it.
@@ -400,7 +452,7 @@ __wtenv_settle() {
 # its base, pyenv's shims put first): then enter anew. Later changes are the user's own.
 __wtenv_is_whole() {
 	[[ -n $__wtenv_adopted ]] ||
-		\builtin test "${PATH-}${CONDA_PREFIX-}" = "${WTENV_NEW_PATH_-}${WTENV_NEW_CONDA_PREFIX_-${CONDA_PREFIX-}}"
+		\builtin test "${WTENV_UID-}:${PATH-}${CONDA_PREFIX-}" = "$EUID:${WTENV_NEW_PATH_-}${WTENV_NEW_CONDA_PREFIX_-${CONDA_PREFIX-}}"
 }
 
 # Say $2 once for each id $1; "enter" messages only where someone is looking.

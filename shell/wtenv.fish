@@ -7,49 +7,63 @@
 
 # --- apply and undo: also given out alone, by `wtenv export fish` -------------------------------------
 
-# Enter: ROOT ID PREFIX NAME MODIFIER PROMPT, then any number of
+# Enter: ROOT ID UID PREFIX NAME MODIFIER PROMPT NAMES, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
-# where each name comes once (b may follow f of the same list).
+# where each name comes once (b may follow f of the same list). NAMES has them all; a list's ends in ":".
+# A `for` over them: taking away from a list, or appending to one, copies all of it.
 function __wtenv_apply
     set -g __wtenv_plain
     set -g __wtenv_universal
     set -e __wtenv_straight
-    set -l __wtenv_vars
     set -l __wtenv_refused
     set -l __wtenv_cut
     set -l __wtenv_old
+    set -l __wtenv_front
+    set -l __wtenv_kind
+    set -l __wtenv_name
     set -l __wtenv_level 0
-    set -l __wtenv_head $argv[1..6]
-    set -e argv[1..6]
-    if test -n "$__wtenv_head[3]" # conda's own stack, one level up
+    set -l __wtenv_head $argv[1..8]
+    set -l __wtenv_vars $argv[8]
+    set -e argv[1..8]
+    if test -n "$__wtenv_head[4]" # conda's own stack, one level up
         if string match -qr '^\d{1,3}$' -- "$CONDA_SHLVL"; and test -n "$CONDA_PREFIX"
             set __wtenv_level $CONDA_SHLVL
         end
-        set -p argv s CONDA_PREFIX $__wtenv_head[3] s CONDA_DEFAULT_ENV $__wtenv_head[4] s CONDA_PROMPT_MODIFIER $__wtenv_head[5]
+        set -p argv s CONDA_PREFIX $__wtenv_head[4] s CONDA_DEFAULT_ENV $__wtenv_head[5] s CONDA_PROMPT_MODIFIER $__wtenv_head[6]
+        set __wtenv_vars "CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_PROMPT_MODIFIER $__wtenv_vars"
         if test $__wtenv_level -eq 0
             set -p argv s CONDA_SHLVL 1
+            set __wtenv_vars "CONDA_SHLVL $__wtenv_vars"
         else
             set __wtenv_level (builtin math $__wtenv_level + 0)
             set __wtenv_cut "$CONDA_PREFIX/bin"
-            if test "$CONDA_PREFIX" != "$__wtenv_head[3]" # else conda re-activates in place
+            if test "$CONDA_PREFIX" != "$__wtenv_head[4]" # else conda re-activates in place
                 set -p argv s CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX" s CONDA_SHLVL (builtin math $__wtenv_level + 1)
+                set __wtenv_vars "CONDA_PREFIX_$__wtenv_level CONDA_SHLVL $__wtenv_vars"
             end
         end
     end
-    while set -q argv[3]
+    for __wtenv_value in $argv
+        if not set -q __wtenv_kind[1]
+            set __wtenv_kind $__wtenv_value
+            continue
+        else if not set -q __wtenv_name[1]
+            set __wtenv_name $__wtenv_value
+            continue
+        end
+        set argv $__wtenv_kind $__wtenv_name $__wtenv_value
+        set __wtenv_kind
+        set __wtenv_name
         if not set -q $argv[2]
             if test $argv[1] = s; and set -gx $argv[2] $argv[3] # the common case
                 set -gx WTENV_NEW_{$argv[2]}_ $argv[3]
-                set -a __wtenv_vars $argv[2]
-                set -e argv[1..3]
                 continue
             end
             set __wtenv_old
         else
-            if test "$argv[1] $__wtenv_vars[-1]" = "b $argv[2]:" # its other end is done
+            if test "$argv[1] $argv[2]" = "b $__wtenv_front" # its other end is done
                 set -gx $argv[2] "$$argv[2]:$argv[3]"
                 set -gx WTENV_NEW_{$argv[2]}_ "$$argv[2]"
-                set -e argv[1..3]
                 continue
             end
             set __wtenv_old "$$argv[2]"
@@ -82,32 +96,37 @@ function __wtenv_apply
                 else
                     set -eg $argv[2]
                 end
-                set -a __wtenv_vars $argv[2]
         end
         if test $argv[1] != u
             if set -gx $argv[2] $argv[3]
                 set -gx WTENV_NEW_{$argv[2]}_ "$$argv[2]"
-                test $argv[1] = s; or set argv[2] $argv[2]:
-                set -a __wtenv_vars $argv[2]
+                test $argv[1] = f; and set __wtenv_front $argv[2]
             else
                 set -e WTENV_OLD_$argv[2]_
                 set -a __wtenv_refused $argv[2]
             end
         end
-        set -e argv[1..3]
     end 2>/dev/null
-    set -gx WTENV_ROOT $__wtenv_head[1]
-    set -gx WTENV_ID $__wtenv_head[2]
-    set -gx WTENV_VARS "$__wtenv_vars"
     if set -q __wtenv_refused[1]
         builtin echo "wtenv: left as they are, read-only in this shell: $__wtenv_refused" >&2
+        set -l __wtenv_kept
+        for __wtenv_name in (string split ' ' -- $__wtenv_vars)
+            builtin contains -- (string replace : '' -- $__wtenv_name) $__wtenv_refused; or set -a __wtenv_kept $__wtenv_name
+        end
+        set __wtenv_vars "$__wtenv_kept"
     end
+    set -gx WTENV_ROOT $__wtenv_head[1]
+    set -gx WTENV_ID $__wtenv_head[2]
+    set -gx WTENV_UID $__wtenv_head[3]
+    set -gx WTENV_VARS (string trim -r -- $__wtenv_vars)
 end
 
 # Leave: take our changes back by value, keep the user's.
 function __wtenv_leave
     if not set -q WTENV_VARS; and not set -q WTENV_ROOT
         set -e __wtenv_straight
+        # What else there is of it has come with the environment.
+        test "$__wtenv_swept" = $fish_pid; or __wtenv_sweep
         return 0
     end
     if set -q __wtenv_straight # spelled out by the entry that entered
@@ -117,13 +136,27 @@ function __wtenv_leave
         end
     end
     set -l __wtenv_moved
-    if set -q WTENV_NEW_CONDA_PREFIX_; and test "$CONDA_PREFIX" != "$WTENV_NEW_CONDA_PREFIX_"
+    set -l __wtenv_theirs
+    # These, and what begins with such a part and "_", are never touched, whatever the environment says.
+    set -l __wtenv_reserved @RESERVED@
+    set -l __wtenv_parts WTENV __wtenv __fish @RESERVED_PARTS@
+    # Of another user's state (su, sudo, ssh) what that has added goes, and none of its values comes back.
+    if not __wtenv_is_mine
+        set __wtenv_theirs 1
+    else if set -q WTENV_NEW_CONDA_PREFIX_; and test "$CONDA_PREFIX" != "$WTENV_NEW_CONDA_PREFIX_"
         set __wtenv_moved 1 # the user has activated or deactivated a conda environment inside
         __wtenv_unstack
     end
     string match -qr '^ ?([A-Za-z_][A-Za-z0-9_]*:?( |$))*$' -- "$WTENV_VARS"; or set -e WTENV_VARS # not from us
-    set -l __wtenv_names (string replace -a : '' -- "$WTENV_VARS" | string split -n ' ')
-    for __wtenv_name in $__wtenv_names
+    set -l __wtenv_name
+    set -l __wtenv_part
+    set -l __wtenv_list
+    for __wtenv_item in (string split -n ' ' -- "$WTENV_VARS")
+        # The named groups set these: the name, its part before a "_", whether it is a list.
+        string match -qr '^(?<__wtenv_name>(?:(?<__wtenv_part>(?:__wtenv|__fish)?[^_:]*)_)?[^:]*)(?<__wtenv_list>:?)$' -- $__wtenv_item
+        if builtin contains -- $__wtenv_name $__wtenv_reserved; or builtin contains -- "$__wtenv_part" $__wtenv_parts
+            continue
+        end
         set -l __wtenv_old WTENV_OLD_{$__wtenv_name}_
         set -l __wtenv_new WTENV_NEW_{$__wtenv_name}_
         set -l __wtenv_ours # still as we left it
@@ -132,20 +165,18 @@ function __wtenv_leave
         else if not set -q $__wtenv_name
             continue # the user has unset it
         else if test "$$__wtenv_name" = "$$__wtenv_new"
-            set __wtenv_ours 1
+            test -n "$__wtenv_theirs" -a -n "$__wtenv_list"; or set __wtenv_ours 1
         end
         if set -q __wtenv_ours[1]
-            if not set -q $__wtenv_old; or builtin contains -- $__wtenv_name $__wtenv_universal
+            if not set -q $__wtenv_old; or set -q __wtenv_theirs[1]; or builtin contains -- $__wtenv_name $__wtenv_universal
                 set -eg $__wtenv_name
             else
                 __wtenv_restore $__wtenv_name $$__wtenv_old
             end
-            continue
-        end
-        if string match -q "* $__wtenv_name: *" -- " $WTENV_VARS "
-            if test $__wtenv_name = PATH
-                # Not where conda has changed it: it has put its entry back, or another one in its place.
-                __wtenv_merge "$$__wtenv_name" "$$__wtenv_new" "$$__wtenv_old" $__wtenv_moved
+        else if test -n "$__wtenv_list"
+            if set -q __wtenv_theirs[1]; or test $__wtenv_name = PATH -a -n "$__wtenv_moved"
+                # Nor in a PATH that conda has changed: it has put its entry back, or another one in its place.
+                __wtenv_merge "$$__wtenv_name" "$$__wtenv_new" "$$__wtenv_old" 1
             else
                 __wtenv_merge "$$__wtenv_name" "$$__wtenv_new" "$$__wtenv_old"
             end
@@ -156,7 +187,20 @@ function __wtenv_leave
             end
         end
     end
-    set -e WTENV_OLD_{$__wtenv_names}_ WTENV_NEW_{$__wtenv_names}_ WTENV_ROOT WTENV_ID WTENV_VARS __wtenv_merged
+    __wtenv_sweep
+end
+
+# Nothing of the state remains.
+function __wtenv_sweep
+    set -g __wtenv_swept $fish_pid
+    set -e (set -nx | string match -r '^WTENV_(?:OLD_.*|NEW_.*|ROOT|ID|UID|VARS)$') __wtenv_merged
+end
+
+# Whether this user's shell has entered. fish before 3.5 does not know who it is.
+function __wtenv_is_mine
+    set -l __wtenv_user $EUID
+    set -q __wtenv_user[1]; or set __wtenv_user (command id -u)
+    test "$WTENV_UID" = "$__wtenv_user"
 end
 
 function __wtenv_restore
@@ -374,7 +418,7 @@ function __wtenv_is_whole
     if test -n "$__wtenv_adopted"
         return 0
     end
-    test "$PATH" = "$WTENV_NEW_PATH_"; and begin
+    __wtenv_is_mine; and test "$PATH" = "$WTENV_NEW_PATH_"; and begin
         not set -q WTENV_NEW_CONDA_PREFIX_; or test "$CONDA_PREFIX" = "$WTENV_NEW_CONDA_PREFIX_"
     end
 end

@@ -7,80 +7,83 @@
 
 # --- apply and undo: also given out alone, by `wtenv export zsh` --------------------------------------
 
-# Enter: ROOT ID PREFIX NAME MODIFIER PROMPT, then any number of
+# Enter: ROOT ID UID PREFIX NAME MODIFIER PROMPT NAMES, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
-# where each name comes once (b may follow f of the same list).
+# where each name comes once (b may follow f of the same list). NAMES has them all; a list's ends in ":".
+# A `for` over them: `shift` and appending take the longer, the more there are.
 __wtenv_apply() {
-	\builtin local __wtenv_vars= __wtenv_refused= __wtenv_cut= __wtenv_type __wtenv_level=${CONDA_SHLVL-}
-	\builtin local __wtenv_at=$1 __wtenv_id=$2 __wtenv_base=$3 __wtenv_old
+	\builtin local __wtenv_refused= __wtenv_cut= __wtenv_type __wtenv_level=${CONDA_SHLVL-} __wtenv_front=
+	\builtin local __wtenv_at=$1 __wtenv_id=$2 __wtenv_uid=$3 __wtenv_base=$4 __wtenv_vars=$8
+	\builtin local __wtenv_old __wtenv_kind __wtenv_name __wtenv_value
 	\builtin local -a __wtenv_conda
-	__wtenv_conda=(s CONDA_PREFIX "$3" s CONDA_DEFAULT_ENV "$4" s CONDA_PROMPT_MODIFIER "$5")
+	__wtenv_conda=(s CONDA_PREFIX "$4" s CONDA_DEFAULT_ENV "$5" s CONDA_PROMPT_MODIFIER "$6")
 	\builtin typeset -g __wtenv_plain=' ' __wtenv_straight=
-	__wtenv_show "${3:+${CONDA_PROMPT_MODIFIER-}}" "$5" "$6"
-	\builtin shift 6
+	__wtenv_show "${4:+${CONDA_PROMPT_MODIFIER-}}" "$6" "$7"
+	\builtin shift 8
 	if [[ -n $__wtenv_base ]]; then # conda's own stack, one level up
+		__wtenv_vars="CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_PROMPT_MODIFIER $__wtenv_vars"
 		[[ $__wtenv_level == <-> && $#__wtenv_level -le 3 && -n ${CONDA_PREFIX-} ]] || __wtenv_level=0
 		__wtenv_level=$(( 10#$__wtenv_level ))
 		if [[ $__wtenv_level == 0 ]]; then
 			__wtenv_conda+=(s CONDA_SHLVL 1)
+			__wtenv_vars="CONDA_SHLVL $__wtenv_vars"
 		else
 			__wtenv_cut=$CONDA_PREFIX/bin
 			if [[ $CONDA_PREFIX != "$__wtenv_base" ]]; then # else conda re-activates in place
 				__wtenv_conda+=(s CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX" s CONDA_SHLVL $(( __wtenv_level + 1 )))
+				__wtenv_vars="CONDA_PREFIX_$__wtenv_level CONDA_SHLVL $__wtenv_vars"
 			fi
 		fi
 		\builtin set -- "${__wtenv_conda[@]}" "$@"
 	fi
-	while (( $# >= 3 )); do
-		__wtenv_type=${(Pt)2}
-		if [[ $1 == s && -z $__wtenv_type ]]; then # the common case
-			\builtin export "$2=$3" "WTENV_NEW_$2_=$3"
-			__wtenv_vars+=" $2"
-			\builtin shift 3
+	for __wtenv_kind __wtenv_name __wtenv_value in "$@"; do
+		__wtenv_type=${(Pt)__wtenv_name}
+		if [[ $__wtenv_kind == s && -z $__wtenv_type ]]; then # the common case
+			\builtin export "$__wtenv_name=$__wtenv_value" "WTENV_NEW_${__wtenv_name}_=$__wtenv_value"
 			\builtin continue
 		fi
 		# An array, a number (its value would be evaluated) and a read-only variable can't be set without
 		# surprises.
 		if [[ $__wtenv_type == *(array|association|integer|float|readonly|nameref)* ]]; then
-			__wtenv_refused+=" $2"
-			\builtin shift 3
+			__wtenv_refused+=" $__wtenv_name"
 			\builtin continue
 		fi
-		__wtenv_old=${(P)2-}
-		if [[ $1 == b && $__wtenv_vars == *" $2:" ]]; then # its other end is done
-			\builtin export "$2=$__wtenv_old:$3" "WTENV_NEW_$2_=$__wtenv_old:$3"
-			\builtin shift 3
+		__wtenv_old=${(P)__wtenv_name-}
+		if [[ $__wtenv_kind == b && $__wtenv_name == "$__wtenv_front" ]]; then # its other end is done
+			__wtenv_value=$__wtenv_old:$__wtenv_value
+			\builtin export "$__wtenv_name=$__wtenv_value" "WTENV_NEW_${__wtenv_name}_=$__wtenv_value"
 			\builtin continue
 		fi
-		if (( ${(P)+2} )); then
-			[[ $__wtenv_type == *export* ]] || __wtenv_plain+="$2 "
-			\builtin export "WTENV_OLD_$2_=$__wtenv_old"
+		if (( ${(P)+__wtenv_name} )); then
+			[[ $__wtenv_type == *export* ]] || __wtenv_plain+="$__wtenv_name "
+			\builtin export "WTENV_OLD_${__wtenv_name}_=$__wtenv_old"
 		fi
-		if [[ $2 == PATH && -n $__wtenv_cut ]]; then
+		if [[ $__wtenv_name == PATH && -n $__wtenv_cut ]]; then
 			__wtenv_old=:$__wtenv_old:
 			__wtenv_old=${__wtenv_old/":$__wtenv_cut:"/:}
 			__wtenv_old=${__wtenv_old#:}
 			__wtenv_old=${__wtenv_old%:}
 		fi
-		case $1 in # an empty list has no entries: no ":" that would mean "here"
-		u) \builtin unset "$2" ;;
-		f) \builtin export "$2=$3${__wtenv_old:+:$__wtenv_old}" ;;
-		b) \builtin export "$2=${__wtenv_old:+$__wtenv_old:}$3" ;;
-		*) \builtin export "$2=$3" ;;
+		case $__wtenv_kind in # an empty list has no entries: no ":" that would mean "here"
+		u) \builtin unset "$__wtenv_name" ;;
+		f) \builtin export "$__wtenv_name=$__wtenv_value${__wtenv_old:+:$__wtenv_old}" ;;
+		b) \builtin export "$__wtenv_name=${__wtenv_old:+$__wtenv_old:}$__wtenv_value" ;;
+		*) \builtin export "$__wtenv_name=$__wtenv_value" ;;
 		esac
-		if [[ $1 == u ]]; then
-			__wtenv_vars+=" $2"
-		else
-			\builtin export "WTENV_NEW_$2_=${(P)2}" # as it is now: -U, -u and -l change what is set
-			__wtenv_vars+=" $2"
-			[[ $1 == s ]] || __wtenv_vars+=:
+		if [[ $__wtenv_kind != u ]]; then
+			\builtin export "WTENV_NEW_${__wtenv_name}_=${(P)__wtenv_name}" # as it is now: -U, -u and -l change what is set
 		fi
-		\builtin shift 3
+		[[ $__wtenv_kind != f ]] || __wtenv_front=$__wtenv_name
 	done
-	\builtin export WTENV_ROOT="$__wtenv_at" WTENV_ID="$__wtenv_id" WTENV_VARS="${__wtenv_vars# }"
 	if [[ -n $__wtenv_refused ]]; then
 		\builtin print -ru2 -- "wtenv: left as they are, read-only or of a special type in this shell:$__wtenv_refused"
+		__wtenv_conda=()
+		for __wtenv_name in ${(s: :)__wtenv_vars}; do
+			[[ "$__wtenv_refused " == *" ${__wtenv_name%:} "* ]] || __wtenv_conda+=($__wtenv_name)
+		done
+		__wtenv_vars="$__wtenv_conda"
 	fi
+	\builtin export WTENV_ROOT="$__wtenv_at" WTENV_ID="$__wtenv_id" WTENV_UID="$__wtenv_uid" WTENV_VARS="${__wtenv_vars% }"
 	\builtin return 0
 }
 
@@ -101,11 +104,15 @@ __wtenv_show() {
 
 # Leave: take our changes back by value, keep the user's.
 __wtenv_leave() {
-	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_moved= __wtenv_merged
+	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_moved= __wtenv_merged __wtenv_theirs=
 	if (( ${+WTENV_VARS} + ${+WTENV_ROOT} == 0 )); then
 		\builtin typeset -g __wtenv_straight=
+		# What else there is of it has come with the environment.
+		[[ ${__wtenv_swept-} == $$ ]] || __wtenv_sweep
 		\builtin return 0
 	fi
+	# These, and what begins with such a part and "_", are never touched, whatever the environment says.
+	\builtin local __wtenv_reserved=' @RESERVED@ ' __wtenv_parts=' @RESERVED_PARTS@ '
 	if [[ -n ${__wtenv_ps1-} && ${PS1-} == "${__wtenv_ps1-}" ]]; then
 		PS1=$__wtenv_ps1_old
 	fi
@@ -114,25 +121,32 @@ __wtenv_leave() {
 		__wtenv_straight=
 		! __wtenv_exit 2>/dev/null || \builtin return 0
 	fi
-	if [[ -n ${WTENV_NEW_CONDA_PREFIX_-} && ${CONDA_PREFIX-} != "${WTENV_NEW_CONDA_PREFIX_-}" ]]; then
+	# Of another user's state (su, sudo, ssh) what that has added goes, and none of its values comes back.
+	if [[ ${WTENV_UID-} != $EUID ]]; then
+		__wtenv_theirs=1
+	elif [[ -n ${WTENV_NEW_CONDA_PREFIX_-} && ${CONDA_PREFIX-} != "${WTENV_NEW_CONDA_PREFIX_-}" ]]; then
 		__wtenv_moved=1 # the user has activated or deactivated a conda environment inside
 		__wtenv_unstack
 	fi
 	for __wtenv_item in ${(s: :)WTENV_VARS-}; do
 		__wtenv_name=${__wtenv_item%:}
 		[[ $__wtenv_name == [A-Za-z_]* && $__wtenv_name != *[^A-Za-z0-9_]* ]] || \builtin continue
+		[[ $__wtenv_name != (WTENV|__wtenv|__fish)_* && $__wtenv_reserved != *" $__wtenv_name "* ]] || \builtin continue
+		[[ $__wtenv_name != *_* || $__wtenv_parts != *" ${__wtenv_name%%_*} "* ]] || \builtin continue
 		__wtenv_old=WTENV_OLD_${__wtenv_name}_
 		__wtenv_new=WTENV_NEW_${__wtenv_name}_
-		if [[ ${(P)+__wtenv_name}${(P)__wtenv_name-} == "${(P)+__wtenv_new}${(P)__wtenv_new-}" ]]; then
-			if (( ${(P)+__wtenv_old} )); then
+		# What is put back of a list: not what another user's shell had taken out; nor in a PATH that conda has
+		# changed, which has put its entry back, or another one in its place.
+		__wtenv_merged=1
+		[[ -z $__wtenv_theirs && ( -z $__wtenv_moved || $__wtenv_name != PATH ) ]] || __wtenv_merged=
+		if [[ ${(P)+__wtenv_name}${(P)__wtenv_name-} == "${(P)+__wtenv_new}${(P)__wtenv_new-}" ]] &&
+			[[ -z $__wtenv_theirs || $__wtenv_item != *: || ${(P)+__wtenv_name} == 0 ]]; then
+			if (( ${(P)+__wtenv_old} )) && [[ -z $__wtenv_theirs ]]; then
 				__wtenv_restore $__wtenv_name "${(P)__wtenv_old}"
 			else
 				__wtenv_remove $__wtenv_name
 			fi
 		elif [[ $__wtenv_item == *: ]] && (( ${(P)+__wtenv_name} )); then
-			# Not in a PATH that conda has changed: it has put its entry back, or another one in its place.
-			__wtenv_merged=1
-			[[ -z $__wtenv_moved || $__wtenv_name != PATH ]] || __wtenv_merged=
 			__wtenv_merge "${(P)__wtenv_name}" "${(P)__wtenv_new-}" "${(P)__wtenv_old-}" "$__wtenv_merged"
 			if [[ -n $__wtenv_merged ]] || (( ${(P)+__wtenv_old} )); then
 				__wtenv_restore $__wtenv_name "$__wtenv_merged"
@@ -141,8 +155,13 @@ __wtenv_leave() {
 			fi
 		fi
 	done
-	\builtin unset -m 'WTENV_OLD_*_' 'WTENV_NEW_*_'
-	\builtin unset WTENV_ROOT WTENV_ID WTENV_VARS
+	__wtenv_sweep
+}
+
+# Nothing of the state remains.
+__wtenv_sweep() {
+	\builtin typeset -g __wtenv_swept=$$
+	\builtin unset -m 'WTENV_(OLD|NEW)_*' 'WTENV_(ROOT|ID|UID|VARS)'
 }
 
 __wtenv_restore() {
@@ -317,7 +336,7 @@ __wtenv_settle() {
 # its base, pyenv's shims put first): then enter anew. Later changes are the user's own.
 __wtenv_is_whole() {
 	[[ -n $__wtenv_adopted ]] ||
-		[[ ${PATH-}${CONDA_PREFIX-} == "${WTENV_NEW_PATH_-}${WTENV_NEW_CONDA_PREFIX_-${CONDA_PREFIX-}}" ]]
+		[[ ${WTENV_UID-}:${PATH-}${CONDA_PREFIX-} == "$EUID:${WTENV_NEW_PATH_-}${WTENV_NEW_CONDA_PREFIX_-${CONDA_PREFIX-}}" ]]
 }
 
 # Say $2 once for each id $1; "enter" messages only where someone is looking.

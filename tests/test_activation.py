@@ -254,6 +254,13 @@ def test_what_no_program_could_be_started_with(values: list[str]) -> None:
         activation.build(make_config(env=env), CONDA, {}, {}, {}, "/w/root")
 
 
+def test_more_names_than_a_program_could_be_started_with() -> None:
+    env = tuple((f"SOME_LONG_NAME_{index:05}", "x") for index in range(6000))
+    with pytest.raises(WtenvError, match="too many variables; set fewer"):
+        activation.build(make_config(env=env), CONDA, {}, {}, {}, "/w/root")
+    assert activation.build(make_config(env=env[:4000]), CONDA, {}, {}, {}, "/w/root").changes
+
+
 def test_the_identity_tells_activations_apart() -> None:
     def identify(root: str = "/w/root", base: Base = CONDA, **changes: object) -> str:
         return activation.build(make_config(**changes), base, {}, {}, {}, root).id

@@ -295,6 +295,7 @@ def damaged_states(draw: st.DrawFn) -> dict[str, str]:
     listed = st.lists(names | names.map(lambda name: f"{name}:") | text, max_size=5).map(" ".join)
     if draw(st.booleans()):
         env[environ.VARS] = draw(listed)
+    env[environ.UID] = draw(text | st.just(environ.get_user()))
     return env
 
 

@@ -163,3 +163,21 @@ def test_home_of_another_user(world: World, name: str, uid: int, known: bool) ->
     after = {path: item for path, item in snapshot(world.home.path).items() if "/fish" not in path}
     assert {path.name for path in map(Path, after.keys() - before.keys())} == set()
     assert visit(US, world, name) == (active(world), "")
+
+
+def test_state_that_came_along(world: World, name: str) -> None:
+    """As `su` and `sudo` may leave it: root's shell takes out what the user's has added, and puts nothing back."""
+    show = "/usr/bin/env -0"
+    enter = f"{HOOK_LINES['bash']}\ncd {world.main}\n{show}"
+    text = run(US, world, "bash", "-c", enter, LD_LIBRARY_PATH="/mine", ALPHA="old").stdout
+    env = dict(item.split("=", 1) for item in text.split("\0") if item)
+    assert env["WTENV_UID"] == str(US)
+    evil = {"PS1": "$(id)", "PROMPT_COMMAND": "id", "LD_PRELOAD": "/evil.so", "PYTHONPATH": "/evil"}
+    env |= {f"WTENV_OLD_{key}_": value for key, value in evil.items()}
+    env["WTENV_VARS"] += "".join(f" {key}" for key in evil)
+    done = run(0, world, name, "-c", f"{HOOK_LINES[name]}\n{show}", **env)
+    left = dict(item.split("=", 1) for item in done.stdout.split("\0") if item)
+    assert not [key for key in left if key in evil or key.startswith("WTENV_")]
+    assert "VIRTUAL_ENV" not in left
+    assert str(world.main) not in left["PATH"]
+    assert left["PATH"].endswith(world.home.environ["PATH"])

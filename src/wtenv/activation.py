@@ -66,7 +66,7 @@ def build(
         *([Change("PATH", "back", ":".join(back))] if back else []),
         *(change for each in changes.values() for change in each),
     ]
-    length = 0
+    length = names = 0
     for change in ordered:
         if "\0" in change.value:
             raise WtenvError(f"{change.name} can't hold a NUL byte", "correct its value")
@@ -74,6 +74,9 @@ def build(
         length += size
         if size > environ.MAX_VALUE or length > environ.MAX_VALUES:
             raise WtenvError(f"with {change.name} no program could be started: it is too long", "shorten its value")
+        names += len(change.name) + 1  # WTENV_VARS has them all
+        if names > environ.MAX_VALUE:
+            raise WtenvError(f"with {change.name} no program could be started: too many variables", "set fewer of them")
     return Activation(root, _identify(root, level, ordered), level, tuple(ordered))
 
 

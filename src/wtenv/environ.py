@@ -7,6 +7,7 @@ The state is kept in the environment itself, raw, so that every shell reads it w
 
     WTENV_ROOT        the worktree (or stack) that is active
     WTENV_ID          which activation it is (a digest)
+    WTENV_UID         the user whose shell entered; nothing is put back from another's state
     WTENV_VARS        the names that were changed, separated by spaces; a list variable ends in ":"
     WTENV_OLD_NAME_   the value before; missing if it was unset
     WTENV_NEW_NAME_   the value that we gave; missing if we unset it
@@ -16,38 +17,23 @@ The underscore at the end keeps the names off fish's rule that a variable called
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from .names import explain_refusal as explain_refusal
+from .names import is_name as is_name
+from .names import is_reserved
+
 Environment = dict[str, str]
 
-PREFIX = "WTENV_"
-ROOT, ID, VARS = "WTENV_ROOT", "WTENV_ID", "WTENV_VARS"
-
-# What the shells own or would run. A config or a base that sets one of these could change what the
-# shell executes, or break it (bash(1) "Shell Variables", zshparam(1), fish "Special variables").
-_SHELL_OWNED = frozenset(
-    """
-    _ PWD OLDPWD SHLVL PPID UID EUID GID EGID HOME IFS PATH CDPATH FPATH MODULE_PATH HISTFILE PS0 PS1 PS2 PS3
-    PS4 RPS1 RPS2 RPROMPT RPROMPT2 PROMPT PROMPT2 PROMPT3 PROMPT4 SPROMPT PROMPT_COMMAND PROMPT_DIRTRIM ENV BASH
-    BASH_ENV BASHOPTS SHELLOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_COMMAND BASH_LINENO
-    BASH_REMATCH BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASH_VERSION BASH_XTRACEFD BASH_COMPAT
-    BASH_LOADABLES_PATH FUNCNAME FUNCNEST GROUPS RANDOM SRANDOM SECONDS LINENO EPOCHSECONDS EPOCHREALTIME
-    DIRSTACK HISTCMD OPTIND OPTARG COLUMNS LINES OPTERR
-    POSIXLY_CORRECT TIMEFORMAT TMOUT MAILCHECK REPLY ZDOTDIR ZSH_VERSION
-    ZSH_NAME ZSH_SUBSHELL ZSH_ARGZERO ZSH_EVAL_CONTEXT NULLCMD READNULLCMD path cdpath fpath argv status
-    pipestatus signals options functions aliases commands parameters precmd_functions chpwd_functions
-    preexec_functions periodic_functions zshexit_functions histchars module_path psvar TTYIDLE TRY_BLOCK_ERROR
-    USERNAME FIGNORE WATCH fish_pid fish_function_path fish_complete_path fish_user_paths fish_greeting
-    fish_kill_signal fish_killring fish_bind_mode FISH_VERSION history hostname version umask status_generation
-    CONDA_SHLVL CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_PROMPT_MODIFIER VIRTUAL_ENV VIRTUAL_ENV_PROMPT PYTHONHOME
-    """.split()
-)
-_SHELL_OWNED_FOLDED = frozenset({"PATH"})  # refused in any spelling: conda's env_vars.d has been seen with "Path"
+ROOT, ID, UID, VARS = "WTENV_ROOT", "WTENV_ID", "WTENV_UID", "WTENV_VARS"
 
 # In bytes. Linux starts no program with a longer variable (128 KiB, MAX_ARG_STRLEN), nor with more in all (a quarter
 # of the stack's limit, as a rule 2 MiB; macOS: 1 MiB), and what is set stands in the environment twice.
 MAX_VALUE, MAX_VALUES = 100_000, 300_000
+# More than this, and one long command takes a shell longer to read than many short ones.
+MAX_SHORTCUT = 300
 
 Kind = Literal["set", "unset", "front", "back"]
 
@@ -98,22 +84,6 @@ class Shortcut(NamedTuple):
     names: str
 
 
-def is_name(name: str) -> bool:
-    """Whether `name` is a shell variable name: ASCII letters, digits, underscore, no digit first."""
-    return name.isascii() and name.replace("_", "a").isalnum() and not name[:1].isdigit()
-
-
-def explain_refusal(name: str) -> str | None:
-    """Why a config, a dotenv file or a base may not set `name`, or None if it may."""
-    if not is_name(name):
-        return "is not a name that every shell accepts (letters, digits and _)"
-    if name.upper().startswith(PREFIX) or name.startswith("__wtenv"):
-        return "is wtenv's own"
-    if name in _SHELL_OWNED or name.upper() in _SHELL_OWNED_FOLDED or name.startswith("CONDA_PREFIX_"):
-        return "belongs to the shell, to conda or to the activation itself"
-    return None
-
-
 def is_list(name: str) -> bool:
     """Whether a variable is a ":"-separated list whose entries are undone one by one."""
     return name.endswith(("PATH", "_DIRS"))
@@ -121,7 +91,7 @@ def is_list(name: str) -> bool:
 
 def is_state(name: str) -> bool:
     """Whether `name` is part of wtenv's state in the environment."""
-    return name in (ROOT, ID, VARS) or name.startswith(("WTENV_OLD_", "WTENV_NEW_"))
+    return name in (ROOT, ID, UID, VARS) or name.startswith(("WTENV_OLD_", "WTENV_NEW_"))
 
 
 def old_name(name: str) -> str:
@@ -158,7 +128,7 @@ def apply(env: Mapping[str, str], activation: Activation) -> Environment:
             result[old_name(name)] = before[name]
         if name in result:
             result[new_name(name)] = result[name]
-    result[ROOT], result[ID] = activation.root, activation.id
+    result[ROOT], result[ID], result[UID] = activation.root, activation.id, get_user()
     result[VARS] = " ".join(name + ":" * is_list_ for name, is_list_ in touched.items())
     return result
 
@@ -168,7 +138,7 @@ def specialise(env: Mapping[str, str], activation: Activation) -> Shortcut | Non
     applied = apply(env, activation)
     path = env.get("PATH", "")
     touched = [item.removesuffix(":") for item in applied[VARS].split(" ")]
-    if not path or "PATH" not in touched:
+    if not path or "PATH" not in touched or len(touched) > MAX_SHORTCUT:
         return None
     if activation.conda and "CONDA_SHLVL" not in touched:
         return None  # it decided (conda re-activates in place) without being changed
@@ -221,25 +191,38 @@ def conda_level(env: Mapping[str, str]) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
 
 
+def get_user() -> str:
+    """The user whose state this process may undo, as WTENV_UID has it."""
+    return str(os.geteuid())
+
+
 def undo(env: Mapping[str, str]) -> Environment:
     """`env` without wtenv's changes and state: ours are taken back, the user's since then are kept.
 
     A variable that still has our value gets its old one back. A list that the user changed loses our
     entries and regains those we had taken out. Any other changed variable stays as the user set it.
+
+    The state may come from anywhere (su, sudo, ssh, a program). So a reserved name in it is never touched, and
+    where another user's shell entered, what that added is taken out, and nothing of its values comes back.
     """
     result = {name: value for name, value in env.items() if not is_state(name)}
-    keep = _unstack(env, result)
+    foreign = env.get(UID) != get_user()
+    keep = frozenset[str]() if foreign else _unstack(env, result)
     for item in env.get(VARS, "").split(" "):
         name = item.removesuffix(":")
-        if not is_name(name) or name in keep:
+        if not is_name(name) or name in keep or is_reserved(name):
             continue
         now, old, new = env.get(name), env.get(old_name(name)), env.get(new_name(name))
-        if now != new:
-            if now is None or not item.endswith(":"):
+        if now != new or foreign:
+            if now is None or (now != new and not item.endswith(":")):
                 continue
-            moved = env.get("CONDA_PREFIX") != env.get(new_name("CONDA_PREFIX"), env.get("CONDA_PREFIX"))
-            merged = merge_lists(now, new or "", old or "", restore=not (name == "PATH" and moved))
-            old = merged if merged or old is not None else None
+            if item.endswith(":"):
+                moved = env.get("CONDA_PREFIX") != env.get(new_name("CONDA_PREFIX"), env.get("CONDA_PREFIX"))
+                restore = not foreign and not (name == "PATH" and moved)
+                merged = merge_lists(now, new or "", old or "", restore=restore)
+                old = merged if merged or old is not None else None
+            else:
+                old = None
         if old is None:
             result.pop(name, None)
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import __version__, places
+from . import __version__, names, places
 from .errors import WtenvError
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # this module is imported at every start of a shell
 
 # What entries and hooks of one version agree on. A hook of another version is given this one's text on
 # its next export, and entries of another version lie in another folder.
-ABI = f"2-{__version__}"
+ABI = f"3-{__version__}"
 _MARK = "# --- the hook ---"
 
 
@@ -118,12 +118,15 @@ class Shell:
 
     def render_apply(self, activation: Activation, prompt: str = "") -> str:
         """The call that enters `activation`."""
-        from .environ import is_list
+        from .environ import get_user, is_list
 
         conda = activation.conda
-        words = [activation.root, activation.id]
+        words = [activation.root, activation.id, get_user()]
         words += [conda.prefix, conda.name, conda.modifier] if conda else ["", "", ""]
-        words.append(prompt)
+        # Put together here: a shell that appends to a string or a list copies the whole each time.
+        lists = {change.name: change.kind != "unset" and is_list(change.name) for change in activation.changes}
+        lists |= {change.name: True for change in activation.changes if change.kind in ("front", "back")}
+        words += [prompt, " ".join(name + ":" * as_list for name, as_list in lists.items())]
         for change in activation.changes:
             letter = "S" if change.kind == "set" and is_list(change.name) else change.kind[0]
             words += [letter, change.name, change.value]
@@ -268,7 +271,8 @@ def find_shell(name: str) -> Shell:
 
 
 def _read_hook(name: str) -> str:
-    return read_text(f"wtenv.{name}")
+    text = read_text(f"wtenv.{name}").replace("@RESERVED@", names.RESERVED)
+    return text.replace("@RESERVED_PARTS@", names.RESERVED_PARTS)
 
 
 def read_text(name: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .environ import ID, ROOT, VARS, Shortcut, new_name, old_name
+from .environ import ID, ROOT, UID, VARS, Shortcut, get_user, new_name, old_name
 
 Quote = Callable[[str], str]
 
@@ -54,7 +54,7 @@ def _make_plan(shortcut: Shortcut) -> _Plan | None:
     path, new_path = before.pop("PATH", ""), after.pop("PATH", "")
     if not separator or path is None or bool(path) != bool(new_path):
         return None
-    state = {VARS: shortcut.names, ID: shortcut.id, ROOT: shortcut.root}
+    state = {VARS: shortcut.names, ID: shortcut.id, ROOT: shortcut.root, UID: get_user()}
     unset = [name for name, value in before.items() if value is None]
     kept = {name: value for name, value in before.items() if value is not None}
     news = {new_name(name): value for name, value in after.items()}
