@@ -477,6 +477,7 @@ def test_dotenv_later_file_wins_and_missing_ones_are_empty(root: Path) -> None:
         (b"'x y'=2\n", 1, "is not a name"),
         (b"A=1\nB=a\0b\n", 2, "NUL"),
         (b"\x1b[2J=1\n", 1, "is not a name"),
+        (b"A=1\nB=x" + b" " * 20_000 + b"x\n", 2, "has 500 blanks in a row"),
     ],
 )
 def test_dotenv_mistakes(data: bytes, line: int, part: str, root: Path) -> None:

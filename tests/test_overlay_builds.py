@@ -72,12 +72,18 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a new package": lambda root: make_project(root / "src/more", "setup.py", "x", name="more"),
     "a top-level module": lambda root: (root / "conftest.py").write_text(""),
     "what git ignores": lambda root: (root / ".gitignore").write_text("build\n"),
-    "uv's settings": lambda root: (root / "uv.toml").write_text('config-settings = {editable_mode = "strict"}\n'),
+    "uv's settings": lambda root: be_strict(root.parent / "home"),
     "a linked package": lambda root: (root / "src/linked").symlink_to("pkg"),
     "a licence": lambda root: (root / "LICENSE").write_text("free"),
     "setup.py": lambda root: (root / "setup.py").write_text("from setuptools import setup\nsetup()\n"),
     "setup.cfg": lambda root: (root / "setup.cfg").write_text("[egg_info]\ntag_build = dev\n"),
 }
+
+
+def be_strict(home: Path) -> None:
+    """In the user's settings of uv."""
+    (home / ".config/uv").mkdir(parents=True)
+    (home / ".config/uv/uv.toml").write_text('config-settings = {editable_mode = "strict"}\n')
 
 
 def append(path: Path, text: str) -> None:
@@ -260,7 +266,7 @@ def test_more_than_pointers_is_not_kept(what: str, tmp_path: Path, base: Base, h
 
 def test_a_strict_editable_by_uvs_settings_is_not_kept(tmp_path: Path, base: Base, home: Home) -> None:
     root = make_project(tmp_path / "wt", "setuptools-src", "worktree")
-    (root / "uv.toml").write_text('config-settings = {editable_mode = "strict"}\n')
+    be_strict(home.path)
     make_overlay(root, base, home.environ, root)
     assert run(root / ".venv/bin/pkg-cli", env=clean_env(home.environ, root, base)).startswith(str(root))
     assert kept(home) == []

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "wtenv.toml"
 LOCK = "wtenv.lock"
+MAX_BLANKS = 500  # in a row, in a dotenv file
 Table = dict[str, Any]
 
 
@@ -350,11 +351,16 @@ def _read_dotenv(paths: list[Path], sources: tuple[Source, ...]) -> tuple[tuple[
         content = data.get(path)
         if not content:
             continue
+        import re
         from io import StringIO
 
         from dotenv.parser import parse_stream
 
         text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        # The parser looks for a comment behind each blank anew: its time grows with the square of their number.
+        if blanks := re.search(rf"[^\S\r\n]{{{MAX_BLANKS}}}", text):
+            line = text.count("\n", 0, blanks.start()) + 1
+            raise WtenvError(f"{path}: line {line} has {MAX_BLANKS} blanks in a row", "remove them")
         for binding in parse_stream(StringIO(text)):
             line = _count_lines(binding.original)
             if binding.error or (binding.key is not None and binding.value is None):

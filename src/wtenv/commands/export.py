@@ -164,12 +164,14 @@ def render_github(changes: Mapping[str, str | None]) -> str:
 
 def _build(found: Decision, root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decision:
     """sync.auto: build the missing overlay of an allowed worktree, then decide again."""
+    from dataclasses import replace
+
     from ..overlay.sync import sync
     from .sync import make_plan
 
     try:
         plan, _ = make_plan(root, env)
-        sync(plan, plain, say)
+        sync(replace(plan, sources=False), plain, say)
     except WtenvError as error:
         found.reason, found.fix = error.what, error.fix
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from .. import files
 from ..errors import WtenvError
+from .indexes import Certificates
 from .manifest import BUILD_FILES, MAX_BUILD_FILE
 from .sealing import normalise
 
@@ -21,12 +22,13 @@ ISOLATED = ("isolated",)
 # uv's variables that say where packages come from; all others could lead the install elsewhere.
 _UV_KEPT = re.compile(
     r"UV_(INDEX|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|CACHE_DIR|NO_CACHE|OFFLINE|HTTP|NATIVE_TLS"
-    r"|SYSTEM_CERTS|INSECURE|KEYRING|CONCURRENT|LINK_MODE|CONFIG_FILE|REQUEST|TORCH|SSL|GITHUB)"
+    r"|SYSTEM_CERTS|INSECURE|KEYRING|CONCURRENT|LINK_MODE|CONFIG_FILE|NO_CONFIG|NO_SYSTEM_CONFIG|REQUEST|TORCH|SSL|GITHUB)"
 )
 _DROPPED = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUSERBASE", "PYTHONEXECUTABLE",
             "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONPLATLIBDIR", "__PYVENV_LAUNCHER__"}  # fmt: skip
 # What backends copy into the metadata by themselves, besides what the project names.
 _COPIED = ("pyproject.toml", "licen[cs]e*", "copying*", "notice*", "authors*")
+_UNKNOWN = re.compile("invalid peer certificate")  # as rustls says it
 _MISSING = re.compile(r"ModuleNotFoundError|No module named|ImportError|BackendUnavailable|not found", re.I)
 
 
@@ -183,20 +185,35 @@ def show_base(env: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {**env, **{name: ":".join(filter(None, folders)) for name, folders in lists.items()}}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Uv:
-    """How uv is run for one overlay."""
+    """How uv is run for one overlay. options: for each of its commands; sources: whether [tool.uv.sources] of the
+    projects are followed; certificates: what else to trust, once it meets a certificate that it does not know."""
 
     venv: Path
     cwd: Path
     env: Mapping[str, str]
     report: Callable[[str], None]
+    options: tuple[str, ...] = ()
+    sources: bool = True
+    certificates: Iterator[Certificates] = field(default_factory=lambda: iter(()))
 
     def pip(self, verb: str, *arguments: str) -> None:
         """`uv pip VERB ARGUMENTS` on the overlay. BuildError with the end of uv's output if it fails."""
+        code, said = self._start(verb, *arguments)
+        while code and _UNKNOWN.search("\n".join(said)) and (more := next(self.certificates, None)):
+            self.report(f"uv does not know who signed that server's certificate; trying again as {more.name} trusts")
+            kept = {name: value for name, value in self.env.items() if name not in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+            self.env = {**kept, **more.env}  # for what follows, too
+            code, said = self._start(verb, *arguments)
+        if code:
+            raise BuildError(_explain(verb, said), "correct it and run: wtenv sync")
+
+    def _start(self, verb: str, *arguments: str) -> tuple[int, list[str]]:
+        """Its exit code, and what it said."""
         import subprocess
 
-        command = [find_uv(self.env), "pip", verb, "--no-progress", "--color=never"]
+        command = [find_uv(self.env), "pip", verb, "--no-progress", "--color=never", *self.options]
         command += ["--python", os.fspath(self.venv / "bin" / "python"), *arguments]
         said: list[str] = []
         with subprocess.Popen(
@@ -212,8 +229,7 @@ class Uv:
             except BaseException:  # Ctrl-C must not leave uv installing
                 process.kill()
                 raise
-        if process.returncode:
-            raise BuildError(_explain(verb, said), "correct it and run: wtenv sync")
+        return process.returncode, said
 
     def build(
         self, projects: Sequence[Project], isolation: Isolation, native: Mapping[Path, tuple[str, ...] | None]
@@ -249,6 +265,8 @@ class Uv:
         named = all(item.name for item in projects)
         again = [f"--reinstall-package={item.name}" for item in projects] if named else ["--reinstall"]
         targets = [word for item in projects for word in ("-e", self._locate(item.path))]
+        if not self.sources:
+            again.append("--no-sources")
         try:
             self.pip("install", "--no-deps", *again, *options, *targets)
         except BuildError as error:  # uv does not name a package that it could not even begin to build

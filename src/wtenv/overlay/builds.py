@@ -24,6 +24,7 @@ from ..digest import sha256
 from ..errors import WtenvError
 from .building import Project, list_copied, list_texts
 from .distributions import Installed, list_record, read_text
+from .indexes import list_settings
 from .manifest import Manifest
 from .sealing import normalise
 from .twins import SHEBANG_LIMIT
@@ -39,9 +40,9 @@ _BACKENDS = {
 _COMPUTING = {"hooks", "dev-mode-exact", "force-include", "dynamic", "ext-modules", "cmdclass",
               "config-settings", "distutils"}  # fmt: skip
 _CODE = ("setup.py", "setup.cfg", "hatch.toml")
-_VARIABLE = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|UV_|SOURCE_DATE_EPOCH")
+_VARIABLE = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|UV_(?!SYSTEM_CERTS|NATIVE_TLS)|SOURCE_DATE_EPOCH")
 # What decides beside it, from the project's folder upwards: hatchling goes by what git ignores.
-_ABOVE = ("uv.toml", "pyproject.toml", ".gitignore", ".hgignore")
+_ABOVE = ("pyproject.toml", ".gitignore", ".hgignore")
 # What an installed editable consists of; who has more has it from elsewhere.
 _POINTERS = re.compile(r"[^/]+\.pth|__editable__[^/]*\.py|_editable_impl_[^/]*\.py")
 _PLAIN = re.compile(r"(/[\w.-]+)+", re.ASCII)  # in such a path every way to quote it is the path itself
@@ -83,11 +84,9 @@ def _list_settings(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
     """Where uv and backends look for settings beside the project's own."""
     for above in (folder, *folder.parents):
         yield from (above / name for name in _ABOVE)
-    home, system = files.home_dir(env), env.get("XDG_CONFIG_DIRS") or "/etc/xdg"
-    yield from (files.config_dir(env).parent / "uv/uv.toml", Path("/etc/uv/uv.toml"), home / ".pydistutils.cfg")
-    yield from (Path(place, "uv/uv.toml") for place in system.split(":"))
-    if env.get("UV_CONFIG_FILE"):
-        yield Path(env["UV_CONFIG_FILE"])
+    yield files.home_dir(env) / ".pydistutils.cfg"
+    if not env.get("UV_NO_CONFIG"):
+        yield from map(Path, [env["UV_CONFIG_FILE"]] if env.get("UV_CONFIG_FILE") else list_settings(env))
 
 
 def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
@@ -101,7 +100,9 @@ def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
         return False
     names = {normalise(re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]) for text in project.requires}
     below = any("/" in text for key in ("readme", "license", "license-files") for text in list_texts(table.get(key)))
-    return names <= {package, "wheel"} and not below and not _names_any(project.data.get("tool"), _COMPUTING)
+    tool = project.data.get("tool")
+    sourced = isinstance(tool, dict) and _names_any(tool.get("uv"), {"sources"})
+    return names <= {package, "wheel"} and not below and not sourced and not _names_any(tool, _COMPUTING)
 
 
 def _names_any(value: object, names: set[str]) -> bool:

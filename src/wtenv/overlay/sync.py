@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import WtenvError
-from . import building, distributions, layout, placement, sealing, state, twins
+from . import building, distributions, indexes, layout, placement, sealing, state, twins
 from . import manifest as manifests
 from .building import BuildError, Isolation, Project, Uv
 from .distributions import REDIRECTOR
@@ -29,7 +29,7 @@ from .state import State
 class Plan:
     """What the overlay shall be."""
 
-    root: Path  # the worktree (or the stack's folder): where uv looks for its own settings
+    root: Path  # the worktree (or the stack's folder)
     venv: Path
     base_prefix: Path
     base_python: Path
@@ -40,6 +40,7 @@ class Plan:
     inexact: bool = False  # keep what is not declared
     reinstall: bool = False  # build all editables, also those whose build files did not change
     only: tuple[str, ...] = ()  # names or paths of the editables to look at; implies `inexact`
+    sources: bool = True  # follow [tool.uv.sources] of the projects: only for what somebody typed
     activate: Mapping[str, str] = field(default_factory=dict)  # file name in bin -> text
     build_env: Callable[[], Mapping[str, str]] | None = None  # the environment that builds see; None: the user's
 
@@ -251,16 +252,7 @@ class _Job:
         self, manifest: Manifest, found: _Difference, projects: Sequence[Project], reused: dict[Path, str] | None
     ) -> tuple[Editable, ...]:
         """Install and remove. `reused` gets the keys of kept builds that were used; None: use none."""
-        plan = self.plan
-
-        @cache
-        def make_env() -> Mapping[str, str]:
-            env = building.show_base(plan.build_env() if plan.build_env else self.env, manifest.base)
-            return self._make_env(manifest, env)
-
-        def open_uv() -> Uv:
-            return Uv(self.venv, plan.root, make_env(), self.report)
-
+        plan, open_uv = self.plan, cache(lambda: self._open_uv(manifest))
         # Sealed before the first build: a build that is not isolated runs on the overlay's Python.
         sealing.write(Path(manifest.site[-1]), manifest.root, manifest.base_site, {item.name for item in projects})
         twins.refresh(self.venv, manifest.base_bin, manifest.minor)
@@ -270,7 +262,7 @@ class _Job:
             if found.old:  # another one's scripts may have had the same names
                 todo = tuple(dict.fromkeys((*todo, *self._choose(projects, manifest))))
         prints = {item.path: manifests.fingerprint(item.path) for item in todo}
-        built_with = self._build(manifest, todo, make_env, open_uv, reused)
+        built_with = self._build(manifest, todo, open_uv, reused)
         installed = distributions.list_installed(manifest.site)
         built = []
         for project in todo:
@@ -305,7 +297,6 @@ class _Job:
         self,
         manifest: Manifest,
         projects: Sequence[Project],
-        make_env: Callable[[], Mapping[str, str]],
         open_uv: Callable[[], Uv],
         reused: dict[Path, str] | None,
     ) -> dict[Path, tuple[str, ...]]:
@@ -320,7 +311,7 @@ class _Job:
         def identify(item: Project) -> str | None:
             matched = None if plan.build_isolation is True else native[item.path]
             against = building.ISOLATED if matched is None else matched
-            return None if plan.build_isolation is False else builds.identify(item, manifest, against, make_env())
+            return None if plan.build_isolation is False else builds.identify(item, manifest, against, open_uv().env)
 
         keys = {item.path: identify(item) for item in projects}
         kept: dict[Path, builds.Build] = {}
@@ -344,8 +335,16 @@ class _Job:
             built_with[path] = build.built_with
         return built_with
 
-    def _make_env(self, manifest: Manifest, env: Mapping[str, str]) -> dict[str, str]:
-        return building.make_env(env, os.fspath(self.venv / "bin"), manifest.base_bin)
+    def _open_uv(self, manifest: Manifest) -> Uv:
+        plan = self.plan
+        seen = building.show_base(plan.build_env() if plan.build_env else self.env, manifest.base)
+        env = building.make_env(seen, os.fspath(self.venv / "bin"), manifest.base_bin)
+        options, env = indexes.settle(env, self.env, plan.root, self.report)
+        foreign = indexes.find_foreign_workspace(plan.editables) if plan.sources else None
+        if foreign:
+            self.report(f"other users could write {foreign}: [tool.uv.sources] are not followed")
+        certificates = indexes.list_certificates(seen, manifest.base)
+        return Uv(self.venv, plan.root, env, self.report, options, plan.sources and not foreign, certificates)
 
     def _install_missing(self, open_uv: Callable[[], Uv], manifest: Manifest, roots: Sequence[str]) -> None:
         """Install what neither the overlay nor the base has; what the base has stays the base's."""
