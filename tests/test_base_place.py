@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,11 @@ from wtenv import config as configs
 from wtenv import decision
 from wtenv.errors import WtenvError
 from wtenv.worktree import require_worktree
+
+
+def can_mount() -> bool:
+    command = ["unshare", "--mount", "sh", "-c", "mount --bind / /mnt && umount /mnt"]
+    return bool(shutil.which("unshare")) and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @dataclass
@@ -140,3 +148,28 @@ def test_commands_refuse_it(place: Place) -> None:
             assert (done.returncode, "keep the base outside of the worktrees" in done.stderr) == (2, True)
     assert not (place.top / "pwned").exists()
     assert not (root / ".venv").exists()
+
+
+@pytest.mark.skipif(not can_mount(), reason="mounts need root, and a system that has them")
+def test_a_worktree_under_another_name(place: Place) -> None:
+    """A bind mount: the same folders, on a way that does not go through the worktree's name."""
+    script = """
+import subprocess, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1]]
+from test_base_place import Place
+from workspace import Home
+from wtenv.errors import WtenvError
+top = Path(sys.argv[2])
+place = Place(top, Home(top / "home", {"HOME": str(top / "home"), "PATH": "/usr/bin:/bin"}))
+for name in ("main", "feature"):
+    subprocess.run(["mount", "--bind", top / "work" / name, top / "mount"], check=True)
+    try:
+        print(place.locate("work/main", "base_prefix", "{top}/mount/env"))
+    except WtenvError as error:
+        print("refused" if "keep the base outside" in str(error) else error)
+    subprocess.run(["umount", top / "mount"], check=True)
+"""
+    (place.top / "mount").mkdir()
+    command = ["unshare", "--mount", sys.executable, "-c", script, Path(__file__).parent, place.top]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "refused\nrefused\n"

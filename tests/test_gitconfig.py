@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +27,8 @@ TEXTS = [
     '[safe "x.Y"]\ndirectory = z\n', '[a "b \\" ] \\\\ c"]\nd = e\n', "[a.B]\nc = d\n", "# [core]\n; x\n[core]\n",
     "[core]\nworktree = a\n[other]\nworktree = b\n[core]\nworktree = c\n", "[core]\nx-y = 1\nx1 = 2\n", "[core]\n1x = 2\n",
     "[core]\nbare true\n", "[core\nbare = x\n", '[core]\nworktree = "a\n', "[core]\nworktree = a\\qb\n", "bare = 1\n",
-    "[core]\nbare # comment\n", "[core] bare = 1 [safe] directory = 2\n", "[core][safe] directory = 2\n", "[a]\nb = c = d\n",
+    '[core]\nworktree = a "" \n', '[core]\nworktree = a\\t \n', '[core]\nworktree = " " # x\n', "[core]\nworktree = a  b\n",
+    '[core]\nworktree = "a" "b" \t\n', "[core]\nworktree = a \\\n", "[core]\nbare # comment\n", "[core] bare = 1 [safe] directory = 2\n", "[core][safe] directory = 2\n", "[a]\nb = c = d\n",
 ]  # fmt: skip
 
 
@@ -45,6 +48,31 @@ def test_settings_as_git_reads_them(text: str, home: Home) -> None:
         assert done.returncode != 0
         return
     assert ("".join(f"{item}\0" for item in found), done.returncode) == (done.stdout, 0)
+
+
+SLOW = {
+    "sections": "[a]" * 100_000,
+    "subsections": '[a "' + "\\x" * 150_000,
+    "blanks": "[core]" + " " * 300_000 + "x",
+    "lines": "[core]\n" + "a\n" * 150_000,
+    "quotes": "[core]worktree=" + '"' * 300_000,
+    "quoted blanks": "[core]worktree=" + '" "' * 100_000,
+    "escapes": "[core]worktree=" + "\\\\" * 150_000,
+    "blanks and words": "[core]worktree=" + "a  " * 100_000,
+    "comments": "[core]worktree=a" + " #" * 150_000,
+    "lines that go on": "[core]worktree=" + " \\\n" * 100_000,
+    "key": "[core]\n" + "a" * 300_000,
+    "one section": "[" + "a" * 300_000,
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_text_that_is_built_to_be_slow(name: str) -> None:
+    """The config of a submodule is read at a cd, before anybody has allowed it."""
+    started = time.process_time()
+    with contextlib.suppress(ValueError):
+        list(gitconfig.parse(SLOW[name]))
+    assert time.process_time() - started < 3
 
 
 ROOT = "{top}/work/repo"

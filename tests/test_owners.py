@@ -200,3 +200,31 @@ def test_a_file_of_theirs_in_our_folder(world: World) -> None:
     assert config.stat().st_uid == US
     done = run(US, world, "sh", "-c", f"cd {world.main} && wtenv run true")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_excuse_that_is_taken_back(world: World, name: str) -> None:
+    """What the hook keeps depends on git's config, too."""
+    home = world.outside.parent / f"{name}-root"
+    for folder in (home, home / ".config/fish"):
+        folder.mkdir(parents=True, exist_ok=True)
+    config = home / ".gitconfig"
+    env = {"HOME": str(home), "GIT_CONFIG_GLOBAL": str(config)}
+    shutil.copy(world.home.path / ".condarc", home / ".condarc")
+    config.write_text(f"[safe]\n\tdirectory = {world.feature}\n")
+    text = (world.feature / ".git/wtenv.toml").read_text()
+    (world.feature / ".git/wtenv.toml").write_text(text.replace('"."', ""))
+    theirs = World(world.home, world.base, replace(world.repo, root=world.feature))
+    try:
+        for command in ("allow", "sync"):
+            done = run(0, theirs, "sh", "-c", f"cd {theirs.main} && wtenv {command}", **env)
+            assert done.returncode == 0, done.stderr
+        time.sleep(0.1)
+        for _ in range(2):
+            assert visit(0, theirs, name, **env) == (active(theirs), "")
+        config.write_text("")
+        found, said = visit(0, theirs, name, **env)
+        assert found == NOTHING
+        assert f"{theirs.main} belongs to the user {US}" in said
+    finally:
+        shutil.rmtree(theirs.main / ".venv")
+        (world.feature / ".git/wtenv.toml").write_text(text)

@@ -10,8 +10,9 @@ from pathlib import Path
 from . import access, files
 from .errors import WtenvError
 
-_SECTION = re.compile(r'\[[ \t]*([A-Za-z0-9.-]*)[ \t]*(?:"((?:[^"\\]|\\.)*)"[ \t]*)?\]')
+_SECTION = re.compile(r'\[[ \t]*([A-Za-z0-9.-]*)[ \t]*(?:"((?:[^"\\]|\\.)*)"[ \t]*)?\][ \t]*')
 _KEY = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:(=)|$)")
+_TOKEN = re.compile(r'[^\\"#;]+|\\.?|["#;]')
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _MAX_DEPTH = 10  # of includes, as git has it
 
@@ -22,11 +23,11 @@ def parse(text: str) -> Iterator[tuple[str, str | None]]:
     section = ""
     lines = iter(text.removeprefix("\ufeff").split("\n"))
     for line in lines:
-        rest = line.strip(" \t\r")
-        while found := _SECTION.match(rest):
+        rest, at = line.strip(" \t\r"), 0
+        while found := _SECTION.match(rest, at):
             inner = re.sub(r"\\(.)", r"\1", found[2]) if found[2] is not None else None
-            section = found[1].lower() + ("" if inner is None else f".{inner}")
-            rest = rest[found.end() :].lstrip(" \t")
+            section, at = found[1].lower() + ("" if inner is None else f".{inner}"), found.end()
+        rest = rest[at:]
         if not rest or rest[0] in "#;":
             continue
         key = _KEY.match(rest)
@@ -37,32 +38,37 @@ def parse(text: str) -> Iterator[tuple[str, str | None]]:
 
 def _read_value(rest: str, lines: Iterator[str]) -> str:
     """The value that begins with `rest`; after a backslash at the end of a line it goes on in the next one."""
-    value, end, is_quoted = "", 0, False  # end: what is behind it are blanks that may be dropped
-    rest = rest.lstrip(" \t")
-    at = 0
-    while at < len(rest):
-        char = rest[at]
-        at += 1
-        if char == "\\":
-            if at == len(rest):
-                rest, at = next(lines, "").rstrip("\r"), 0
-                continue
-            if rest[at] not in _ESCAPES:
-                raise ValueError("not an escape")
-            value += _ESCAPES[rest[at]]
-            at += 1
-            end = len(value)
-        elif char == '"':
+    parts: list[str] = []
+    blanks, is_quoted = "", False  # blanks: at the end they don't count
+    tokens = _TOKEN.finditer(rest.lstrip(" \t"))
+    while token := next(tokens, None):
+        text = token[0]
+        if text == "\\":
+            parts.append(blanks)
+            blanks = ""
+            tokens = _TOKEN.finditer(next(lines, "").rstrip("\r"))
+        elif text == '"':
             is_quoted = not is_quoted
-            end = len(value)
-        elif not is_quoted and char in "#;":
+            parts.append(blanks)
+            blanks = ""
+        elif text in "#;" and not is_quoted:
             break
         else:
-            value += char
-            end = end if char in " \t" and not is_quoted else len(value)
+            if text[0] == "\\":
+                if text[1] not in _ESCAPES:
+                    raise ValueError("not an escape")
+                word, after = _ESCAPES[text[1]], ""
+            else:
+                word = text if is_quoted else text.rstrip(" \t")
+                after = text[len(word) :]
+            if word:
+                parts += [blanks, word]
+                blanks = after
+            else:
+                blanks += after
     if is_quoted:
         raise ValueError("a quote has no end")
-    return value[:end]
+    return "".join(parts)
 
 
 def list_protected(env: Mapping[str, str]) -> tuple[Path, ...]:

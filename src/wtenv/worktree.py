@@ -14,6 +14,8 @@ from typing import NamedTuple
 from . import files
 from .errors import WtenvError
 
+_MAX_CONFIG = 1 << 18  # bytes of a git folder's config: it is parsed at a cd, before anybody has allowed it
+
 
 class Worktree(NamedTuple):
     """A worktree and the clone it is part of.
@@ -251,9 +253,10 @@ def _read_setting(file: Path, name: str) -> str | None:
 
     found = None
     try:
-        for key, value in gitconfig.parse(_read_line(file)):
+        text = files.read_bytes(file, _MAX_CONFIG).decode("utf-8", "surrogateescape")
+        for key, value in gitconfig.parse(text):
             if key == f"core.{name}":
                 found = "true" if value is None else value
-    except (WtenvError, ValueError):  # as far as it can be read
+    except (OSError, WtenvError, ValueError):  # as far as it can be read
         pass
     return found

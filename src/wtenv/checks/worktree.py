@@ -28,7 +28,8 @@ def check_files(case: Case) -> Iterator[Finding]:
     exposed = list(find_exposed(case))
     foreign = [place for place in list_own(case) if os.lstat(place).st_uid != os.getuid()]
     if foreign:
-        yield problem(f"{foreign[0]} belongs to another user", f"run: rm -r {shlex.quote(str(foreign[0]))}")
+        place = shlex.quote(str(foreign[0]))  # who may not remove what is in it may still move it
+        yield problem(f"{foreign[0]} belongs to another user", f"run: mv {place} {place}.old")
     if exposed:
         listed = [f"{place} ({stat.S_IMODE(place.stat().st_mode):04o})" for place in exposed]
         fix = f"run: chmod go-rwx {shlex.quote(str(exposed[0]))}" if len(exposed) == 1 else "run: wtenv doctor --fix"
