@@ -15,72 +15,6 @@ from workspace import Home
 from wtenv.overlay import twins
 from wtenv.overlay.refresh import refresh
 
-BIN = "/opt/base/bin"
-
-FORMS = [
-    (f"#!{BIN}/python\n", ""),
-    (f"#!{BIN}/python3\n", ""),
-    (f"#!{BIN}/python3.11\n", ""),
-    (f"#! {BIN}/python3.11 \n", ""),
-    (f"#!{BIN}/python3.11 -sE\n", "-sE"),
-    (f"#!{BIN}/python -I\n", "-I"),
-    ("#!/usr/bin/env python\n", ""),
-    ("#!/usr/bin/env python3\n", ""),
-    ("#!/usr/bin/env python3.11\n", ""),
-    ("#!/usr/bin/env -S python3 -I\n", "-I"),
-    (f"#!/bin/sh\n'''exec' {BIN}/python \"$0\" \"$@\"\n' '''\n", ""),
-    (f"#!/bin/sh\n'''exec' \"{BIN}/python3.11\" \"$0\" \"$@\" #'''\n", ""),
-    (f"#!/bin/sh\n'''exec' \"{BIN}/python\" -s \"$0\" \"$@\" #'''\n", "-s"),
-    (f"#!/bin/sh\n'''exec' '{BIN}/python' \"$0\" \"$@\"\n' '''\n", ""),
-    ("#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python' \"$0\" \"$@\"\n' '''\n", ""),
-    (f"#!{BIN}/python\r\n", ""),
-    # Not the base's Python:
-    ("#!/usr/bin/python3\n", None),
-    ("#!/usr/bin/env python2\n", None),
-    ("#!/usr/bin/env python3.8\n", None),
-    ("#!/usr/bin/env bash\n", None),
-    ("#!/usr/bin/env\n", None),
-    (f"#!{BIN}/python2.7\n", None),
-    (f"#!{BIN}/perl\n", None),
-    ("#!/bin/sh\necho hello\n", None),
-    ('#!/bin/sh\nexec python "$@"\n', None),
-    ("#!/bin/sh\n'''exec' /other/bin/python \"$0\" \"$@\"\n' '''\n", None),
-    ("#!/bin/sh\n'''exec' \"unclosed\n", None),
-    ("#!\n", None),
-    ("#!/bin/sh", None),
-]
-
-
-@pytest.mark.parametrize(("head", "arguments"), FORMS)
-def test_shebangs(head: str, arguments: str | None) -> None:
-    assert twins.parse_shebang(head, BIN, "3.11") == arguments
-
-
-def test_what_is_no_script(tmp_path: Path) -> None:
-    real = tmp_path / "real/bin"
-    real.mkdir(parents=True)
-    (tmp_path / "link").symlink_to("real")
-
-    def write(name: str, data: str | bytes, mode: int = 0o755) -> None:
-        (real / name).write_bytes(data.encode() if isinstance(data, str) else data)
-        (real / name).chmod(mode)
-
-    head = f"#!{real}/python\n"
-    for name in ("good", "conda", "conda-env", "mamba", "activate", "deactivate", "python-argcomplete", ".hidden"):
-        write(name, head)
-    write("through-link", f"#!{tmp_path}/link/bin/python3\n")
-    write("no-exec", head, 0o644)
-    write("binary", b"\x7fELF\x00")
-    write("bytes", b"#!\xff\xfe/python\n")
-    write("empty", "")
-    (real / "folder").mkdir()
-    (real / "dangling").symlink_to("nowhere")
-    (real / "alias").symlink_to("good")
-    os.mkfifo(real / "fifo")
-    for place in (real, tmp_path / "link/bin"):
-        assert twins.find_scripts(str(place), "3.11") == {"good": "", "through-link": "", "alias": ""}
-    assert twins.find_scripts(str(tmp_path / "nowhere"), "3.11") == {}
-
 
 @pytest.mark.parametrize("arguments", ["", "-sE", "-I -s"])
 @pytest.mark.parametrize("folder", ["plain", "a b", "it's", "back\\slash", 'd$x`y"z', "l" * 130, "'''", "\\N"])
@@ -91,8 +25,6 @@ def test_first_lines_are_understood_by_kernel_sh_and_python(folder: str, argumen
     (place / "python").symlink_to(sys.executable)
     script = place / "script"
     head = twins.make_head(str(place / "python"), arguments)
-    if " " in arguments and head.startswith(f"#!{place}"):
-        pytest.skip("Linux passes a first line's arguments as one: the base's script fails, too")
     script.write_text(head + "import sys; print(sys.argv[1:], sys.flags.isolated)\n")
     script.chmod(0o755)
     assert run(script, "a b", env=os.environ) == f"['a b'] {int('-I' in arguments)}"

@@ -102,6 +102,14 @@ def _check_size(path: str | os.PathLike[str], size: int, limit: int) -> None:
         raise WtenvError(f"{os.fspath(path)} is larger than {limit} bytes", "is it the right file?")
 
 
+def is_same(path: str, other: str) -> bool:
+    """Whether two paths are the same file, through links of either sort; False if one of them can't be asked."""
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False
+
+
 def parse_toml(path: Path, data: bytes) -> dict[str, Any]:
     """`data`, the content of `path`, as TOML. WtenvError that says where it is wrong."""
     try:

@@ -23,7 +23,7 @@ from .overlay.proof import is_part
 
 _SYSTEM = "/usr/bin /bin /usr/sbin /sbin /usr/local/bin /usr/local/sbin /opt/homebrew/bin".split()
 _SHIMS = re.compile(r"(pyenv|asdf|mise|rtx|rye|nodenv|rbenv)(?:[^/]*/)(?:.*/)?shims$")
-_PYTHON = re.compile(r"(python|pypy)[\d.]*t?")
+_PYTHON = re.compile(r"(python|pypy|graalpy)[\d.]*t?")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,11 @@ def find_commands(name: str, search_path: str, layers: Layers, directory: str) -
         seen.add(real)
         layer, origin = layers.name_folder(os.path.dirname(place))
         if layer == "overlay" and twins.read_twin(place):
-            layer, origin = "twin", f"runs {layers.base}/bin/{os.path.basename(name)} on {layers.venv}/bin/python"
+            made = manifest.read_manifest(Path(layers.venv))
+            bins = made.bins if made else (f"{layers.base}/bin",)
+            scripts = [os.path.join(folder, os.path.basename(name)) for folder in bins]
+            script = next(filter(os.path.exists, scripts), scripts[0])
+            layer, origin = "twin", f"runs {script} on {layers.venv}/bin/python"
         found.append(Command(place, layer, origin, find_interpreter(place, search_path), not found))
     return found
 
@@ -114,9 +118,9 @@ def find_interpreter(path: str, search_path: str) -> str:
     except OSError:
         return ""
     found = twins.read_interpreter(head)
-    if found is None or not _PYTHON.fullmatch(os.path.basename(found[0])):
+    if found is None or not _PYTHON.fullmatch(os.path.basename(found.program)):
         return ""
-    program = found[0]
+    program = found.program
     if "/" in program:
         return os.path.normpath(os.path.join(os.path.dirname(path), program))
     places = (os.path.join(folder, program) for folder in search_path.split(":") if folder)

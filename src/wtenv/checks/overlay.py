@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..activate import render_activate
-from ..errors import WtenvError
+from ..errors import WtenvError, make_printable
 from ..layers import Overlay, find_interpreter, is_program
 from ..overlay import distributions, kernels, sealing, twins
 from ..overlay.manifest import Manifest
@@ -75,17 +75,17 @@ def check_twins(case: Case) -> Iterator[Finding]:
     manifest, config = case.manifest, case.decision.config
     if manifest is None or config is None:
         return
-    faults = twins.find_faults(config.venv, manifest.base_bin, manifest.minor)
-    changes = kernels.find_changes(config.venv, manifest.base, manifest.minor)
+    faults = twins.find_faults(config.venv, manifest)
+    changes = kernels.find_changes(config.venv, manifest)
     faults += [f"{place} is no twin of the base's kernel" for place in sorted(changes)]
     if faults:
         what = f"{len(faults)} of the base's scripts and kernels don't run on the overlay's Python"
         yield problem(what, _REFRESH, *faults[:5], mend="refresh")
     folder = config.venv / "bin"
-    strange = []
+    strange: list[str] = []
     for name in sorted(os.listdir(folder)):
         place = str(folder / name)
-        if name.startswith("python") or twins.read_twin(place) or not os.access(place, os.X_OK):
+        if twins.read_twin(place) or not os.access(place, os.X_OK):
             continue
         python = find_interpreter(place, str(folder))
         if python and os.path.realpath(os.path.dirname(python)) != os.path.realpath(folder):
@@ -95,7 +95,11 @@ def check_twins(case: Case) -> Iterator[Finding]:
     if lost := [place for place in _list_scripts(manifest, str(folder)) if not is_program(place)]:
         what = "scripts of the declared packages are missing, or can't be executed"
         yield problem(what, _REBUILD, *lost[:5], mend="rebuild")
-    if not faults and not strange and not lost:
+    places = [place for place in case.effective.get("PATH", "").split(":") if place and place != str(folder)]
+    if others := twins.find_others(manifest, places, os.listdir(folder)):
+        listed = [make_printable(f"{path}: {why}") for path, why in sorted(others.items())]
+        yield note("these run on the base's own Python, and don't see this worktree's packages", "", *listed)
+    if not faults and not strange and not lost and not others:
         yield ok("every Python script and kernel of base and overlay runs on the overlay's Python")
 
 

@@ -232,7 +232,7 @@ def check_user_site(case: Case) -> Iterator[Finding]:
         yield ok("the packages of your home (user site) are left out")
         return
     base = case.effective.get("PYTHONUSERBASE") or files.home_dir(case.env) / ".local"
-    site = Path(base, "lib", f"python{case.manifest.minor}", "site-packages")
+    site = Path(base, "lib", Path(case.manifest.site[-1]).parent.name, "site-packages")  # python3.13t, pypy3.10
     fix = "run: export PYTHONNOUSERSITE=1; and remove it from [env], if it is there"
     yield problem(f"PYTHONNOUSERSITE is not set: the base's Python sees {site}", fix)
 

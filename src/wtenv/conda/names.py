@@ -79,12 +79,17 @@ def open_prefix(path: str, env: Mapping[str, str], directory: Path) -> Base:
 
 
 def find_python(prefix: Path) -> Path:
-    """The interpreter in `prefix`/bin that `python3`, else `python`, else the newest `python3.N` stands
-    for: links are followed as long as they stay in that folder. BaseNotFound if none can be run."""
+    """The interpreter in `prefix`/bin that `python3`, else `python`, else the newest `python3.N` (before a
+    free-threaded `python3.Nt`), else PyPy's or GraalPy's names stand for: links are followed as long as they stay
+    in that folder. BaseNotFound if none can be run."""
     names = [prefix / "bin/python3", prefix / "bin/python"]
     if not any(map(os.path.lexists, names)):
-        versions = [p for p in read_folder(prefix / "bin") if p.stem == "python3" and p.suffix[1:].isdecimal()]
-        names += sorted(versions, key=lambda path: -int(path.suffix[1:]))
+        for stem in ("python3", "pypy3"):
+            versions = [
+                p for p in read_folder(prefix / "bin") if p.stem == stem and p.suffix[1:].rstrip("t").isdecimal()
+            ]
+            names += sorted(versions, key=lambda path: (-int(path.suffix[1:].rstrip("t")), path.suffix))
+        names += [prefix / "bin/pypy3", prefix / "bin/graalpy"]
     for name in names:
         path = _follow(name)
         if S_ISREG(read_mode(path)) and os.access(path, os.X_OK) and not path.name.startswith("python2"):

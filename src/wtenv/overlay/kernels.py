@@ -15,18 +15,19 @@ from typing import Any
 
 from .. import files
 from ..errors import WtenvError
-from .twins import is_python
+from .manifest import Manifest
+from .twins import find_names, is_python
 
 FOLDER = "share/jupyter/kernels"
 _MARK = "wtenv"  # in the spec's metadata: it is ours to change and to remove
 
 
-def refresh(venv: Path, base_prefix: str, minor: str) -> bool:
+def refresh(venv: Path, manifest: Manifest) -> bool:
     """Make the overlay have exactly one twin for each such kernel; True if something changed.
 
     A spec that the overlay has itself (a package's) is left alone.
     """
-    changes = find_changes(venv, base_prefix, minor)
+    changes = find_changes(venv, manifest)
     for place, spec in changes.items():
         if spec:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -39,15 +40,16 @@ def refresh(venv: Path, base_prefix: str, minor: str) -> bool:
     return bool(changes)
 
 
-def find_changes(venv: Path, base_prefix: str, minor: str) -> dict[Path, dict[str, Any]]:
+def find_changes(venv: Path, manifest: Manifest) -> dict[Path, dict[str, Any]]:
     """The overlay's specs that are not as they shall be, and what they shall be; empty for one that shall go."""
-    wanted = {}
+    wanted, base_prefix = {}, manifest.base
+    names = find_names(manifest)
     for name in _list(Path(base_prefix, FOLDER)):
         spec = _read(Path(base_prefix, FOLDER, name, "kernel.json"))
         words = spec.get("argv")
         if not isinstance(words, list) or not words or not isinstance(words[0], str) or "/" not in words[0]:
             continue  # by name alone: Jupyter itself takes the Python that it runs on
-        if is_python(words[0], os.path.realpath(os.path.join(base_prefix, "bin")), minor):
+        if is_python(words[0], manifest, names):
             metadata = spec.get("metadata")
             metadata = {**(metadata if isinstance(metadata, dict) else {}), _MARK: True}
             # What lies beside the spec stays there.

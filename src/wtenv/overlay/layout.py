@@ -74,7 +74,9 @@ def probe(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Facts
         minor = ".".join(said["version"].split(".")[:2])
         folder = os.path.dirname(said["executable"])
         names = (f"python{minor}{said['abi']}", f"python{minor}", Path(said["executable"]).name)
-        interpreter = next(os.path.join(folder, name) for name in names if Path(folder, name).exists())
+        # The same program: beside PyPy there may be a CPython of that version.
+        paths = [os.path.join(folder, name) for name in names]
+        interpreter = next(path for path in paths if files.is_same(path, said["executable"]))
         return Facts(
             version=said["version"],
             interpreter=interpreter,
@@ -91,6 +93,15 @@ def probe(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Facts
             f"the base's Python {base_python} does not work ({detail or error})",
             "repair the base, or name another one",
         ) from None
+
+
+def name_kind(program: str) -> str:
+    """The kind of Python that a program is by the name of its file: "3.11", "3.13t" (free-threaded), "pypy3.10";
+    empty if the name does not say."""
+    import re
+
+    match = re.fullmatch(r"(?:python|(pypy|graalpy))(3\.\d+[a-z]*)", os.path.basename(os.path.realpath(program)))
+    return "".join(filter(None, match.groups())) if match else ""
 
 
 def create(folder: Path, facts: Facts, prompt: str, token: str) -> None:

@@ -59,6 +59,14 @@ class Manifest(NamedTuple):
         """As in `python3.11`."""
         return ".".join(self.python_version.split(".")[:2])
 
+    @property
+    def bins(self) -> tuple[str, ...]:
+        """Where the base's scripts are: its `bin`, and those that go with its site folders below its prefix, as
+        `/usr/local/bin` with `/usr/local/lib/python3.11/dist-packages` of Debian's Python."""
+        homes = [os.path.dirname(os.path.dirname(site)) for site in self.base_site if site.startswith(self.base + "/")]
+        beside = [os.path.join(os.path.dirname(home), "bin") for home in homes if os.path.basename(home) == "lib"]
+        return tuple(dict.fromkeys([self.base_bin, *beside]))
+
 
 class Record(NamedTuple):
     """The proof outside the overlay, and the mark of an unfinished sync."""
@@ -202,7 +210,7 @@ def list_sources(manifest: Manifest, venv: Path) -> list[str]:
     come from, which another version or installation of wtenv has otherwise."""
     kernels = Path(manifest.base, "share/jupyter/kernels")
     specs = [os.fspath(place) for place in sorted(kernels.glob("*/kernel.json"))]
-    theirs = [manifest.base_bin, *manifest.base_site, os.fspath(kernels), *specs]
+    theirs = [*manifest.bins, *manifest.base_site, os.fspath(kernels), *specs]
     return [os.fspath(venv / "bin"), *manifest.site, *theirs, os.path.join(os.path.dirname(__file__), "seal")]
 
 

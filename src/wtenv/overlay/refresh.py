@@ -48,7 +48,7 @@ def follow_base(venv: Path, manifest: Manifest) -> bool:
     owned = {name for site in manifest.site for name in sealing.list_distributions(site)}
     steps = (
         sealing.write(Path(manifest.site[-1]), manifest.root, manifest.base_site, owned),
-        twins.refresh(venv, manifest.base_bin, manifest.minor),
-        kernels.refresh(venv, manifest.base, manifest.minor),
+        twins.refresh(venv, manifest),
+        kernels.refresh(venv, manifest),
     )
     return any(steps)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from .. import files
 from . import manifest as manifests
 from .manifest import Manifest, Record
 
@@ -57,7 +58,7 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
         kind, reason = verdict
         return State(kind, reason, replace if kind == "foreign" else SYNC, tuple(watch))
     assert manifest is not None
-    base = [Path(manifest.base_bin), *map(Path, manifest.base_site)]
+    base = [*map(Path, manifest.bins), *map(Path, manifest.base_site)]
     watch += base
     problem = _find_base_problem(venv, manifest, base_prefix)
     if problem:
@@ -99,14 +100,15 @@ def _find_base_problem(venv: Path, manifest: Manifest, base_prefix: Path) -> str
         return f"the base's Python {manifest.python_version} ({manifest.interpreter}) is gone"
     if damage := _find_damage(venv, manifest):
         return f"{venv} is damaged: {damage}"
-    for name in ("python", "python3"):
-        default = Path(os.path.realpath(os.path.join(manifest.base_bin, name)))
-        if default.exists():
-            # A base that now starts another minor version has another site-packages folder, too.
-            tail = default.name.removeprefix("python").rstrip("t")
-            if tail.count(".") == 1 and tail != manifest.minor:
-                return f"the base's Python is now {tail}, {venv} was made for {manifest.minor}"
-            break
+    names = (os.path.join(manifest.base_bin, name) for name in ("python", "python3"))
+    default = next(filter(os.path.exists, names), "")
+    if default and not files.is_same(default, manifest.interpreter):
+        from .layout import name_kind
+
+        # A base that now starts another minor version, ABI or implementation has another site-packages folder, too.
+        now, then = name_kind(default), name_kind(manifest.interpreter) or manifest.minor
+        if now not in ("", then):
+            return f"the base's Python is now {now}, {venv} was made for {then}"
     return ""
 
 

@@ -11,118 +11,244 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import files
 from ..errors import WtenvError
+from .manifest import Manifest
 
-# They manage environments and must run on their own Python.
+# They manage environments and must run on their own Python, or tell what the base's own is like.
 _NEVER = {"conda", "conda-env", "mamba", "micromamba", "activate", "deactivate"}
-_PYTHON = re.compile(r"python(\d+(?:\.\d+)?)?t?")
-_RELOCATABLE = re.compile(r"""/'?"?(python[\d.]*t?)'?"? (.*)"\$0" "\$@\"""")  # uv's --relocatable
+_CONFIG = re.compile(r"python[\d.]*[a-z]*-config")
+_PYTHON = r"(?:python|pypy|graalpy)[\d.]*[a-z]{0,2}"
+_PLACE = rf"/[^\s\"'`$;&|()<>]*/{_PYTHON}(?![\w./-])"
+_SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
+_RELOCATABLE = re.compile(rf"""/'?"?({_PYTHON})'?"? (.*)"\$0" "\$@\"""")  # uv's --relocatable
+_ITSELF = ("$0", "${0}", "$BASH_SOURCE", "${BASH_SOURCE}")
 SHEBANG_LIMIT = 127
+_HEAD, _TEXT = 1 << 12, 1 << 16
 
 
-def find_scripts(base_bin: str, minor: str) -> dict[str, str]:
-    """The base's Python scripts: name -> the arguments that their first line gives to Python.
+class Start(NamedTuple):
+    """What the first lines of a script start. program: a bare name is one that env looks up on PATH, "./NAME" is beside
+    the script (uv's relocatable ones); whole: nothing else happens (variables set, options of env)."""
+
+    program: str
+    arguments: str
+    whole: bool = True
+
+
+def find_scripts(manifest: Manifest) -> dict[str, str]:
+    """The base's Python scripts that get a twin: name -> the arguments that their first lines give to Python.
 
     Only regular, executable files whose interpreter is the base's own Python; anything unreadable
     or odd is no script. Nothing is executed.
     """
-    real_bin = os.path.realpath(base_bin)
-    scripts = {}
+    names = find_names(manifest)
+    listed = _list(manifest.bins, names)
+    found = {name: parse(head, manifest, names) for _, name, head in listed if name.isprintable()}
+    return {name: arguments for name, arguments in found.items() if arguments is not None}
+
+
+def find_names(manifest: Manifest) -> set[str]:
+    """The names of the base's Python itself in its `bin`, and those that each overlay has."""
+    names = {"python", "python3", f"python{manifest.minor}"}
     try:
-        entries = list(os.scandir(base_bin))
+        real = os.stat(manifest.interpreter)
+        for entry in os.scandir(manifest.base_bin):
+            info = entry.stat() if entry.is_file() else None
+            if info and (info.st_dev, info.st_ino) == (real.st_dev, real.st_ino):
+                names.add(entry.name)
     except OSError:
-        return {}
-    for entry in entries:
-        name = entry.name
-        if name in _NEVER or name.startswith(("python", ".")) or not name.isprintable():
+        pass
+    return names
+
+
+def find_others(manifest: Manifest, folders: Sequence[str], taken: Collection[str]) -> dict[str, str]:
+    """What starts the base's Python, or another one of the base, by a plain name, and has no twin: path -> why.
+
+    `folders`: where that name is looked for behind the overlay; `taken`: the names that the overlay has. By what
+    the files say: a program that is no text may start anything.
+    """
+    found = {}
+    names = find_names(manifest)
+    bins = {os.path.realpath(folder) for folder in manifest.bins}
+    scripts = find_scripts(manifest)
+    mentions = _compile_mentions(manifest, scripts)
+    for folder, name, head in _list(folders, {*taken, *names}):
+        path, inside = os.path.join(folder, name), os.path.realpath(folder) in bins
+        if inside and name in scripts:
             continue
+        start = read_interpreter(head)
+        program = start.program if start else ""
+        place = os.path.normpath(os.path.join(folder if "/" in program else manifest.base_bin, program))
+        if re.fullmatch(_PYTHON, os.path.basename(program)):
+            if "/" not in program and program in names:
+                continue  # PATH has the overlay's
+            if is_python(place, manifest, names):
+                found[path] = f"its first lines start {place}"
+            elif _is_beside(place, bins):
+                found[path] = f"it runs on {place}, another Python of the base"
+        elif inside and re.fullmatch(_PYTHON, name):
+            found[path] = "it is another Python of the base"
+        elif not head or os.path.basename(program) in _SHELLS:
+            text = _read(path, _TEXT if head else _HEAD)
+            said = [match[0] for form in mentions[: 1 + inside] for match in form.finditer(text)]
+            said += [match for match in re.findall(_PLACE, text) if is_python(match, manifest, names)]
+            if said and "\0" not in text:
+                found[path] = f"it mentions {said[0]}"
+    return found
+
+
+def _compile_mentions(manifest: Manifest, scripts: Collection[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """How a shell script names the base's Python, or a script on it: by a path; in the base, also from where it is."""
+    bins = "|".join(re.escape(place) for path in manifest.bins for place in {path, os.path.realpath(path)})
+    known = "".join(f"|{re.escape(name)}" for name in scripts)
+    path = rf"(?:{bins}|\$\{{?CONDA_PREFIX\}}?/bin)/(?:{_PYTHON}{known})(?![\w.-])"
+    here = r"""\$(?!\{?VIRTUAL_ENV)(?:\w+|\{\w+\}|\(dirname [^\n]*?\))["']?"""
+    beside = rf"{here}(?:/\.\.)?(?:/bin)?/{_PYTHON}(?![\w./-])"
+    return re.compile(path), re.compile(beside)
+
+
+def _list(folders: Sequence[str], taken: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """The programs in `folders`, the first of each name: (folder, name, first lines; "" if it has no `#!`)."""
+    seen = {*_NEVER, *taken}
+    for folder in folders:
         try:
-            if not entry.is_file() or not entry.stat().st_mode & 0o111:
-                continue
-            with open(entry.path, "rb") as file:
-                head = file.read(2)
-                if head != b"#!":
-                    continue
-                head += file.read(4096)
+            entries = list(os.scandir(folder))
         except OSError:
             continue
-        arguments = parse_shebang(head.decode("utf-8", "surrogateescape"), real_bin, minor)
-        if arguments is not None:
-            scripts[name] = arguments
-    return scripts
+        for entry in entries:
+            try:
+                if entry.name in seen or not entry.is_file() or not entry.stat().st_mode & 0o111:
+                    continue
+            except OSError:
+                continue
+            seen.add(entry.name)
+            if not _CONFIG.fullmatch(entry.name):
+                head = _read(entry.path, _HEAD)
+                yield folder, entry.name, head if head.startswith("#!") else ""
 
 
-def parse_shebang(head: str, real_bin: str, minor: str) -> str | None:
-    """The interpreter's arguments if `head` starts a script for the Python in `real_bin`, else None."""
-    found = read_interpreter(head)
-    if found is None:
+def _read(path: str, size: int) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(size).decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+
+
+def parse(head: str, manifest: Manifest, names: Collection[str]) -> str | None:
+    """The interpreter's arguments if `head` starts a script for the base's Python and nothing else, else None.
+    `names`: what `find_names` says."""
+    start = read_interpreter(head)
+    if start is None or not start.whole:
         return None
-    program, arguments = found
-    return _accept(os.path.join(real_bin, program), arguments, real_bin, minor)
+    if "/" not in start.program:
+        return start.arguments if start.program in names else None
+    return start.arguments if is_python(os.path.join(manifest.base_bin, start.program), manifest, names) else None
 
 
-def read_interpreter(head: str) -> tuple[str, str] | None:
-    """What the first lines of a script start, and the arguments that they give it; None if `head` is no script's.
-
-    A bare name is one that env looks up on PATH; "./NAME" is beside the script (uv's relocatable ones).
-    """
+def read_interpreter(head: str) -> Start | None:
+    """What the first lines of a script start; None if `head` is no script's."""
     if not head.startswith("#!"):
         return None
-    lines = head[2:].split("\n")
-    words = lines[0].strip().split(None, 1)
+    first, *rest = head[2:].split("\n")
+    words = first.strip().split(None, 1)
     if not words:
         return None
-    program, rest = words[0], words[1].strip() if len(words) > 1 else ""
-    kind = program.rpartition("/")[2]
-    if kind == "env":
-        parts = rest.removeprefix("-S").split(None, 1)
-        if parts and "/" not in parts[0]:
-            return parts[0], "".join(parts[1:])
-    if kind == "sh" and len(lines) > 1 and "exec" in lines[1][:8]:
-        # A prefix too long for a first line: `'''exec' "PREFIX/bin/python" -s "$0" "$@"`.
-        relocatable = _RELOCATABLE.search(lines[1])
-        if relocatable and "dirname" in lines[1]:
-            return f"./{relocatable[1]}", relocatable[2]
+    start = _read_words(words[0], words[1].strip() if len(words) > 1 else "")
+    if start and os.path.basename(start.program) in _SHELLS:
+        return _read_shell(rest) or start
+    # Else the kernel would look for it in the current folder.
+    return start if start and ("/" in words[0]) else None
+
+
+def _read_words(program: str, rest: str) -> Start | None:
+    """A first line: the kernel gives `rest` as one argument, which env splits after -S."""
+    if os.path.basename(program) != "env":
+        return Start(program, rest)
+    split = re.match(r"-[iv]*S\s*|--split-string[= ]", rest)
+    try:
+        words = shlex.split(rest[split.end() :]) if split else rest.split()
+    except ValueError:
+        return None
+    return _read_env(words, whole=not split or "i" not in split[0].removeprefix("--split-string"))
+
+
+def _read_env(words: list[str], *, whole: bool = True) -> Start | None:
+    """What env(1) starts by these arguments."""
+    while words and (words[0].startswith("-") or "=" in words[0]):
+        taken = 2 if words[0] in ("-u", "-C", "--unset", "--chdir") else 1
+        whole, words = whole and words[0] == "--", words[taken:]
+    return Start(words[0], " ".join(words[1:]), whole) if words else None
+
+
+def _read_shell(lines: list[str]) -> Start | None:
+    """The Python that a script in both languages starts: sh runs an `exec` that is in a string for Python.
+
+    So pip, distlib, conda and uv write it where a first line can't hold the prefix: `'''exec' PREFIX/bin/python -s
+    "$0" "$@"`. People have the string begin with `:`, a line before that.
+    """
+    whole = True
+    for line in lines[:40]:
+        if "dirname" in line and (match := _RELOCATABLE.search(line)):
+            return Start(f"./{match[1]}", match[2].strip(), whole)
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
+        lexer.whitespace_split = True
         try:
-            tokens = shlex.split(lines[1], comments=True)
+            words = list(lexer)
         except ValueError:
-            return program, rest
-        if len(tokens) >= 4 and tokens[0] == "exec" and "$0" in tokens:
-            return tokens[1], " ".join(tokens[2 : tokens.index("$0")])
-    return (program, rest) if "/" in program else None  # the kernel would look for it in the current folder
+            return None
+        while words and words[0] in (":", "true", ""):  # what else they get means nothing
+            words = words[words.index(";") + 1 :] if ";" in words else []
+        if not words:
+            continue
+        if words[0] != "exec":
+            whole = False
+            continue
+        words = words[3 if words[1:2] == ["-a"] else 1 :]
+        ends = [words.index(name) for name in _ITSELF if name in words]
+        if not ends or ends[0] == 0:
+            return None
+        words = words[: ends[0]]
+        if os.path.basename(words[0]) == "env":
+            return _read_env(words[1:], whole=whole)
+        return Start(words[0], " ".join(words[1:]), whole)
+    return None
 
 
-def _accept(program: str, arguments: str, real_bin: str, minor: str) -> str | None:
-    return arguments.strip() if is_python(program, real_bin, minor) else None
-
-
-def is_python(program: str, real_bin: str, minor: str) -> bool:
-    """Whether the path `program` is the Python in `real_bin`, by one of its names."""
+def is_python(program: str, manifest: Manifest, names: Collection[str]) -> bool:
+    """Whether the path `program` is the base's Python. `names`: what `find_names` says."""
     folder, _, name = program.rpartition("/")
-    match = _PYTHON.fullmatch(name)
-    if match is None or match[1] not in (None, minor.split(".")[0], minor):
-        return False
-    # Compared by folder, not by program: in a virtual environment the program is a link elsewhere.
-    return os.path.realpath(folder) == real_bin
+    if name in names and os.path.realpath(folder) == os.path.realpath(manifest.base_bin):
+        return not os.path.exists(program) or files.is_same(program, manifest.interpreter)
+    # In a virtual environment the program is a link to another one, which does not see that environment.
+    is_venv = os.path.exists(os.path.join(manifest.base, "pyvenv.cfg"))
+    return not is_venv and files.is_same(program, manifest.interpreter)
 
 
-def refresh(venv: Path, base_bin: str, minor: str) -> bool:
-    """Make `venv/bin` have exactly one twin for each script of the base; True if something changed.
+def _is_beside(program: str, bins: Collection[str]) -> bool:
+    return os.path.realpath(os.path.dirname(program)) in bins and os.access(program, os.X_OK)
+
+
+def refresh(venv: Path, manifest: Manifest) -> bool:
+    """Make `venv/bin` have exactly one twin for each script of the base, and every name of its Python; True if
+    something changed.
 
     A name that the overlay has itself (an editable's or a package's script) is left alone.
     """
     changed = False
-    targets, programs = _plan(venv, base_bin, minor)
+    targets, programs = _plan(venv, manifest)
     for program, data in programs.items():
         if not _is_program(program, data):
             program.parent.mkdir(exist_ok=True)
             files.write_atomic(program, data, 0o755)
             changed = True
     bin_dir = venv / "bin"
-    present = {entry.name: target for entry in os.scandir(bin_dir) if (target := read_twin(entry.path))}
+    present = {entry.name: target for entry in os.scandir(bin_dir) if (target := _read_link(entry.path))}
     for name in present.keys() - targets.keys():
         (bin_dir / name).unlink()
         changed = True
@@ -139,35 +265,37 @@ def refresh(venv: Path, base_bin: str, minor: str) -> bool:
     return changed
 
 
-def find_faults(venv: Path, base_bin: str, minor: str) -> list[str]:
+def find_faults(venv: Path, manifest: Manifest) -> list[str]:
     """What keeps scripts of the base from running on the overlay's Python, in words; `refresh` mends it all."""
-    targets, programs = _plan(venv, base_bin, minor)
+    targets, programs = _plan(venv, manifest)
     wrong = {program.name for program, data in programs.items() if not _is_program(program, data)}
     faults = []
     for name, target in sorted(targets.items()):
         place = venv / "bin" / name
         if not os.path.lexists(place):
             faults.append(f"{name} has no twin in {venv}/bin")
-        elif (found := read_twin(os.fspath(place))) and found != target:
+        elif (found := _read_link(os.fspath(place))) and found != target:
             faults.append(f"{place} leads to {found}")
         elif found and Path(target).name in wrong:
             faults.append(f"{place} leads to a program that is damaged")
-    present = (entry.name for entry in os.scandir(venv / "bin") if read_twin(entry.path))
+    present = (entry.name for entry in os.scandir(venv / "bin") if _read_link(entry.path))
     return faults + [f"{venv}/bin/{name} is a twin of what the base has no more" for name in {*present} - {*targets}]
 
 
-def _plan(venv: Path, base_bin: str, minor: str) -> tuple[dict[str, str], dict[Path, bytes]]:
+def _plan(venv: Path, manifest: Manifest) -> tuple[dict[str, str], dict[Path, bytes]]:
     """What the twins' links shall lead to, and the programs behind them."""
-    targets: dict[str, str] = {}
+    targets = dict.fromkeys(find_names(manifest) - {"python"}, "python")
     programs: dict[Path, bytes] = {}
-    for name, arguments in find_scripts(base_bin, minor).items():
+    for name, arguments in find_scripts(manifest).items():
         program = venv / "wtenv" / _program_name(arguments)
         targets[name] = f"../wtenv/{program.name}"
         if program not in programs:
-            programs[program] = _render_program(venv, base_bin, arguments)
+            programs[program] = _render_program(venv, manifest.bins, arguments)
     if "pip" in targets:
         # conda's pip has no pip3.11, and the one behind the base on PATH would install somewhere else.
-        aliases = (name for name in ("pip3", f"pip{minor}") if not os.path.lexists(os.path.join(base_bin, name)))
+        aliases = {"pip3", f"pip{manifest.minor}"}
+        places = [(name, os.path.join(folder, name)) for name in aliases for folder in manifest.bins]
+        aliases -= {name for name, place in places if os.path.lexists(place)}
         targets.update(dict.fromkeys(aliases, "pip"))
     return targets, programs
 
@@ -181,11 +309,17 @@ def _is_program(place: Path, data: bytes) -> bool:
 
 def read_twin(path: str) -> str:
     """Where the link at `path` leads if it is a twin, or another name of pip's; else the empty string."""
+    target = _read_link(path)
+    return "" if target == "python" else target
+
+
+def _read_link(path: str) -> str:
+    """The same, also if it is another name of the overlay's Python."""
     try:
         target = os.readlink(path)
     except OSError:
         return ""
-    is_alias = target == "pip" and os.path.basename(path).startswith("pip")
+    is_alias = target == "python" or (target == "pip" and os.path.basename(path).startswith("pip"))
     return target if is_alias or target.startswith("../wtenv/twin") else ""
 
 
@@ -196,11 +330,12 @@ def _program_name(arguments: str) -> str:
     return "twin" + "".join(safe)
 
 
-def _render_program(venv: Path, base_bin: str, arguments: str) -> bytes:
+def _render_program(venv: Path, bins: Sequence[str], arguments: str) -> bytes:
     """The program behind the twins with these arguments."""
     body = (Path(__file__).parent / "seal" / "twin.py").read_text("utf-8")
     head = make_head(os.path.join(venv, "bin", "python"), arguments)
-    return (head + body.replace("BASE_BIN", ascii(base_bin))).encode()
+    body = body.replace("ARGUMENTS", ascii(arguments.split())).replace("BASE_BINS", ascii(tuple(bins)))
+    return (head + body).encode()
 
 
 def make_head(python: str, arguments: str) -> str:
@@ -210,7 +345,7 @@ def make_head(python: str, arguments: str) -> str:
     Python four adjacent strings.
     """
     line = f"#!{python} {arguments}".rstrip()
-    if len(os.fsencode(line)) <= SHEBANG_LIMIT and " " not in python and "\t" not in python:
+    if len(os.fsencode(line)) <= SHEBANG_LIMIT and not re.search(r"\s", python + arguments):  # Linux has one argument
         return line + "\n"
     words = " ".join(f'"{word}"' for word in arguments.split())
     return f'#!/bin/sh\n"exec" {_quote(python)} {words} "$0" "$@"\n'.replace("  ", " ", 1)

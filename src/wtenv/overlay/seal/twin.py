@@ -16,14 +16,18 @@ def _load(here):
     if sys.prefix == sys.base_prefix and not sys.flags.no_site:
         # pyvenv.cfg is gone: pip, for one, would install into the base.
         sys.exit("wtenv: %s is damaged, run: wtenv sync" % os.path.dirname(os.path.dirname(here)))
-    base_bin = BASE_BIN  # noqa: F821, filled in by sync
-    script = os.path.join(base_bin, os.path.basename(here))
+    bins = BASE_BINS  # noqa: F821, filled in by sync
+    places = [os.path.join(folder, os.path.basename(here)) for folder in bins]
+    script = next(filter(os.path.exists, places), places[0])
     try:
         with open(script, "rb") as file:
             source = file.read()
     except OSError as error:
         sys.exit("wtenv: can't read %s (%s); the base has changed, run: wtenv sync" % (script, error.strerror))
-    prefix = os.path.dirname(base_bin)
+    if b"PK\5\6" in source[-0x10016:]:
+        # A zip archive behind the first line (zipapp, shiv, pex): Python itself runs it, by its path.
+        os.execv(sys.executable, [sys.executable] + ARGUMENTS + [script] + sys.argv[1:])  # noqa: F821
+    prefix = os.path.dirname(bins[0])
     if os.path.isdir(os.path.join(prefix, "share/jupyter")):
         # Jupyter, and what uses it, looks below sys.prefix alone; what the base has is to be found behind that.
         for name, folder in (("JUPYTER_PATH", "share/jupyter"), ("JUPYTER_CONFIG_PATH", "etc/jupyter")):
@@ -35,7 +39,7 @@ def _load(here):
             os.environ.setdefault("JUPYTERLAB_DIR", lab)
     # As if the script had been started where it is.
     if sys.path and sys.path[0] in (os.path.dirname(here), os.path.dirname(os.path.realpath(here))):
-        sys.path[0] = base_bin
+        sys.path[0] = os.path.dirname(os.path.realpath(script))
     return script, compile(source, script, "exec", dont_inherit=True)
 
 
