@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
-import shutil
 import ssl
 import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from shells import require_shell
 
 BACKEND = """
 import os, re, zipfile
@@ -77,8 +78,7 @@ def make_authority(folder: Path) -> tuple[Path, Path]:
         "[authority]\nbasicConstraints = critical,CA:TRUE\nkeyUsage = critical,keyCertSign\n"
         "[server]\nbasicConstraints = CA:FALSE\nsubjectAltName = IP:127.0.0.1\nextendedKeyUsage = serverAuth\n"
     )
-    program = shutil.which("openssl")
-    assert program, "openssl(1) is missing"
+    program = require_shell("openssl")
     run = functools.partial(subprocess.run, cwd=folder, check=True, capture_output=True)
     run([program, "req", "-x509", "-config", config, "-extensions", "authority", "-subj", "/CN=test authority",
          *key, "-keyout", "authority.key", "-out", authority])  # fmt: skip

@@ -6,7 +6,9 @@ asked whether a command comes back, but whether anything odd was opened at all.
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import socket
 import stat
@@ -23,6 +25,7 @@ from test_fuzz import in_time
 
 from wtenv import cli, files
 from wtenv.errors import WtenvError
+from wtenv.overlay import building
 from wtenv.overlay import manifest as manifests
 from wtenv.shells import ABI
 
@@ -231,6 +234,53 @@ def test_files_that_tell_no_size(tmp_path: Path) -> None:
         files.read_bytes(Path("/proc/self/status"), 100)
     (tmp_path / "exact").write_bytes(b"x" * 100)
     assert files.read_bytes(tmp_path / "exact", 100) == b"x" * 100
+
+
+@pytest.mark.parametrize("kind", ["fifo", "endless", "socket"])
+def test_what_a_build_would_read(tmp_path: Path, kind: str) -> None:
+    """Also what the settings name, wherever they do."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "pkg"\ndynamic = ["version"]\n[tool.setuptools.dynamic]\nversion = { file = ["docs/VERSION"] }\n'
+        '[tool.other]\nplaces = ["/dev/null", "docs", "gone", "a\\u0000b", "%s"]\n' % ("x" * 9000)
+    )
+    (tmp_path / "docs").mkdir()
+    assert building.read_project(tmp_path).name == "pkg"
+    for name in ("docs/VERSION", "MANIFEST.in", "setup.py"):
+        KINDS[kind](tmp_path / name)
+        with pytest.raises(WtenvError, match=f"{name} is not a regular file"):
+            building.read_project(tmp_path)
+        (tmp_path / name).unlink()
+
+
+# module -> why it may open a file by itself
+OPENED = {
+    "cache.py": "entries, in the user's own folder",
+    "cli.py": "/dev/null",
+    "commands/run.py": "/proc",
+    "commands/setup.py": "the user's rc file",
+    "conda/scripts.py": "what a script printed, in a folder of ours",
+    "files.py": "the one place",
+    "layers.py": "programs, which were looked at before",
+    "overlay/lock.py": "locks, in the user's own folder",
+    "overlay/sealing.py": "what came with wtenv",
+    "overlay/twins.py": "what came with wtenv, and the base's scripts, which were looked at before",
+    "shells.py": "what came with wtenv",
+    "trust.py": "a folder of the user's own",
+}
+
+
+def test_files_are_opened_in_one_place() -> None:
+    source = Path(cli.__file__).parent
+    found = set()
+    for path in source.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and re.fullmatch(
+                r"open|(os|io)\.open|(?!(files|distributions|shells)\.read_|Overlay\.)(.*\.)(read_text|read_bytes|open)",
+                ast.unparse(call.func),
+            ):
+                found.add(path.relative_to(source).as_posix())
+    # The seal runs on the overlay's Python, without wtenv.
+    assert {name for name in found if "/seal/" not in name} == OPENED.keys()
 
 
 @pytest.mark.parametrize("kind", REFUSED)

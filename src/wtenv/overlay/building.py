@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -62,8 +63,7 @@ def read_project(path: Path) -> Project:
     except OSError as error:
         raise WtenvError(f"can't read {path / 'pyproject.toml'} ({error.strerror})", "correct it") from None
     build, project = _table(data, "build-system"), _table(data, "project")
-    for place in (*(path / name for name in BUILD_FILES), *list_copied(path, project)):
-        files.check_readable(place, MAX_BUILD_FILE)
+    _check_files(path, data)
     if not build and not project and not (path / "setup.py").is_file() and not (path / "setup.cfg").is_file():
         raise WtenvError(f"the editable {path} is no package", "add [project] to its pyproject.toml")
     name = project.get("name") or _table(_table(data, "tool"), "poetry").get("name") or _read_setup_cfg(path)
@@ -75,6 +75,28 @@ def read_project(path: Path) -> Project:
         tuple(item for item in requires if isinstance(item, str)) if isinstance(requires, list) else (),
         data,
     )
+
+
+def _check_files(path: Path, data: Mapping[str, Any]) -> None:
+    """WtenvError if a build would wait for a fifo, or read a device or what fills the memory: settings, what they name
+    below the project, and what backends look for by themselves."""
+    for place in (
+        *(path / name for name in (*BUILD_FILES, "MANIFEST.in")),
+        *list_copied(path, _table(data, "project")),
+    ):
+        files.check_readable(place, MAX_BUILD_FILE)
+    values: list[object] = [data]
+    while values:
+        value = values.pop()
+        if isinstance(value, (dict, list)):
+            values.extend(value.values() if isinstance(value, dict) else value)
+        elif (
+            isinstance(value, str)
+            and "\0" not in value
+            and not os.path.isabs(value)
+            and not os.path.isdir(path / value)
+        ):
+            files.check_readable(path / value, sys.maxsize)
 
 
 def _table(data: Mapping[str, Any], key: str) -> dict[str, Any]:
