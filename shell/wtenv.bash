@@ -10,6 +10,7 @@
 #   no IFS, no glob, no trap, no subshell on the way of an unchanged prompt
 #
 # shellcheck disable=SC2154 # it does not see "x=y" after \builtin local, nor the settings below
+# shellcheck disable=SC2317 # nor that a function which is defined anew is called
 
 # --- apply and undo: also given out alone, by `wtenv export bash` -------------------------------------
 
@@ -142,19 +143,36 @@ __wtenv_drop() {
 
 # The prompt: conda's "(base) " in PS1 becomes ours ($1 to $2), or ours is put before it if $3 says so.
 __wtenv_show() {
-	__wtenv_ps1=''
+	__wtenv_shown=''
 	if [[ -z ${PS1+x} || $2$3 == *[\$\`\\]* ]]; then # in a prompt a name with these would be expanded
-		\builtin return 0
+		:
 	elif \builtin test -n "$1" && \builtin test "${PS1#*"$1"}" != "$PS1"; then
-		__wtenv_ps1_old=$PS1
-		PS1=${PS1%%"$1"*}$2${PS1#*"$1"}
+		PS1=${PS1%%"$1"*}$2${PS1#*"$1"} __wtenv_shown=$2 __wtenv_hidden=$1
 	elif [[ -n $3 ]]; then
-		__wtenv_ps1_old=$PS1
-		PS1=$3$PS1
-	else
-		\builtin return 0
+		PS1=$3$PS1 __wtenv_shown=$3 __wtenv_hidden=''
 	fi
-	__wtenv_ps1=$PS1
+}
+
+# Take back what was put into the prompt, which a terminal may have wrapped since; and from the prompt and the PATH
+# that the `activate` of a virtual environment has kept for its `deactivate`.
+__wtenv_hide() {
+	\builtin local __wtenv_name __wtenv_merged
+	for __wtenv_name in PS1 _OLD_VIRTUAL_PS1; do
+		__wtenv_merged=${!__wtenv_name-}
+		if [[ -n ${__wtenv_shown-} ]] && \builtin test "${__wtenv_merged#*"$__wtenv_shown"}" != "$__wtenv_merged"; then
+			__wtenv_merged=${__wtenv_merged%%"$__wtenv_shown"*}$__wtenv_hidden${__wtenv_merged#*"$__wtenv_shown"}
+			\builtin printf -v "$__wtenv_name" %s "$__wtenv_merged"
+		fi
+	done
+	__wtenv_shown=''
+	if [[ -n ${_OLD_VIRTUAL_PATH-} ]]; then
+		__wtenv_name=1
+		if \builtin test "${WTENV_UID-}" != "$EUID"; then # nothing of another user's comes back
+			__wtenv_name=''
+		fi
+		__wtenv_merge "$_OLD_VIRTUAL_PATH" "${WTENV_NEW_PATH_-}" "${WTENV_OLD_PATH_-}" "$__wtenv_name"
+		_OLD_VIRTUAL_PATH=$__wtenv_merged
+	fi
 }
 
 # Leave: take our changes back by value, keep the user's.
@@ -170,10 +188,9 @@ __wtenv_leave() {
 	\builtin local "__wtenv_moved=" "__wtenv_theirs=" __wtenv_level __wtenv_next __wtenv_merged
 	# These, and what begins with such a part and "_", are never touched, whatever the environment says.
 	\builtin local "__wtenv_reserved= @RESERVED@ " "__wtenv_parts= @RESERVED_PARTS@ "
-	if [[ -n ${__wtenv_ps1-} ]] && \builtin test "${PS1-}" = "$__wtenv_ps1"; then
-		PS1=$__wtenv_ps1_old
+	if [[ -n ${__wtenv_shown-}${_OLD_VIRTUAL_PATH-} ]]; then
+		__wtenv_hide
 	fi
-	__wtenv_ps1=''
 	if [[ -n ${__wtenv_straight-} ]]; then # spelled out by the entry that entered
 		__wtenv_straight=''
 		if __wtenv_exit 2>/dev/null; then
@@ -314,13 +331,17 @@ __wtenv_merge() {
 
 @SETTINGS@
 
-# Kept where it is sourced again, or by an entry of a newer version; but not what `set -a` let through to a child.
-if [[ ${__wtenv_shell-} != "$$" ]]; then
-	__wtenv_shell=$$ __wtenv_pwd='' __wtenv_root='' __wtenv_held='' __wtenv_adopted='' __wtenv_straight='' __wtenv_ps1=''
+# Whose state is this? What is copied into another shell (the functions of a snapshot, `export -f cd`, `set -a`) has to
+# do nothing there. An array, as bash exports none, so that `exec bash` begins anew, too; [0] is how deep the
+# subshell is. Kept where the hook is sourced again, or by an entry of a newer version; before 0.2 it was no array.
+if \builtin test "${__wtenv_shell[1]-${__wtenv_shell-}}" != "$$"; then
+	__wtenv_pwd='' __wtenv_root='' __wtenv_held='' __wtenv_adopted='' __wtenv_straight='' __wtenv_shown=''
+	__wtenv_said='' __wtenv_farewell='' __wtenv_from=''
+	\builtin unset -v __wtenv_at_prompt
 fi
-__wtenv_pwd=${__wtenv_pwd-} __wtenv_root=${__wtenv_root-} __wtenv_held=${__wtenv_held-}
-__wtenv_said=${__wtenv_said-} __wtenv_farewell=${__wtenv_farewell-} __wtenv_from=${__wtenv_from-} __wtenv_settled=''
-__wtenv_adopted=${__wtenv_adopted-} __wtenv_straight=${__wtenv_straight-} __wtenv_ps1=${__wtenv_ps1-}
+\builtin unset -v __wtenv_shell
+__wtenv_shell=("$BASH_SUBSHELL" "$$")
+__wtenv_settled='' __wtenv_strays='' __wtenv_shown=${__wtenv_shown-}
 
 # Does this bash compare times to the nanosecond? 3.2 to 5.0 see whole seconds, and need fresher entries.
 if [[ $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]]; then __wtenv_coarse=''; else __wtenv_coarse=1; fi
@@ -328,20 +349,51 @@ if [[ $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]]; then __wtenv_coarse=''
 # At the prompt and after a cd comes __wtenv_check: nothing, if neither the folder nor what is known of it has
 # changed, else __wtenv_decide, or what it is given. Each entry brings its own (`__wtenv_arrive`).
 if [[ -z $__wtenv_pwd ]]; then
-	__wtenv_check() { __wtenv_decide; }
+	__wtenv_check() { "${1:-__wtenv_decide}"; }
 fi
 __wtenv_no() { \builtin return 1; }
 
+# $1: the status, where it is not to be passed on, or is another by now. Else this is called as `… && \:`, so that no
+# ERR trap runs for it.
 __wtenv_prompt() {
-	\builtin local "__wtenv_status=$?"
-	__wtenv_check || :
-	case $- in # with `set -e` a status that is only passed on would end the shell
+	\builtin local "__wtenv_status=${1-$?}"
+	__wtenv_ran=1
+	__wtenv_check __wtenv_look || :
+	case $- in # an older hook calls it alone: with `set -e` a status that is only passed on would end the shell
 	*e*) \builtin return 0 ;;
 	esac
 	\builtin return "$__wtenv_status"
 }
 
+# At the first prompt, when the rc file is done; and where PROMPT_COMMAND was replaced since the last one.
+__wtenv_first() {
+	\builtin local "__wtenv_status=${1-$?}"
+	__wtenv_at_prompt[$$]=__wtenv_prompt
+	__wtenv_plug
+	if [[ -n ${BASH_ALIASES[*]-} && ${#PROMPT_COMMAND[@]} -gt 1 ]] &&
+		[[ -n ${BASH_ALIASES[for]+x}${BASH_ALIASES[do]+x}${BASH_ALIASES[done]+x} ]]; then
+		PROMPT_COMMAND=("${PROMPT_COMMAND[@]/#for __wtenv_item */}") # it would be another command
+	fi
+	__wtenv_wrap
+	__wtenv_prompt "$__wtenv_status"
+}
+
+# At a prompt where something has changed. If the shell has moved, and not by our cd, that may be another's by now; it
+# takes a process to see, and a jumper that uses the builtin moves so each time: look the 1st, 2nd, 4th, … time.
+__wtenv_look() {
+	if \builtin test "$PWD" != "$__wtenv_pwd"; then
+		__wtenv_strays=$((${__wtenv_strays:-0} + 1))
+		if [[ $((__wtenv_strays & (__wtenv_strays - 1))) -eq 0 ]]; then
+			__wtenv_wrap
+		fi
+	fi
+	__wtenv_decide
+}
+
 __wtenv_decide() {
+	if \builtin test "${__wtenv_shell[1]-}" != "$$"; then # copied from another shell
+		\builtin return 0
+	fi
 	case $- in # with -e, an assignment to a read-only variable ends the shell, whatever tests it
 	*e*)
 		\builtin set +e
@@ -363,13 +415,17 @@ __wtenv_decide() {
 		done
 	fi
 	__wtenv_pwd=$PWD
-	if [[ ! -e $__wtenv_dir/.git ]]; then
+	if [[ -n ${WTENV_DISABLE-} ]]; then
+		__wtenv_from=disabled __wtenv_root='' __wtenv_said='' __wtenv_farewell=''
+		__wtenv_check() { [[ -n ${WTENV_DISABLE-} ]] || "${1:-__wtenv_decide}"; }
+		__wtenv_leave
+	elif [[ ! -e $__wtenv_dir/.git ]]; then
 		__wtenv_from=outside __wtenv_root='' __wtenv_said=''
-		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} && ! -e .git ]] || "${1:-__wtenv_decide}"; }
+		__wtenv_check() { [[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} && ! -e .git ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_leave
 		__wtenv_say left "$__wtenv_farewell" enter
 		__wtenv_farewell=''
-	elif \builtin test "${__wtenv_dir:-/}" = "$__wtenv_root" && __wtenv_check __wtenv_no; then
+	elif \builtin test "${__wtenv_dir:-/}" = "$__wtenv_root" && __wtenv_check __wtenv_no && __wtenv_is_first; then
 		__wtenv_from='same root'
 	else
 		__wtenv_load "$__wtenv_dir"
@@ -396,10 +452,10 @@ __wtenv_load() {
 		if \builtin test "${WTENV_ROOT-}" != "$__wtenv_root"; then
 			__wtenv_leave
 		fi
-		\builtin eval '[[ -n x ]]' 2>/dev/null || : # bash 5 still is in a [[ where a damaged entry ended
+		__wtenv_read eval '[[ -n x ]]' 2>/dev/null || : # bash 5 still is in a [[ where a damaged entry ended
 		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
 		__wtenv_from=computed
-		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }
+		__wtenv_check() { [[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse") || :
 		if \builtin test "${__wtenv_text%'# end'}" != "$__wtenv_text"; then
 			__wtenv_read eval "$__wtenv_text"
@@ -423,10 +479,12 @@ __wtenv_read() {
 	fi
 }
 
-# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL. There are __wtenv_check, _guard and _enter
-# of this entry, too.
+# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL STAMPS. There are __wtenv_check, _guard and
+# _enter of this entry, too; unless these functions are copies of another shell's, with other stamps than ours.
 __wtenv_settle() {
-	if \builtin test "$__wtenv_from" = cached && ! __wtenv_check __wtenv_no; then
+	if \builtin test "$6" != "$__wtenv_stamps"; then
+		\builtin return 0
+	elif \builtin test "$__wtenv_from" = cached && ! __wtenv_check __wtenv_no; then
 		\builtin return 0
 	fi
 	if \builtin test "$1" != active; then
@@ -434,6 +492,7 @@ __wtenv_settle() {
 		__wtenv_from=$1
 	elif \builtin test "${WTENV_ID-}" = "$2" && __wtenv_is_whole; then
 		__wtenv_said=$2
+		\builtin hash -r 2>/dev/null || : # a sync may have added or removed commands
 	else
 		if \builtin test "${WTENV_ROOT-}" = "$__wtenv_root"; then
 			__wtenv_said=$2
@@ -443,73 +502,136 @@ __wtenv_settle() {
 			\builtin return 0
 		fi
 		__wtenv_enter
+		if [[ -n ${_OLD_VIRTUAL_PATH-} ]]; then # what a virtual environment's `deactivate` goes back to
+			\builtin local __wtenv_merged
+			__wtenv_merge "$_OLD_VIRTUAL_PATH" "${WTENV_OLD_PATH_-}" "${WTENV_NEW_PATH_-}" 1
+			_OLD_VIRTUAL_PATH=$__wtenv_merged
+		fi
 	fi
 	__wtenv_adopted=1 __wtenv_settled=1 __wtenv_held=$__wtenv_root __wtenv_farewell=$5
 	__wtenv_say "$2" "$3" "$4"
 }
 
 # What another shell entered may have been rearranged by this shell's rc files (a conda that activates
-# its base, pyenv's shims put first): then enter anew. Later changes are the user's own.
+# its base, pyenv's shims put first): then enter anew. Later changes are the user's own, as long as we are on PATH.
 __wtenv_is_whole() {
-	[[ -n $__wtenv_adopted ]] ||
+	if [[ -n $__wtenv_adopted ]]; then
+		__wtenv_is_first
+	else
 		\builtin test "${WTENV_UID-}:${PATH-}${CONDA_PREFIX-}" = "$EUID:${WTENV_NEW_PATH_-}${WTENV_NEW_CONDA_PREFIX_-${CONDA_PREFIX-}}"
+	fi
 }
 
-# Say $2 once for each id $1; "enter" messages only where someone is looking.
+# Is the first of what we put on PATH still there? Not so where all of it was replaced (a snapshot of another shell).
+__wtenv_is_first() {
+	[[ -z ${WTENV_NEW_PATH_-} || :${PATH-}: == *":${WTENV_NEW_PATH_%%:*}:"* ]]
+}
+
+# Say $2 once for each id $1; "enter" messages only where someone is looking. A subshell can't keep in mind what it
+# has said: `$(cd x && pwd)` in a prompt would say it each time.
 __wtenv_say() {
-	if [[ -z $2 ]] || \builtin test "$__wtenv_said" = "$1"; then
+	if [[ -z $2 || $BASH_SUBSHELL -gt ${__wtenv_shell[0]} ]] || \builtin test "$__wtenv_said" = "$1"; then
 		\builtin return 0
 	fi
 	__wtenv_said=$1
-	if \builtin test "${3-}" != enter || [[ $- == *i* && $BASH_SUBSHELL -eq 0 ]]; then
+	if \builtin test "${3-}" != enter || [[ $- == *i* ]]; then
 		\builtin printf 'wtenv: %s\n' "$2" >&2 || :
 	fi
 }
 
-# bash has no chpwd: cd, pushd and popd are wrapped around whatever the user has there.
+# bash has no chpwd: cd, pushd and popd are wrapped around whatever the user has there, also since. `declare -f +t` says
+# by its status alone whether there is such a function: `declare -F` would print it.
 __wtenv_wrap() {
-	\builtin local __wtenv_text
-	__wtenv_text=$(\builtin declare -f "$1" || :) # inside: an ERR trap would print there
-	if \builtin test "${__wtenv_text#*__wtenv_check}" != "$__wtenv_text"; then
-		\builtin return 0
-	elif [[ -n $__wtenv_text ]]; then
-		\builtin eval "function __wtenv_user_$1 ${__wtenv_text#"$1 "}"
-	else
-		\builtin eval "function __wtenv_user_$1 { \\builtin $1 \"\$@\"; }"
+	\builtin local __wtenv_name "__wtenv_text=" __wtenv_user __wtenv_needs
+	if [[ -n $__wtenv_strays ]] && \builtin declare -f +t cd pushd popd; then
+		__wtenv_text=$(\builtin declare -f cd pushd popd || :) # inside: an ERR trap would print there
+		if [[ $__wtenv_text == *__wtenv_shell*__wtenv_shell*__wtenv_shell* ]]; then
+			\builtin return 0
+		fi
 	fi
-	\builtin eval "function $1 {
-		__wtenv_user_$1 \"\$@\" || \\builtin return
-		__wtenv_check
-		: \"\$@\"
-	}"
+	__wtenv_strays=0
+	for __wtenv_name in cd pushd popd; do
+		__wtenv_text=''
+		if \builtin declare -f +t "$__wtenv_name"; then
+			__wtenv_text=$(\builtin declare -f "$__wtenv_name" || :)
+		fi
+		if [[ $__wtenv_text == *__wtenv_shell* ]]; then # ours, if what it needs came along
+			__wtenv_needs=${__wtenv_text#*__wtenv_moved __wtenv_user_}
+			if \builtin test "$__wtenv_needs" = "$__wtenv_text" ||
+				\builtin declare -f +t "__wtenv_user_${__wtenv_needs%%[!a-z0-9_]*}"; then
+				\builtin continue
+			fi
+			__wtenv_text=''
+		fi
+		__wtenv_user="\\builtin $__wtenv_name" __wtenv_needs=''
+		if [[ -n $__wtenv_text ]]; then # a new name each time: this one may call what was there before
+			__wtenv_wraps=$((${__wtenv_wraps:-0} + 1))
+			__wtenv_user=__wtenv_user_${__wtenv_name}_$__wtenv_wraps __wtenv_needs=$__wtenv_user
+			__wtenv_read eval "function $__wtenv_user ${__wtenv_text#"$__wtenv_name "}"
+		fi
+		# A copy in another shell, or one whose other parts are gone, is the builtin and nothing else.
+		__wtenv_read eval "function $__wtenv_name {
+			if [[ \${__wtenv_shell[1]-} != \"\$\$\" ]] ||
+				! \\builtin declare -f +t __wtenv_moved $__wtenv_needs; then
+				\\builtin $__wtenv_name \"\$@\"
+				\\builtin return
+			fi
+			$__wtenv_user \"\$@\" || \\builtin return
+			__wtenv_moved
+			: \"\$@\"
+		}"
+	done
 }
 
-__wtenv_install() {
-	\builtin local "__wtenv_flags="
-	__wtenv_wrap cd
-	__wtenv_wrap pushd
-	__wtenv_wrap popd
-	# A child shell that inherits PROMPT_COMMAND but not the function runs ":". First in line, so that
-	# what comes after sees the environment and an unchanged $?.
-	if [[ -n ${PROMPT_COMMAND+x} ]]; then
+# After a cd: PROMPT_COMMAND may have been replaced.
+__wtenv_moved() {
+	[[ "${PROMPT_COMMAND[*]-}" == *'{__wtenv_at_prompt'* ]] || __wtenv_plug
+	__wtenv_check || :
+}
+
+# Our call comes first in PROMPT_COMMAND, so that what comes after it sees the environment. It does nothing in a child
+# that inherits the variable (a sparse array is a guest's way to have a variable for each process). From 5.1 on
+# PROMPT_COMMAND may be an array. Then ours is an element of its own, after which bash itself puts $?, PIPESTATUS and
+# $_ back, and the last one looks whether ours has run: PROMPT_COMMAND=… replaces the first alone. A `for` over
+# nothing, as a command would run a DEBUG trap.
+__wtenv_plug() {
+	\builtin local "__wtenv_flags=" __wtenv_item
+	if [[ "${PROMPT_COMMAND[*]-}" == *'{__wtenv_at_prompt'* ]]; then
+		\builtin return 0
+	elif [[ -n ${PROMPT_COMMAND+x}${PROMPT_COMMAND[*]+x} ]]; then
 		__wtenv_attributes PROMPT_COMMAND
 	fi
-	if [[ "${PROMPT_COMMAND[*]-}" == *__wtenv_at_prompt* ]]; then
+	if [[ $__wtenv_flags == *r* ]]; then
+		if [[ -n ${1-} ]]; then
+			\builtin printf 'wtenv: PROMPT_COMMAND is read-only; only cd, pushd and popd are followed\n' >&2 || :
+		fi
 		\builtin return 0
-	elif [[ $__wtenv_flags == *r* ]]; then
-		\builtin printf 'wtenv: PROMPT_COMMAND is read-only; only cd, pushd and popd are followed\n' >&2 || :
-	elif [[ $__wtenv_flags == *a* ]]; then
-		# shellcheck disable=SC2016 # expanded at the prompt
-		PROMPT_COMMAND=('"${__wtenv_at_prompt:-:}"' "${PROMPT_COMMAND[@]}")
-	else
-		# shellcheck disable=SC2178,SC2128 # no array here
-		PROMPT_COMMAND='"${__wtenv_at_prompt:-:}"'${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND}
 	fi
+	# shellcheck disable=SC2016 # expanded at the prompt
+	\builtin set -- '"${__wtenv_at_prompt[$$]:-:}"' \
+		'for __wtenv_item in "${PROMPT_COMMAND[@]:0:${__wtenv_ran:-0}?(__wtenv_ran=0):1}"; do "${__wtenv_at_loss[$$]:-:}" 0; done'
+	if [[ ${BASH_VERSINFO[0]}${BASH_VERSINFO[1]} -lt 51 || $__wtenv_flags == *x* ]]; then # an array can't be exported
+		# shellcheck disable=SC2178,SC2128 # no array here
+		PROMPT_COMMAND="$1 && \\:"${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND}
+		\builtin return 0
+	fi
+	if [[ $__wtenv_flags != *a* ]]; then
+		__wtenv_replaced=${PROMPT_COMMAND-}
+	elif \builtin test "${PROMPT_COMMAND[1]-}" = "${__wtenv_replaced-}"; then # what was assigned stands for it
+		\builtin unset -v 'PROMPT_COMMAND[1]'
+	fi
+	for __wtenv_item in "${PROMPT_COMMAND[@]}"; do
+		if [[ -n $__wtenv_item && $__wtenv_item != "$2" ]]; then
+			\builtin set -- "$@" "$__wtenv_item"
+		fi
+	done
+	PROMPT_COMMAND=("$1 0" "${@:3}" "$2")
 }
 
-__wtenv_at_prompt=__wtenv_prompt
-__wtenv_install
-\builtin unset -f __wtenv_wrap __wtenv_install
+__wtenv_at_prompt[$$]=__wtenv_first
+__wtenv_at_loss[$$]=__wtenv_first
+__wtenv_plug told
+__wtenv_wrap
 case $- in
 *i*) [[ -z ${BASH_EXECUTION_STRING-} ]] || __wtenv_check ;; # else before the first prompt
 *) __wtenv_check ;;

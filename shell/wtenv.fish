@@ -129,6 +129,14 @@ function __wtenv_leave
         test "$__wtenv_swept" = $fish_pid; or __wtenv_sweep
         return 0
     end
+    if set -q _OLD_VIRTUAL_PATH[1] # what a virtual environment's `deactivate` goes back to
+        if __wtenv_is_mine
+            __wtenv_merge "$_OLD_VIRTUAL_PATH" "$WTENV_NEW_PATH_" "$WTENV_OLD_PATH_"
+        else # nothing of another user's comes back
+            __wtenv_merge "$_OLD_VIRTUAL_PATH" "$WTENV_NEW_PATH_" "$WTENV_OLD_PATH_" 1
+        end
+        set _OLD_VIRTUAL_PATH "$__wtenv_merged"
+    end
     if set -q __wtenv_straight # spelled out by the entry that entered
         set -e __wtenv_straight
         if __wtenv_exit
@@ -281,7 +289,8 @@ end
 
 @SETTINGS@
 
-# Kept where it is sourced again, or by an entry of a newer version; but not what an `allexport` let through.
+# Whose state is this? What is copied into another shell (a snapshot of functions) has to do nothing there. Kept where
+# it is sourced again, or by an entry of a newer version.
 if test "$__wtenv_shell" != $fish_pid
     set -e __wtenv_pwd __wtenv_root __wtenv_held __wtenv_watch __wtenv_adopted __wtenv_straight
     set -g __wtenv_shell $fish_pid
@@ -307,9 +316,15 @@ if $__wtenv_test $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1
 end
 
 # At the prompt: nothing if what the entry in effect depends on is as it was, in one `test`: each costs more than
-# most of what it looks at.
-function __wtenv_check --on-event fish_prompt
-    $__wtenv_test "" $$__wtenv_watch; and __wtenv_decide
+# most of what it looks at. In a copy there are no variables, and `test ""` is false.
+if test "$__wtenv_test" = test
+    function __wtenv_check --on-event fish_prompt
+        test "$WTENV_DISABLE" $$__wtenv_watch; and __wtenv_decide
+    end
+else
+    function __wtenv_check --on-event fish_prompt
+        set -q __wtenv_test; and $__wtenv_test "$WTENV_DISABLE" $$__wtenv_watch; and __wtenv_decide
+    end
 end
 
 function __wtenv_move --on-variable PWD
@@ -317,6 +332,19 @@ function __wtenv_move --on-variable PWD
 end
 
 function __wtenv_decide
+    test "$__wtenv_shell" = $fish_pid; or return 0 # copied from another shell
+    if test -n "$WTENV_DISABLE"
+        if test "$__wtenv_from" != disabled
+            set __wtenv_from disabled
+            set __wtenv_pwd
+            set __wtenv_root
+            set __wtenv_said
+            set __wtenv_farewell
+            set __wtenv_watch __wtenv_always
+            __wtenv_leave
+        end
+        return 0
+    end
     set -l __wtenv_dir $PWD
     test "$PWD" = /; and set __wtenv_dir ''
     set -l __wtenv_up ''
@@ -344,7 +372,7 @@ function __wtenv_decide
             __wtenv_say left $__wtenv_farewell enter
             set __wtenv_farewell
         end
-    else if test "$__wtenv_dir" = "$__wtenv_root"; and not $__wtenv_test "" $$__wtenv_watch
+    else if test "$__wtenv_dir" = "$__wtenv_root"; and not $__wtenv_test "" $$__wtenv_watch; and __wtenv_is_first
         set __wtenv_from 'same root'
     else
         __wtenv_load $__wtenv_dir
@@ -385,10 +413,12 @@ function __wtenv_load
     end
 end
 
-# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL. There are $__wtenv_watch, __wtenv_guard and
-# __wtenv_enter of this entry, too.
+# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL STAMPS. There are $__wtenv_watch, __wtenv_guard
+# and __wtenv_enter of this entry, too; unless these functions are copies of another shell's, with other stamps than ours.
 function __wtenv_settle
-    if test $__wtenv_from = cached; and $__wtenv_test "" $__wtenv_stale
+    if test "$argv[6]" != "$__wtenv_stamps"
+        return 0
+    else if test $__wtenv_from = cached; and $__wtenv_test "" $__wtenv_stale
         return 0
     end
     set __wtenv_farewell $argv[5]
@@ -405,6 +435,11 @@ function __wtenv_settle
             return 0
         end
         __wtenv_enter
+        if set -q _OLD_VIRTUAL_PATH[1] # what a virtual environment's `deactivate` goes back to
+            __wtenv_merge "$_OLD_VIRTUAL_PATH" "$WTENV_OLD_PATH_" "$WTENV_NEW_PATH_"
+            set _OLD_VIRTUAL_PATH "$__wtenv_merged"
+            set -e __wtenv_merged
+        end
     end
     set __wtenv_adopted 1
     set __wtenv_settled 1
@@ -413,25 +448,34 @@ function __wtenv_settle
 end
 
 # What another shell entered may have been rearranged by this shell's config (a conda that activates
-# its base, pyenv's shims put first): then enter anew. Later changes are the user's own.
+# its base, pyenv's shims put first): then enter anew. Later changes are the user's own, as long as we are on PATH.
 function __wtenv_is_whole
     if test -n "$__wtenv_adopted"
-        return 0
+        __wtenv_is_first
+        return
     end
     __wtenv_is_mine; and test "$PATH" = "$WTENV_NEW_PATH_"; and begin
         not set -q WTENV_NEW_CONDA_PREFIX_; or test "$CONDA_PREFIX" = "$WTENV_NEW_CONDA_PREFIX_"
     end
 end
 
-# Say $argv[2] once for each id $argv[1]; "enter" messages only where someone is looking.
+# Is the first of what we put on PATH still there? Not so where all of it was replaced (a snapshot of another shell).
+function __wtenv_is_first
+    set -l --path __wtenv_path "$WTENV_NEW_PATH_"
+    test -z "$__wtenv_path[1]"; or builtin contains -- $__wtenv_path[1] $PATH
+end
+
+# Say $argv[2] once for each id $argv[1]; "enter" messages only where someone is looking. What happens in a command
+# substitution is often undone at its end (`(cd x; pwd)` in a prompt): if it is not, it is said at the next prompt.
 function __wtenv_say
     if test -z "$argv[2]"; or test "$__wtenv_said" = "$argv[1]"
         return 0
+    else if status is-command-substitution
+        set __wtenv_watch __wtenv_always
+        return 0
     end
     set __wtenv_said $argv[1]
-    if test "$argv[3]" != enter; or begin
-            status is-interactive; and not status is-command-substitution
-        end
+    if test "$argv[3]" != enter; or status is-interactive
         builtin echo "wtenv: $argv[2]" >&2
     end
 end

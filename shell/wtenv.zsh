@@ -89,17 +89,32 @@ __wtenv_apply() {
 
 # The prompt: conda's "(base) " in PS1 becomes ours ($1 to $2), or ours is put before it if $3 says so.
 __wtenv_show() {
-	\builtin typeset -g __wtenv_ps1= __wtenv_ps1_old=${PS1-}
+	\builtin typeset -g __wtenv_shown= __wtenv_hidden=
 	if [[ $2$3 == *[\$\`\\%\!]* ]]; then # in a prompt a name with these would be expanded
-		\builtin return 0
+		:
 	elif [[ -n $1 && ${PS1-} == *"$1"* ]]; then
-		PS1=${PS1/"$1"/$2}
+		PS1=${PS1/"$1"/$2} __wtenv_shown=$2 __wtenv_hidden=$1
 	elif [[ -n $3 && -n ${PS1+x} ]]; then
-		PS1=$3$PS1
-	else
-		\builtin return 0
+		PS1=$3$PS1 __wtenv_shown=$3
 	fi
-	__wtenv_ps1=$PS1
+}
+
+# Take back what was put into the prompt, which a terminal may have wrapped since; and from the prompt and the PATH
+# that the `activate` of a virtual environment has kept for its `deactivate`.
+__wtenv_hide() {
+	\builtin local __wtenv_merged
+	if [[ -n ${__wtenv_shown-} ]]; then
+		[[ ${PS1-} != *"$__wtenv_shown"* ]] || PS1=${PS1/"$__wtenv_shown"/$__wtenv_hidden}
+		[[ ${_OLD_VIRTUAL_PS1-} != *"$__wtenv_shown"* ]] ||
+			_OLD_VIRTUAL_PS1=${_OLD_VIRTUAL_PS1/"$__wtenv_shown"/$__wtenv_hidden}
+	fi
+	\builtin typeset -g __wtenv_shown=
+	if [[ -n ${_OLD_VIRTUAL_PATH-} ]]; then
+		__wtenv_merged=1
+		[[ ${WTENV_UID-} == $EUID ]] || __wtenv_merged= # nothing of another user's comes back
+		__wtenv_merge "$_OLD_VIRTUAL_PATH" "${WTENV_NEW_PATH_-}" "${WTENV_OLD_PATH_-}" "$__wtenv_merged"
+		_OLD_VIRTUAL_PATH=$__wtenv_merged
+	fi
 }
 
 # Leave: take our changes back by value, keep the user's.
@@ -113,10 +128,7 @@ __wtenv_leave() {
 	fi
 	# These, and what begins with such a part and "_", are never touched, whatever the environment says.
 	\builtin local __wtenv_reserved=' @RESERVED@ ' __wtenv_parts=' @RESERVED_PARTS@ '
-	if [[ -n ${__wtenv_ps1-} && ${PS1-} == "${__wtenv_ps1-}" ]]; then
-		PS1=$__wtenv_ps1_old
-	fi
-	\builtin typeset -g __wtenv_ps1=
+	[[ -z ${__wtenv_shown-}${_OLD_VIRTUAL_PATH-} ]] || __wtenv_hide
 	if [[ -n ${__wtenv_straight-} ]]; then # spelled out by the entry that entered
 		__wtenv_straight=
 		! __wtenv_exit 2>/dev/null || \builtin return 0
@@ -230,14 +242,17 @@ __wtenv_merge() {
 
 @SETTINGS@
 
-# Kept where it is sourced again, or by an entry of a newer version; but not what ALL_EXPORT let through to a child.
-if [[ ${__wtenv_shell-} != $$ ]]; then
-	\builtin typeset -g __wtenv_shell=$$ __wtenv_pwd= __wtenv_root= __wtenv_held= __wtenv_adopted= __wtenv_straight= __wtenv_ps1=
+# Whose state is this? What is copied into another shell (a snapshot of functions or variables, what ALL_EXPORT let
+# through) has to do nothing there. An array, as zsh exports none, so that `exec zsh` begins anew, too; [1] is how deep
+# the subshell is. Kept where the hook is sourced again, or by an entry of a newer version; before 0.2 it was no array.
+if [[ ${__wtenv_shell-} != (* |)$$ ]]; then
+	\builtin typeset -g __wtenv_pwd= __wtenv_root= __wtenv_held= __wtenv_adopted= __wtenv_straight= __wtenv_shown=
+	\builtin typeset -g __wtenv_said= __wtenv_farewell= __wtenv_from=
 fi
-\builtin typeset -g __wtenv_pwd=${__wtenv_pwd-} __wtenv_root=${__wtenv_root-} __wtenv_held=${__wtenv_held-}
-\builtin typeset -g __wtenv_said=${__wtenv_said-} __wtenv_farewell=${__wtenv_farewell-} __wtenv_from=${__wtenv_from-}
-\builtin typeset -g __wtenv_adopted=${__wtenv_adopted-} __wtenv_straight=${__wtenv_straight-} __wtenv_ps1=${__wtenv_ps1-}
-\builtin typeset -g __wtenv_settled=
+\builtin unset __wtenv_shell
+\builtin typeset -ga __wtenv_shell
+__wtenv_shell=($ZSH_SUBSHELL $$)
+\builtin typeset -g __wtenv_settled= __wtenv_later= __wtenv_shown=${__wtenv_shown-}
 
 # Does this zsh compare times to the nanosecond? Old ones see whole seconds, and need fresher entries.
 \builtin typeset -g __wtenv_coarse=1
@@ -246,11 +261,13 @@ fi
 # At the prompt and after a cd comes __wtenv_check: nothing, if neither the folder nor what is known of it has
 # changed, else __wtenv_decide, or what it is given. Each entry brings its own (`__wtenv_arrive`).
 if [[ -z $__wtenv_pwd ]]; then
-	__wtenv_check() { __wtenv_decide; }
+	__wtenv_check() { "${1:-__wtenv_decide}"; }
 fi
 __wtenv_no() { \builtin return 1; }
 
 __wtenv_decide() {
+	\builtin emulate -L zsh -o no_aliases # copies of these functions have lost the options that the hook was read with
+	[[ ${__wtenv_shell[2]-} == $$ ]] || \builtin return 0
 	\builtin local __wtenv_dir=${PWD%/} __wtenv_up=
 	while [[ ! -e $__wtenv_dir/.git && ! -e ${__wtenv_up}.git && -n $__wtenv_dir ]]; do
 		__wtenv_dir=${__wtenv_dir%/*}
@@ -264,13 +281,17 @@ __wtenv_decide() {
 		done
 	fi
 	__wtenv_pwd=$PWD
-	if [[ ! -e $__wtenv_dir/.git ]]; then
+	if [[ -n ${WTENV_DISABLE-} ]]; then
+		__wtenv_from=disabled __wtenv_root= __wtenv_said= __wtenv_farewell=
+		__wtenv_check() { [[ -n ${WTENV_DISABLE-} ]] || "${1:-__wtenv_decide}"; }
+		__wtenv_leave
+	elif [[ ! -e $__wtenv_dir/.git ]]; then
 		__wtenv_from=outside __wtenv_root= __wtenv_said=
-		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} && ! -e .git ]] || "${1:-__wtenv_decide}"; }
+		__wtenv_check() { [[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} && ! -e .git ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_leave
 		__wtenv_say left "$__wtenv_farewell" enter
 		__wtenv_farewell=
-	elif [[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] && __wtenv_check __wtenv_no; then
+	elif [[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] && __wtenv_check __wtenv_no && __wtenv_is_first; then
 		__wtenv_from='same root'
 	else
 		__wtenv_load "$__wtenv_dir"
@@ -296,7 +317,7 @@ __wtenv_load() {
 		[[ ${WTENV_ROOT-} == "$__wtenv_root" ]] || __wtenv_leave
 		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
 		__wtenv_from=computed
-		__wtenv_check() { [[ -z ${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }
+		__wtenv_check() { [[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse")
 		if [[ $__wtenv_text == *'# end' ]]; then
 			\builtin eval "$__wtenv_text"
@@ -309,10 +330,12 @@ __wtenv_load() {
 	fi
 }
 
-# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL. There are __wtenv_check, _guard and _enter
-# of this entry, too.
+# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL STAMPS. There are __wtenv_check, _guard and
+# _enter of this entry, too; unless these functions are copies of another shell's, with other stamps than ours.
 __wtenv_settle() {
-	if [[ $__wtenv_from == cached ]] && ! __wtenv_check __wtenv_no; then
+	if [[ $6 != "$__wtenv_stamps" ]]; then
+		\builtin return 0
+	elif [[ $__wtenv_from == cached ]] && ! __wtenv_check __wtenv_no; then
 		\builtin return 0
 	fi
 	if [[ $1 != active ]]; then
@@ -320,6 +343,7 @@ __wtenv_settle() {
 		__wtenv_from=$1
 	elif [[ ${WTENV_ID-} == "$2" ]] && __wtenv_is_whole; then
 		__wtenv_said=$2
+		\builtin rehash # a sync may have added or removed commands
 	else
 		[[ ${WTENV_ROOT-} != "$__wtenv_root" ]] || __wtenv_said=$2
 		__wtenv_leave
@@ -327,40 +351,76 @@ __wtenv_settle() {
 			\builtin return 0
 		fi
 		__wtenv_enter
+		if [[ -n ${_OLD_VIRTUAL_PATH-} ]]; then # what a virtual environment's `deactivate` goes back to
+			\builtin local __wtenv_merged
+			__wtenv_merge "$_OLD_VIRTUAL_PATH" "${WTENV_OLD_PATH_-}" "${WTENV_NEW_PATH_-}" 1
+			_OLD_VIRTUAL_PATH=$__wtenv_merged
+		fi
 	fi
 	__wtenv_adopted=1 __wtenv_settled=1 __wtenv_held=$__wtenv_root __wtenv_farewell=$5
 	__wtenv_say "$2" "$3" "$4"
 }
 
 # What another shell entered may have been rearranged by this shell's rc files (a conda that activates
-# its base, pyenv's shims put first): then enter anew. Later changes are the user's own.
+# its base, pyenv's shims put first): then enter anew. Later changes are the user's own, as long as we are on PATH.
 __wtenv_is_whole() {
-	[[ -n $__wtenv_adopted ]] ||
+	if [[ -n $__wtenv_adopted ]]; then
+		__wtenv_is_first
+	else
 		[[ ${WTENV_UID-}:${PATH-}${CONDA_PREFIX-} == "$EUID:${WTENV_NEW_PATH_-}${WTENV_NEW_CONDA_PREFIX_-${CONDA_PREFIX-}}" ]]
+	fi
 }
 
-# Say $2 once for each id $1; "enter" messages only where someone is looking.
+# Is the first of what we put on PATH still there? Not so where all of it was replaced (a snapshot of another shell).
+__wtenv_is_first() {
+	[[ -z ${WTENV_NEW_PATH_-} || :${PATH-}: == *":${WTENV_NEW_PATH_%%:*}:"* ]]
+}
+
+# Say $2 once for each id $1; "enter" messages only where someone is looking. A subshell can't keep in mind what it
+# has said: `$(cd x && pwd)` in a prompt would say it each time. And powerlevel10k, which has shown an instant prompt,
+# warns of everything that is printed before the first real one: said when a command is typed.
 __wtenv_say() {
-	[[ -n $2 && $__wtenv_said != "$1" ]] || \builtin return 0
+	[[ -n $2 && $__wtenv_said != "$1" && $ZSH_SUBSHELL -le $__wtenv_shell[1] ]] || \builtin return 0
 	__wtenv_said=$1
-	if [[ ${3-} != enter || ( -o interactive && $ZSH_SUBSHELL -eq 0 ) ]]; then
+	if [[ ${3-} == enter && ! -o interactive ]]; then
+		:
+	elif (( ${+__p9k_instant_prompt_active} )); then
+		__wtenv_later+="${__wtenv_later:+$'\n'}wtenv: $2"
+	else
 		\builtin print -ru2 -- "wtenv: $2"
 	fi
 	\builtin return 0
 }
 
 __wtenv_install() {
-	\builtin typeset -ga precmd_functions chpwd_functions
+	\builtin typeset -ga precmd_functions chpwd_functions preexec_functions
 	if (( ! ${precmd_functions[(I)__wtenv_check]} )); then
 		precmd_functions=(__wtenv_check "${precmd_functions[@]}")
 	fi
 	if (( ! ${chpwd_functions[(I)__wtenv_check]} )); then
 		chpwd_functions=(__wtenv_check "${chpwd_functions[@]}")
 	fi
+	if (( ! ${preexec_functions[(I)__wtenv_typed]} )); then
+		preexec_functions=(__wtenv_typed "${preexec_functions[@]}")
+	fi
+}
+
+# Before a command that was typed: whatever has emptied the arrays since, it runs where it should.
+__wtenv_typed() {
+	[[ -z ${__wtenv_later-} && "${precmd_functions[*]-}" == *__wtenv_check* && "${chpwd_functions[*]-}" == *__wtenv_check* ]] ||
+		__wtenv_again
+}
+
+__wtenv_again() {
+	\builtin emulate -L zsh -o no_aliases
+	[[ ${__wtenv_shell[2]-} == $$ ]] || \builtin return 0
+	__wtenv_install
+	[[ -z $__wtenv_later ]] || \builtin print -ru2 -- "$__wtenv_later"
+	__wtenv_later=
+	__wtenv_check
 }
 
 __wtenv_install
-\builtin unfunction __wtenv_install
 # Not interactive, or `zsh -ic`: now. Else before the first prompt.
 if [[ ! -o interactive || -n ${ZSH_EXECUTION_STRING-} ]]; then
 	__wtenv_check

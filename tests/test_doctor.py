@@ -571,6 +571,27 @@ def test_in_a_real_shell(name: str, patient: Patient) -> None:
 
 
 @pytest.mark.parametrize("name", HOOK_LINES)
+def test_the_hook_is_turned_off(name: str, patient: Patient) -> None:
+    require_shell(name)
+    with Shell(name, {**patient.home.environ, "WTENV_DISABLE": "1"}, patient.root) as shell:
+        (fix,) = re.findall(r"turns the hook off in this shell\n +-> run: (.*)", shell.run("wtenv doctor").out)
+        assert "at its next prompt: disabled" in shell.run("wtenv status").out
+        shell.run(fix)
+        assert shell.run("wtenv doctor").out.endswith("nothing is wrong\n")
+
+
+def test_prompt_command_is_replaced_after_the_hook(patient: Patient) -> None:
+    """What no shell lets a hook see at the prompt; the advice helps, as it is typed."""
+    require_shell("bash")
+    with Shell("bash", patient.home.environ, patient.root, after="PROMPT_COMMAND=(true)") as shell:
+        told = shell.run("wtenv doctor")
+        assert told.status == 1
+        (fix,) = re.findall(r"sets PROMPT_COMMAND after wtenv's line\n +-> run: (.*?); and", told.out)
+        shell.run(fix)
+        assert shell.run("wtenv doctor").out.endswith("nothing is wrong\n")
+
+
+@pytest.mark.parametrize("name", HOOK_LINES)
 def test_setup_is_healthy(name: str, patient: Patient) -> None:
     require_shell(name)
     line = patient.home.run(["wtenv", "setup", name, "--print"], patient.root).stdout

@@ -263,7 +263,7 @@ NAMES = {
 }
 COMES_AND_GOES = {
     *"_ BASH_LINENO BASH_ARGC BASH_ARGV FUNCNAME OLDPWD PIPESTATUS RANDOM SECONDS LINENO EPOCHREALTIME".split(),
-    *"cd pushd popd PROMPT_COMMAND precmd_functions chpwd_functions status pipestatus __transcript".split(),
+    *"cd pushd popd PROMPT_COMMAND precmd_functions chpwd_functions preexec_functions status pipestatus __transcript".split(),
     *"CMD_DURATION CMD_DURATION_STATUS __fish_prompt dirprev dirnext history status_generation __fish_cd_direction".split(),
 }
 

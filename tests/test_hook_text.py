@@ -104,16 +104,19 @@ def test_every_fish_builtin_is_called_as_one() -> None:
     assert [line for line in code("fish") if plain.search(re.sub(r"'[^']*'", "''", line))] == []
 
 
+OTHERS = {"_OLD_VIRTUAL_PATH", "_OLD_VIRTUAL_PS1"}  # a virtual environment's, in which our time is kept
+
+
 def test_no_plain_names() -> None:
     """Every variable and function that a hook defines is __wtenv_… or WTENV_…, or the user's to be undone."""
     for shell in ("bash", "zsh"):
         text = "\n".join(code(shell))
         assigned = set(re.findall(r"(?:^|[\s;(\"])([A-Za-z_]\w*)\+?=", text, re.M)) - {"PS1", "PROMPT_COMMAND", "IFS"}
         defined = set(re.findall(r"^(\w+)\(\)", text, re.M))
-        allowed = {"precmd_functions", "chpwd_functions", "CONDA_SHLVL"}
+        allowed = {"precmd_functions", "chpwd_functions", "preexec_functions", "CONDA_SHLVL", *OTHERS}
         assert {each for each in assigned | defined if not each.startswith(("__wtenv_", "WTENV_"))} <= allowed
     fish = set(re.findall(r"\bset (?:-\S+ |--path )*([A-Za-z_]\w*)", "\n".join(code("fish"))))
-    assert {each for each in fish if not each.startswith(("__wtenv_", "WTENV_", "CONDA_"))} <= {"argv"}
+    assert {each for each in fish if not each.startswith(("__wtenv_", "WTENV_", "CONDA_"))} <= {"argv", *OTHERS}
 
 
 LINTERS = {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # this module is imported at every start of a shell
 
 # What entries and hooks of one version agree on. A hook of another version is given this one's text on
 # its next export, and entries of another version lie in another folder.
-ABI = f"3-{__version__}"
+ABI = f"4-{__version__}"
 _MARK = "# --- the hook ---"
 
 
@@ -91,7 +91,8 @@ class Shell:
         if entry.activation:
             enter = self.render_enter(entry.activation, entry.shortcut, entry.prompt, coarse=coarse)
         once, arrive = self.render_watch(entry.watched, entry.own)
-        settle = "__wtenv_settle " + self.words((entry.kind, entry.id, entry.message, entry.level, entry.farewell))
+        told = (entry.kind, entry.id, entry.message, entry.level, entry.farewell, entry.stamps)
+        settle = "__wtenv_settle " + self.words(told)
         lines = [
             f"# wtenv {ABI} {self.name}",
             self.assign.format("__wtenv_stamps", self.quote(entry.stamps)),
@@ -161,7 +162,7 @@ class Bash(Shell):
             return "", '__wtenv_check() { "${1:-__wtenv_decide}"; }\n'
         # Each path in a variable of its own: bash expands a bare $x three times faster than a quoted word.
         # ${PWD#…} and not ==, which obeys nocasematch. One command for all of it: this is what a prompt costs.
-        assigned, terms = [], ['-z ${PWD#"$__wtenv_pwd"}']
+        assigned, terms = [], ['-z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"}']
         for index, item in enumerate(watched):
             path, stamp = f"__wtenv_p{index}", f"__wtenv_s{index}"
             assigned.append(f"{path}={self.quote(item.path)}")

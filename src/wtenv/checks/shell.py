@@ -21,6 +21,7 @@ from .case import Case, Finding, note, ok, problem
 _OUR_LINE = re.compile(rb"^(?![ \t]*#)[^\n]*wtenv( hook |/hook\.)", re.M)
 _SOURCE_LINE = re.compile(rb"^[^#\n]{0,500}(?:\bsource|(?<![\w/])\.|\bin)[ \t]+[^\n]{1,500}", re.M)
 _SOURCED = re.compile(r"(?:\$\{?(HOME|ZDOTDIR)\}?|(~)|(?<![^\s\"'=]))\"?(/[\w./*+-]+)")
+_REPLACES = re.compile(rb"^[^#\n]*\bPROMPT_COMMAND\b", re.M)
 MAX_SOURCED = 100  # files that an rc file reads
 _LATER = re.compile(rb"^[^#\n]*(conda\.sh|conda shell\.|micromamba shell|mamba shell|pyenv init|mise activate)", re.M)
 _COMMAND = re.compile(r"__wtenv_command[= (]+['\\]*(/[^'\\]+)")
@@ -37,7 +38,10 @@ def check_hook(case: Case) -> Iterator[Finding]:
         return
     name = case.shell.name
     again = f"press Enter; if it stays so, run: exec {name}"
-    if case.mended:
+    if case.env.get("WTENV_DISABLE"):
+        unset = "set -e" if name == "fish" else "unset"
+        yield note("WTENV_DISABLE turns the hook off in this shell", f"run: {unset} WTENV_DISABLE")
+    elif case.mended:
         yield note(f"{name} will see what was mended at its next prompt")
     elif case.entered:
         yield note(f"what is active in this {name} has changed since", again)
@@ -46,7 +50,11 @@ def check_hook(case: Case) -> Iterator[Finding]:
     elif active:
         yield note(f"{active} is active in this {name}")
     elif wanted and case.interactive:
-        if _find_line(case):  # or it has, and there was no prompt since what has just been allowed or synced
+        line = _find_line(case)
+        if line and name == "bash" and _REPLACES.search(line[1], line[2]):
+            fix = f"run: cd .; and for new shells move wtenv's line to the end of {line[0]}"
+            yield problem(f"nothing is active: {line[0]} sets PROMPT_COMMAND after wtenv's line", fix)
+        elif line:  # or it has, and there was no prompt since what has just been allowed or synced
             yield problem(f"nothing is active: this {name} has not loaded the hook, or not had a prompt since", again)
         else:
             fix = f"run: wtenv setup {name} && exec {name}"

@@ -65,6 +65,8 @@ def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
 
 def predict(found: Decision, facts: Mapping[str, Any], env: Mapping[str, str], shell: Shell) -> dict[str, str]:
     """What the hook of `shell` will come to at the next prompt here, by the names in docs/design.md, and how."""
+    if env.get("WTENV_DISABLE"):
+        return {"shell": shell.name, "decision": "disabled", "reason": "WTENV_DISABLE is set"}
     if facts["current"]:
         return {"shell": shell.name, "decision": "unchanged", "reason": "this is in effect"}
     if found.worktree is None:
