@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("entry", "straight"),
     ("environ", "gitconfig"),
     ("files",),
-    ("access", "progress", "places", "digest", "names"),
+    ("access", "progress", "places", "digest", "names", "faults"),
     ("errors",),
     ("__init__",),
 )

@@ -93,11 +93,16 @@ def fill_placeholders(
     ]
 
 
-def find_guards(reads: frozenset[str], scripts: Mapping[str, str | None], before: Mapping[str, str]) -> frozenset[str]:
+def find_guards(
+    reads: frozenset[str],
+    scripts: Mapping[str, str | None],
+    before: Mapping[str, str],
+    tested: frozenset[str] = frozenset(),
+) -> frozenset[str]:
     """The variables whose other values would have given another activation.
 
-    Those that the scripts mention, less those that they only extend, those that the activation itself
-    sets, and those that the shells own.
+    Those that the scripts mention, less those that they only extend (and do nothing else with: those are `tested`),
+    those that the activation itself sets, and those that the shells own.
     """
     extended = {
         name
@@ -105,7 +110,7 @@ def find_guards(reads: frozenset[str], scripts: Mapping[str, str | None], before
         if name == "PATH"
         or any(change.kind in ("front", "back") for change in _find_extension(name, before.get(name), value))
     }
-    return frozenset(name for name in reads - extended if environ.explain_refusal(name) is None)
+    return frozenset(name for name in (reads - extended) | tested if environ.explain_refusal(name) is None)
 
 
 def _build_level(base: Base) -> CondaLevel | None:

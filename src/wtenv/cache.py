@@ -16,7 +16,7 @@ import time
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
-from . import files
+from . import faults, files
 from .digest import sha256
 from .entry import Entry, Watched
 from .errors import WtenvError
@@ -74,7 +74,10 @@ def stamp(
     the epoch). A path that changed since, or just before, makes the answer racy: it holds for this
     prompt only.
     """
-    times = {str(path): _read_time(path) for path in paths}
+    try:
+        times = {str(path): _read_time(path) for path in paths}
+    except OSError:
+        return None
     now, margin = time.time_ns(), RACY_COARSE if coarse else RACY
     if any(value is not None and started - margin <= value <= now + margin for value in times.values()):
         return None
@@ -91,10 +94,13 @@ def stamp(
 
 
 def _read_time(path: Path) -> int | None:
-    """In ns; None if it is absent. As the shells see it: a link is followed, a dangling one is absent."""
+    """In ns; None if it is absent. As the shells see it: a link is followed, a dangling one is absent. OSError for a
+    fault that may pass."""
     try:
         return os.stat(path).st_mtime_ns
-    except OSError:
+    except OSError as error:
+        if faults.is_passing(error):
+            raise
         return None
 
 
@@ -107,7 +113,11 @@ def find_change(paths: Iterable[Path], root: str, shell: Shell, env: Mapping[str
     known = [place / "stamps" / name for place in list_folders(env) for name in names]
     stamps = next((place for place in known if place.is_dir()), folder)
     for index, path in enumerate(paths):
-        if _read_time(path) != _read_time(stamps / str(index)):
+        try:
+            is_same = _read_time(path) == _read_time(stamps / str(index))
+        except OSError:
+            is_same = False
+        if not is_same:
             return f"{path} has changed"
     return None
 

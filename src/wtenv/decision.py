@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from . import access, environ, files, trust, worktree
+from . import access, environ, faults, files, trust, worktree
 from . import config as configs
 from .activation import build, build_base, find_guards
 from .conda import Base, Capture, Variables, capture_scripts, find_base, open_prefix, read_variables
 from .config import Config, Source
+from .digest import sha256
 from .environ import Activation
 from .errors import WtenvError, make_printable
 from .overlay.manifest import MANIFEST
@@ -53,7 +54,8 @@ class Decision:
     base_watch: those of them, mostly of a conda environment, where every change has a later time
     (conda and pip add and replace files; what they unpack may be old, but not its folder or `history`);
     lasting: whether a change of those paths is the only way to another answer; guards: the variables it
-    depends on, with their values. The parts are None as far as it didn't get.
+    depends on, with their values; faults: what was met that may pass, one line each, for people. The parts are
+    None as far as it didn't get.
     """
 
     def __init__(self) -> None:
@@ -69,6 +71,7 @@ class Decision:
         self.overlay: State | None = None
         self.settings: Settings | None = None
         self.warnings: list[str] = []
+        self.faults: list[str] = []
         self.watch: list[Path] = []
         self.base_watch: set[Path] = set()
         self.lasting = True
@@ -86,10 +89,17 @@ def decide(directory: Path, env: Mapping[str, str]) -> Decision:
     active in it, see `environ.undo`). Mistakes of the user come back as kind "failed", never raised."""
     decision = Decision()
     recording = RecordingEnvironment(env)
-    try:
-        _decide(decision, directory, recording, env)
-    except WtenvError as error:
-        _fail(decision, error)
+    with faults.witness() as met:
+        try:
+            _decide(decision, directory, recording, env)
+        except WtenvError as error:
+            _fail(decision, error)
+    if met:
+        first, others = met[0], f" (and {len(met) - 1} more)" if len(met) > 1 else ""
+        decision.lasting = False
+        decision.faults.append(
+            f"{first.filename or 'a file'}: {first.strerror}{others}; asked again at the next prompt"
+        )
     for name in sorted(recording.asked):
         # What the shells own can't be compared in a running shell; HOME is the exception that matters.
         if name == "HOME" or environ.explain_refusal(name) is None:
@@ -238,6 +248,9 @@ def _inspect(decision: Decision, env: Mapping[str, str], *, follow: bool) -> Non
 
         refresh(config.venv, env)
         overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
+        if overlay.behind and overlay.usable:
+            decision.lasting = False
+            decision.faults.append(f"{config.venv} does not follow the base yet; if that stays so, run: wtenv sync")
     decision.overlay = overlay
     decision.watch += overlay.watch
     if not overlay.usable:
@@ -262,13 +275,16 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     if base.kind == "conda":
         history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
         decision.watch = [path for path in decision.watch if path != folder] + [history]
-        decision.watch += [*found.watch, *captured.watch]
+        decision.watch += [*found.watch, *captured.watch, *captured.read]
         # `state` is watched without its folder: that it is gone shows in no other time.
         exact = {config.venv / MANIFEST, folder / "state"}
         decision.base_watch = {*overlay.watch, *found.watch, *captured.watch} - exact
         decision.warnings += [*found.warnings, *captured.warnings]
-        for name in find_guards(captured.reads, captured.changes, before):
+        decision.lasting = decision.lasting and captured.lasting
+        for name in find_guards(captured.reads, captured.changes, before, captured.tested):
             decision.guards[name] = plain.get(name)
+        if not captured.complete:
+            decision.guards[environ.NEVER] = ""
     if os.path.lexists(config.lock):  # the hook says once that it is not met; git writes with the present time
         decision.watch.append(config.lock)
         decision.base_watch.add(config.lock)
@@ -285,7 +301,8 @@ def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture,
     found = read_variables(Path(base.prefix))
     applied = environ.apply(plain, build_base(base, found.values))
     before = {name: value for name, value in applied.items() if not environ.is_state(name)}
-    return found, capture_scripts(Path(base.prefix), before), before
+    mark = files.cache_dir(plain) / f"late-{sha256(os.fsencode(base.prefix)).hexdigest()[:20]}"
+    return found, capture_scripts(Path(base.prefix), before, mark=mark), before
 
 
 def make_build_env(config: Config, base: Base, plain: Mapping[str, str]) -> dict[str, str]:
@@ -299,11 +316,13 @@ def describe(decision: Decision) -> str:
     """The one line that a person sees on entering, or about why nothing is active; "" for nothing."""
     place, settings = decision.worktree, decision.settings
     level = settings.level if settings else "normal"
-    if decision.kind in ("outside", "unconfigured") or level == "silent":
+    if level == "silent":
         return ""
-    if decision.kind != "active":
-        return make_printable(f"{decision.reason}; {decision.fix}" if decision.fix else decision.reason, keep="")
     lines = []
-    if place and decision.base and level in ("normal", "verbose"):
-        lines.append(f"{place.name} (base {os.path.basename(decision.base.name)})")
-    return "\nwtenv: ".join(make_printable(line, keep="") for line in [*lines, *decision.warnings])
+    if decision.kind == "active":
+        if place and decision.base and level in ("normal", "verbose"):
+            lines.append(f"{place.name} (base {os.path.basename(decision.base.name)})")
+        lines += decision.warnings
+    elif decision.kind not in ("outside", "unconfigured"):
+        lines.append(f"{decision.reason}; {decision.fix}" if decision.fix else decision.reason)
+    return "\nwtenv: ".join(make_printable(line, keep="") for line in [*lines, *decision.faults])

@@ -28,6 +28,8 @@ from .names import is_reserved
 Environment = dict[str, str]
 
 ROOT, ID, UID, VARS = "WTENV_ROOT", "WTENV_ID", "WTENV_UID", "WTENV_VARS"
+# Nothing sets it: an answer that is guarded by it holds where it is in effect, and is not entered by again.
+NEVER = "WTENV_NEVER"
 
 # In bytes. Linux starts no program with a longer variable (128 KiB, MAX_ARG_STRLEN), nor with more in all (a quarter
 # of the stack's limit, as a rule 2 MiB; macOS: 1 MiB), and what is set stands in the environment twice.

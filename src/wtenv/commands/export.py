@@ -23,7 +23,7 @@ def run(form: str, directory: Path, env: Mapping[str, str], *, leave: bool = Fal
         return run_leave(form, env, plain)
     found = decision.decide(directory, plain)
     activation = found.require()
-    for warning in found.warnings:
+    for warning in (*found.warnings, *found.faults):
         say(warning)
     if form in shells.SHELLS:
         write(shells.SHELLS[form].render_script(activation))
@@ -103,7 +103,7 @@ def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | Non
         kind=found.kind,
         id=identity,
         message=message,
-        level="enter" if found.kind == "active" and not found.warnings else "problem",
+        level="enter" if found.kind == "active" and not (found.warnings or found.faults) else "problem",
         watched=watched,
         stamps=stamps,
         guards=tuple(sorted(found.guards.items())),

@@ -7,68 +7,105 @@ left out and the others run again in a new shell; so a script that exits, hangs 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import files
 from ..environ import compare, explain_refusal
 from ..errors import WtenvError
 from .condarc import read_folder
 
+if TYPE_CHECKING:
+    from .readings import Reading
+
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash", "/bin/sh")
 _SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
+TRACE = "\x1e"  # between two of these each line of the trace has its source
+MAX_TRACE = 1 << 23
 _MAX_OUTPUT = 1 << 26  # more than this, and a script prints without end
 # A shell that inherits these runs other code first, starts with options, or ends at any failing `.`.
 _STARTUP = frozenset({"BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "POSIXLY_CORRECT"})
 _NOISE = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
-# What a shell computes itself: never the same twice, or never taken from the environment.
-_COMPUTED = """_ SHLVL PWD OLDPWD PPID RANDOM SRANDOM SECONDS LINENO FUNCNAME PIPESTATUS EPOCHSECONDS
-    EPOCHREALTIME HISTCMD DIRSTACK GROUPS OPTIND OPTARG REPLY COLUMNS LINES IFS PS1 PS2 PS4"""
-_DUMP = "import os;os.write(1,b''.join(k+b'='+v+b'\\0'for k,v in os.environb.items()))"
+_ROOM = 1 << 20  # a folder with less is no place to work in
+# How a program says that a fault of the machine was met, which may pass: part of what a failed script prints.
+_FAULTS = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO, errno.EDQUOT)
+_LATE, _AGAIN = 3600, 10  # for an hour after a script was too slow, it gets a tenth of the time
+_DUMP = "import os;f=open(1,'wb');f.write(b''.join(k+b'='+v+b'\\0'for k,v in os.environb.items()));f.close()"
 
 
 class Capture(NamedTuple):
     """changes: name -> value after the scripts, None for unset; sorted by name, PATH included.
-    reads: the variables that the scripts mention; other values of these may give other changes.
+    reads: the variables that the scripts mention; other values of these may give other changes. tested: those of
+    them that decide more than the list that they are put into.
     watch: the folder and its scripts. warnings: one line per script or name that was left out or failed.
+    read: other files that the scripts sourced, tested or read.
+    lasting: false if a fault that may pass decided (no room, no time, a signal): this is used once.
+    complete: false if it is not known what else they read: then this holds where it was asked for.
     """
 
     changes: dict[str, str | None]
     reads: frozenset[str]
     watch: tuple[Path, ...]
     warnings: tuple[str, ...]
+    tested: frozenset[str] = frozenset()
+    read: tuple[Path, ...] = ()
+    lasting: bool = True
+    complete: bool = True
 
 
 class _Run(NamedTuple):
-    """One shell's run. environ: the environment at its end, None if it didn't get there, and then `end`
-    says how it ended; late: the time was up; output: for each script that it began, its exit status
-    ("" if the shell gave it up) and the first lines that it printed."""
+    """One shell's run. environ: the environment at its end, None if it didn't get there; end: how it ended, or what
+    went wrong meanwhile; late: the time was up; faulty: that, or a signal, or what a script printed tells of a fault
+    that may pass; output: for each script that it began, its exit status ("" if the shell gave it up) and the first
+    lines that it printed; trace: see `readings`."""
 
     environ: dict[str, str] | None
     end: str
     late: bool
+    faulty: bool
     output: list[tuple[str, str]]
+    trace: bytes
 
 
-def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20) -> Capture:
+def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20, mark: Path | None = None) -> Capture:
     """What `prefix`/etc/conda/activate.d/*.sh, sorted (`_get_activate_scripts` in conda/activate.py),
     change in `env`, the environment as conda would have set it before it runs them.
 
-    A shell gets `timeout` seconds; after the second that took longer only the scripts before are used.
+    A shell gets `timeout` seconds; after the second that took longer only the scripts before are used. Too little
+    time may pass, so that is asked again at each prompt: `mark`, a file, remembers it, and then there is less time.
     """
     folder = Path(prefix, "etc/conda/activate.d")
     paths = [path for path in read_folder(folder) if path.name.endswith(".sh")]
+    watch = (folder, *paths)
     warnings: list[str] = []
-    scripts, reads = _read_scripts(paths, warnings)
-    before = {name: value for name, value in env.items() if name not in _STARTUP} if scripts else {}
+    scripts = _read_scripts(paths, warnings)
+    if not scripts:
+        return Capture({}, frozenset(), watch, tuple(warnings))
+    from . import readings
+
+    traced = not all(readings.is_plain(text) for text in scripts.values())
+    before = {name: value for name, value in env.items() if name not in _STARTUP}
+    was_late = mark is not None and _is_recent(mark)
+    lasting = True
+    trace = b""
     try:
-        after = _run_all(scripts, before, timeout, warnings)
+        after, trace, late, lasting = _run_all(
+            list(scripts), before, timeout / _AGAIN if was_late else timeout, warnings, traced=traced
+        )
+        if mark and late != was_late:
+            _remember(mark, late=late)
     except (OSError, NotImplementedError) as error:
         warnings.append(f"the scripts in {folder} can't be run: {error}")
-        after = before
+        after, lasting = before, False
+    reading: Reading = readings.read_texts(scripts.values())
+    if traced:
+        reading = readings.read_trace(trace, list(scripts.items()))
     changes: dict[str, str | None] = {}
     for name, value in compare(before, after).items():
         reason = None if name == "PATH" else explain_refusal(name)
@@ -78,46 +115,61 @@ def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20) -
             warnings.append(f"a script in {folder} sets {name!a}, which is left out: it {reason}")
         else:
             changes[name] = value
-    return Capture(changes, reads, (folder, *paths), tuple(warnings))
+    return Capture(
+        changes, reading.names, watch, tuple(warnings), reading.tested, reading.files, lasting, reading.complete
+    )
+
+
+def _is_recent(mark: Path) -> bool:
+    try:
+        return abs(time.time() - mark.stat().st_mtime) < _LATE
+    except OSError:
+        return False
+
+
+def _remember(mark: Path, *, late: bool) -> None:
+    with contextlib.suppress(OSError):  # where there is no folder for it, it has all its time again
+        if late:
+            mark.touch(mode=0o600)
+        else:
+            mark.unlink()
 
 
 def _is_stripped(name: str) -> bool:
     return sys.platform == "darwin" and name.startswith("DYLD_")  # macOS hides them from /bin and /usr/bin
 
 
-def _read_scripts(paths: list[Path], warnings: list[str]) -> tuple[list[Path], frozenset[str]]:
-    """Those of `paths` that can be read, and the variables they mention (too many rather than too few)."""
-    if not paths:
-        return [], frozenset()
-    import re
-
-    mention = re.compile(rb"\$\{?[#!]?([A-Za-z_]\w*)|(?:-v|printenv)\s+[\"']?([A-Za-z_]\w*)")
-    scripts: list[Path] = []
-    reads: set[str] = set()
+def _read_scripts(paths: list[Path], warnings: list[str]) -> dict[Path, bytes]:
+    """Those of `paths` that can be read, and their texts."""
+    scripts: dict[Path, bytes] = {}
     for path in paths:
         try:
-            text = files.read_bytes(path)
+            scripts[path] = files.read_bytes(path)
         except OSError as error:
             warnings.append(f"{path} is skipped: {error.strerror}")
         except WtenvError as error:
             warnings.append(f"{path} is skipped: {error.what}")
-        else:
-            scripts.append(path)
-            reads.update((m[1] or m[2]).decode() for m in mention.finditer(text))
-    return scripts, frozenset(n for n in reads.difference(_COMPUTED.split()) if not n.startswith(("BASH", "ZSH")))
+    return scripts
 
 
-def _run_all(scripts: list[Path], env: dict[str, str], timeout: float, warnings: list[str]) -> dict[str, str]:
-    """The environment after all of `scripts` that leave the shell alive; `env` if none does."""
-    todo, late = list(scripts), False
+def _run_all(
+    scripts: list[Path], env: dict[str, str], timeout: float, warnings: list[str], *, traced: bool
+) -> tuple[dict[str, str], bytes, bool, bool]:
+    """The environment after all of `scripts` that leave the shell alive (`env` if none does), the trace of their run,
+    whether a script was too slow, and whether no fault that may pass was met."""
+    todo, late, lasting = list(scripts), False, True
     while todo:
-        run = _run(todo, env, timeout)
+        run = _run(todo, env, timeout, traced=traced)
+        lasting = lasting and not run.faulty
         if run.environ is not None:
             # A script whose last test is false returns 1 and is fine; one that also prints has failed.
-            for path, (status, text) in zip(todo, run.output, strict=False):
-                if status != "0" and text:
+            for path, (status, text) in zip(todo, run.output, strict=True):
+                if text and (status != "0" or run.faulty):
                     warnings.append(f"{path} failed with status {status or 'unknown'}: {text}")
-            return run.environ
+            if run.faulty and not warnings:
+                warnings.append(f"the scripts in {todo[0].parent} met a fault: {run.end}")
+            # What a script would have read that was left out is not in the trace.
+            return run.environ, run.trace if len(todo) == len(scripts) else b"", late, lasting
         if not run.output:
             raise OSError(run.end)
         last = len(run.output) - 1
@@ -127,24 +179,31 @@ def _run_all(scripts: list[Path], env: dict[str, str], timeout: float, warnings:
             del todo[last + 1 :]
         del todo[last]
         late = late or run.late
-    return env
+    return env, b"", late, lasting
 
 
-def _run(scripts: list[Path], env: dict[str, str], timeout: float) -> _Run:
+def _run(scripts: list[Path], env: dict[str, str], timeout: float, *, traced: bool) -> _Run:
     """Run `scripts` in one new shell with the environment `env`. OSError if there is no shell or no room."""
     shell = next((path for path in _SHELLS if os.access(path, os.X_OK)), _SHELLS[-1])
     has_zero = sys.platform == "linux" and os.access("/usr/bin/env", os.X_OK)  # macOS's has no -0 before 13
     dump = "/usr/bin/env -0" if has_zero else f"{_quote(sys.executable)} -I -S -c {_quote(_DUMP)}"
     scratch = _make_scratch()
     try:
+        begin, restore, end = [], "set +euf", []
+        if traced and shell.endswith("bash"):
+            # To a file of its own (bash from 4.1 on), so the scripts' output is as ever.
+            open_trace = f"exec {{BASH_XTRACEFD}}>>{scratch}/trace && PS4='+{TRACE}${{BASH_SOURCE-}}{TRACE} ' && set -x"
+            begin = [f"case $BASH_VERSION in [123].* | 4.0*) ;; *) {open_trace} || echo >|{scratch}/untraced ;; esac"]
+            restore = "case ${BASH_XTRACEFD-} in ?*) set +euf -x ;; *) set +euf ;; esac"
+            end = [": wtenv end", "{ set +x; } 2>/dev/null", "unset PS4 BASH_XTRACEFD"]
         lines = []
         for index, path in enumerate(scripts):
             # Output goes to a file: a job in the background that holds a pipe would make us wait for it.
             # In a `||` list, `set -e` has no effect inside the script; `set` undoes what it left behind.
             run = f". {_quote(str(path))} </dev/null >|{scratch}/{index} 2>&1"
             save = f'printf %s "$?" >|{scratch}/{index}.status'
-            lines.append(f"{run} && {save} || {save}\nset +euf")
-        text = "\n".join(["set +euf", *lines, f"exec {dump} >|{scratch}/environ"])
+            lines.append(f"{run} && {save} || {save}\n{restore}")
+        text = "\n".join(["set +euf", *begin, *lines, *end, f"exec {dump} >|{scratch}/environ"])
         options = ("--noprofile", "--norc") if shell.endswith("bash") else ()
         code = _wait_for([shell, *options, "-c", text], env, timeout, scratch)
         late = code is None and _measure(scratch) <= _MAX_OUTPUT
@@ -155,20 +214,36 @@ def _run(scripts: list[Path], env: dict[str, str], timeout: float) -> _Run:
             environ.pop("LC_CTYPE", None)  # Python's own doing in the C locale (PEP 538)
             environ.update({"LC_CTYPE": "C"} if "LC_CTYPE" in env else {})
         begun = [f"{scratch}/{i}" for i in range(len(scripts)) if os.path.lexists(f"{scratch}/{i}")]
-        if code is None:
-            end = f"took longer than {timeout:g} s" if late else "printed without end"
+        output = [(_read(f"{path}.status", 9).decode(), _excerpt(path)) for path in begun]
+        whole = len(output) == len(scripts) and all(status for status, _ in output)
+        told = code == 0 and data.endswith(b"\0")
+        # 126: a script has left more than the kernel starts a program with.
+        if told != whole and (told or code not in (None, 126, 127)):
+            raise OSError(errno.ENOSPC, f"{scratch} does not take what they print")
+        if told:
+            end_text = _excerpt(f"{scratch}/shell") or os.strerror(errno.ENOSPC)
+        elif code is None:
+            end_text = f"took longer than {timeout:g} s" if late else "printed without end"
         else:
-            end = f"ended the shell with status {code}" if code >= 0 else f"died of signal {-code}"
+            end_text = f"ended the shell with status {code}" if code >= 0 else f"died of signal {-code}"
+        faulty = late or (code or 0) < 0 or os.path.lexists(f"{scratch}/untraced") or not _has_room(scratch)
         return _Run(
-            environ if data.endswith(b"\0") else None,
-            end,
+            environ if told else None,
+            end_text,
             late,
-            [(_read(f"{path}.status", 9).decode(), _excerpt(path)) for path in begun],
+            faulty or any(map(_tells_fault, [f"{scratch}/shell", *begun])),
+            output,
+            _read(f"{scratch}/trace", MAX_TRACE + 1),
         )
     finally:
         for path in Path(scratch).iterdir():
             path.unlink()
         Path(scratch).rmdir()
+
+
+def _tells_fault(path: str) -> bool:
+    text = _read(path, 1 << 16)
+    return any(os.strerror(number).encode() in text for number in _FAULTS)
 
 
 def _wait_for(command: list[str], env: dict[str, str], timeout: float, scratch: str) -> int | None:
@@ -179,9 +254,9 @@ def _wait_for(command: list[str], env: dict[str, str], timeout: float, scratch: 
     command off the terminal, and lets all that it started be killed at once.
     """
     import signal
-    import time
 
-    quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
+    quiet += [(os.POSIX_SPAWN_OPEN, 2, f"{scratch}/shell", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)]
     reset = [signal.SIGPIPE, signal.SIGXFSZ]  # Python ignores these two, and a child would inherit that
     pid = os.posix_spawn(command[0], command, env, file_actions=quiet, setsid=True, setsigdef=reset)
     done = status = 0
@@ -207,16 +282,25 @@ def _measure(scratch: str) -> int:
 
 
 def _make_scratch() -> str:
+    """A new folder where there is room. OSError if there is none."""
     error = OSError()
     for place in _SCRATCH:
         path = f"{place}/wtenv-{os.urandom(12).hex()}"
         try:
+            if not _has_room(place):
+                error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
+                continue
             Path(path).mkdir(0o700)
         except OSError as caught:
             error = caught
         else:
             return path
     raise error
+
+
+def _has_room(place: str) -> bool:
+    room = os.statvfs(place)
+    return room.f_bavail * room.f_frsize >= _ROOM
 
 
 def _read(path: str, limit: int) -> bytes:

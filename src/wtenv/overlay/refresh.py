@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from .. import faults
 from ..errors import WtenvError
 from . import kernels, sealing, state, twins
 from . import manifest as manifests
@@ -32,6 +33,8 @@ def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool
                 return False
             stamps = manifests.stamp(manifests.list_sources(manifest, venv))
             changed = follow_base(venv, manifest)
+            if faults.has_met():
+                return changed  # what could not be looked at is not in it: to be done again
             stamps.update(manifests.stamp(manifests.list_sources(manifest, venv)[: 1 + len(manifest.site)]))
             before = (venv / manifests.MANIFEST).stat().st_mtime_ns
             manifests.write_manifest(manifest._replace(stamps=stamps), venv)
