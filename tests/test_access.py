@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import grp
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -147,3 +150,53 @@ def test_where_a_way_leads(tmp_path: Path) -> None:
     assert [place for place, _ in places][-4:] == [f"{tmp_path}/{name}" for name in ("l", "a", "a", "a/b")]
     assert not whole  # there is no x
     assert access.trace(tmp_path / "l/../b")[1]
+
+
+def enter_namespace() -> None:
+    """A user namespace in which this user alone has a name (user_namespaces(7))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(4, 1, 0, 0, 0) or libc.unshare(0x10000000):  # PR_SET_DUMPABLE, CLONE_NEWUSER
+        raise WtenvError("no namespace")
+    Path("/proc/self/uid_map").write_text(f"{US} {US} 1\n")
+
+
+@pytest.mark.skipif(as_us(enter_namespace) != "", reason="this system has no user namespaces")
+def test_in_a_sandbox(top: Path) -> None:
+    """There nobody knows whose the folders above are: root's, most likely. What lies at the end has to be ours."""
+    make(top / "home/p", US)
+    make(top / "home/x", THEM)
+    link(top / "home/l", top / "home/p", US)
+
+    def look() -> None:
+        enter_namespace()
+        assert os.stat("/").st_uid == os.stat(top / "home/x").st_uid == 65534
+        found = [access.find_exposure(top / place) for place in ("home/p", "home/p/file", "home/l", "home/x", ".")]
+        raise WtenvError(str([each and (each.place.name, each.owner) for each in found]))
+
+    assert as_us(look) == f"[None, None, None, ('x', 65534), ('{top.name}', 65534)]; "
+
+
+def test_private_groups(tmp_path: Path) -> None:
+    """As Debian and Fedora make them, for the user and for whoever is excused; with somebody else in it, it is none."""
+    user = next(
+        (each for each in pwd.getpwall() if each.pw_uid and [each.pw_name, []] == list_group(each.pw_gid)), None
+    )
+    assert user, "no account of this machine has a group of its own"
+    file = tmp_path / "file"
+    file.touch()
+    file.chmod(0o664)
+    os.chown(file, user.pw_uid, user.pw_gid)
+    assert access.find_exposure(file) == (file, user.pw_uid)
+    assert access.find_exposure(file, owners={user.pw_uid}) is None
+    os.chown(file, 0, user.pw_gid)
+    assert access.find_exposure(file) == (file, None)
+    os.chown(file, user.pw_uid, 0)
+    assert access.find_exposure(file, owners={user.pw_uid}) == (file, None)
+
+
+def list_group(gid: int) -> list[object]:
+    try:
+        group = grp.getgrgid(gid)
+    except KeyError:
+        return []
+    return [group.gr_name, group.gr_mem]
