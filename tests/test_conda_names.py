@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped,import-not-found,unused-ignore]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -179,24 +183,70 @@ def test_order_of_sources(env: dict[str, str], root: Path, home: Path) -> None:
         ("x: |\n  envs_dirs:\n    - /a\n", None),
         ("x:\n  envs_dirs: [/a]\n", None),
         ("my_envs_dirs: [/a]\n", None),
-        ("envs_dirs: /a\n", None),
-        ("envs_dirs: *a\n", None),
-        ("envs_dirs:\n  - - /a\n", None),
-        ("envs_dirs:\n  - a: /a\n", None),
-        ("envs_dirs:\n  - /a\n    /b\n", None),
-        ("envs_dirs:\n  - /a\n    - /b\n", None),
-        ("envs_dirs:\n  - !tag /a\n", None),
-        ("envs_dirs: [/a\n", None),
-        ("envs_dirs: [[/a]]\n", None),
-        ('envs_dirs: ["\\x41"]\n', None),
-        ('envs_dirs: ["\\u0000", "\\ud800"]\n', None),
-        ("envs_dirs:\nchannels: []\n", None),
+        ("envs_dirs:\nchannels: []\n", []),
         ("", None),
+        ("# envs_dirs:\n", None),
+        # Not in the form that people write:
+        ("x: &a\n  - /a\nenvs_dirs: *a\n", ["/a"]),
+        ("x: &a /a\nenvs_dirs:\n  - *a\n  - &b /b\n  - *b\n", ["/a", "/b", "/b"]),
+        ("x: &a {envs_dirs: [/a], y: 1}\n<<: *a\n", ["/a"]),
+        ("x: &a {envs_dirs: [/a]}\ny: &b {envs_path: [/b]}\n<<: [*b, *a]\n", ["/a"]),
+        ("x: &a {envs_dirs: [/a]}\n<<: *a\nenvs_dirs: [/own]\n", ["/own"]),
+        ("envs_dirs:\n  - !!str /a\n  - !!str ~\n  - !!null ''\n", ["/a", "~"]),
+        ("envs_dirs: !!seq\n  - /a\n", ["/a"]),
+        ("envs_dirs:\n  - >-\n    /a\n    b\n  - |-\n    /c\n  - /d\n    e\n", ["/a b", "/c", "/d e"]),
+        ("envs_dirs:\n  - '/a\n    b'\n", ["/a b"]),
+        ("envs_dirs: [/a,\n/b]\nx: 1\n", ["/a", "/b"]),
+        ('envs_dirs: ["\\x2fa", "\\u002fb"]\n', ["/a", "/b"]),
+        ('"envs_\\x64irs": [/a]\n', ["/a"]),
+        ("? envs_dirs\n: - /a\n", ["/a"]),
+        ('envs_dirs:\n- /a\nx: "\nenvs_path: [/b]\n"\n', ["/a"]),
+        ('x: "\nenvs_dirs: [/b]\n"\n', None),
+        ("channels: [\nenvs_dirs: [/b]\n]\n", None),
+        ("{envs_dirs: [/a]}\n", ["/a"]),
+        ("--- {envs_dirs: [/a]}\n", ["/a"]),
+        ("%YAML 1.1\n---\nenvs_dirs: [/a]\n", ["/a"]),
+        ("envs_dirs: [yes, 1, 2026-01-01]\n", ["yes", "1", "2026-01-01"]),
     ],
 )
 def test_condarc(text: str, expected: list[str] | None) -> None:
     parsed = condarc.parse(text)
-    assert (parsed and [value for value, _ in parsed.lines]) == expected
+    assert (parsed if parsed is None else [value for value, _ in parsed.lines]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("envs_dirs: /a\n", "line 1 has envs_dirs, which is no list"),
+        ("x: 1\nenvs_dirs: {a: b}\n", "line 2 has envs_dirs, which is no list"),
+        ("envs_dirs: *a\n", "line 1 is no YAML that conda reads (found undefined alias"),
+        ("envs_dirs:\n  - - /a\n", "line 2 has something in envs_dirs that is no text"),
+        ("envs_dirs:\n  - /x\n  - a: /a\n", "line 3 has something in envs_dirs that is no text"),
+        ("envs_dirs: [[/a]]\n", "line 1 has something in envs_dirs that is no text"),
+        ("envs_dirs:\n  - !tag /a\n", "line 2 has something in envs_dirs that is no text"),
+        ("envs_dirs:\n  - !!binary /a\n", "line 2 has something in envs_dirs that is no text"),
+        ('envs_dirs: ["\\u0000"]\n', "line 1 has something in envs_dirs that is no text"),
+        ("envs_dirs: [/a\n", "line 2 is no YAML that conda reads"),
+        ("envs_dirs:\n  - /a\n    - /b\n x: 1", "line 4 is no YAML that conda reads"),
+        ("envs_dirs:\n\t- /a\n", "line 2 is no YAML that conda reads"),
+        ("envs_dirs:\t[/a]\n", "line 1 is no YAML that conda reads"),
+        ("envs_dirs: [/a]\n---\nenvs_dirs: [/b]\n", "line 2 is no YAML that conda reads"),
+        ("envs_dirs: [/a]\nenvs_dirs: [/b]\n", "line 2 has envs_dirs again"),
+        ("<<: /a\nenvs_dirs: [/a]\n", "line 1 merges something that is no mapping"),
+        ("x: &a {<<: *a}\n<<: *a\nenvs_dirs: [/a]\n", "line 1 or a later one is no YAML that conda reads"),
+        ("- envs_dirs\n", "line 1 begins something that is no mapping"),
+        ("envs_dirs\n", "line 1 begins something that is no mapping"),
+        ("envs_dirs: [" + "[" * 3000, "is no YAML that conda reads"),
+    ],
+)
+def test_a_condarc_that_conda_refuses(text: str, said: str, env: dict[str, str], home: Path, root: Path) -> None:
+    make_env(root / "envs/shared")
+    (home / ".condarc").write_text(text)
+    with pytest.raises(WtenvError) as caught:
+        find("shared", env)
+    assert f"{home}/.condarc: " in str(caught.value)
+    assert said in str(caught.value)
+    assert home / ".condarc" in caught.value.watch
 
 
 def test_condarc_flags() -> None:
@@ -207,19 +257,106 @@ def test_condarc_flags() -> None:
     assert condarc.merge([low, high]) == ("/first", "/low")
 
 
-@settings(max_examples=400)
-@given(st.text(alphabet=" \n-[]{},:#'\"\\!&*|>~/ab\0\tu\x85\u2028", max_size=60))
-def test_condarc_fuzz(text: str) -> None:
-    parsed = condarc.parse("envs_dirs:" + text)
-    assert parsed is None or all(value and "\0" not in value for value, _ in parsed.lines)
-    condarc.parse(text + "\nenvs_dirs: [" + text)
+PIECES = [
+    "envs_dirs:", "envs_dirs: ", "envs_path:", "  - /a", "- /b", "  - '/c d'", '  - "/e\\t"', "  - ~", " [/a, /b]", "channels:",
+    "  - x", "x: |", "x: >-", "  text", "x: &a", "envs_dirs: *a", "  - *a", "  - !!str /a", "<<: *a", "a: &a {envs_dirs: [/q]}",
+    "# c", " #!final", "---", "...", "\n", "\n", "\n", "\n", "  ", "'k' : 1", "- ", ": ", "{", "}", "[", "]", ",", "'", '"',
+    "|", ">", "%", "  key: val", "    - deep", "a#b", "a: b: c", "http://x:8/y", "envs_dirs: []", "envs_dirs: [\n /a,\n /b\n]\n", "é",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("content", [b"envs_dirs: [/\xff]\n", b"\0", b"envs_dirs: [/x" + b"x" * (1 << 20)])
-def test_condarc_that_cant_be_read(content: bytes, env: dict[str, str], home: Path, root: Path) -> None:
+@settings(max_examples=600)
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(" \n-[]{},:#'\"\\!&*|>~/ab\0\tu", max_size=40)
+)
+def test_condarc_is_read_as_yaml(text: str) -> None:
+    """What PyYAML makes of the whole file is what counts, also where it was not asked."""
+    text = text if "envs_" in text else f"envs_dirs:{text}"
+    try:
+        data = yaml.safe_load(text)
+        found = [data[key] for key in ("envs_dirs", "envs_path") if key in data] if isinstance(data, dict) else []
+        expected = found[0] if found else () if data is None or isinstance(data, dict) else ""
+    except (yaml.YAMLError, ValueError, TypeError):
+        expected = ""
+    if expected == () or expected is None:
+        wanted = None if expected == () else ()
+    elif isinstance(expected, list) and all(item is None or isinstance(item, (str, int, float)) for item in expected):
+        wanted = tuple(item for item in expected if item not in (None, ""))
+    else:
+        wanted = "refused"
+    try:
+        parsed = condarc.parse(text)
+        got = parsed if parsed is None else tuple(value for value, _ in parsed.lines)
+    except condarc.Refused:
+        got = "refused"
+    twice = len(re.findall("envs_(?:dirs|path)", text)) > 1
+    # conda refuses a key that is there twice; in what has no such key, it is not for us to say.
+    assert got == wanted or (got == "refused" and twice) or (wanted == "refused" and got is None)
+
+
+def test_a_plain_condarc_needs_no_library(env: dict[str, str], home: Path, root: Path) -> None:
+    """PyYAML takes longer to import than all else at a first `cd`."""
+    text = (
+        "# written by hand\nchannels:\n  - conda-forge\n  - https://user@host:8080/t/x/channel\n"
+        "channel_priority: strict\nssl_verify: false\ncustom_channels:\n  own: https://host/path\n"
+        "pinned_packages: [numpy >=1.20, 'python 3.11.*']\nauto_activate_base: false # no\nenvs_dirs:\n"
+        f"  - {home}/mine # here\n  - \"~/other\"\npkgs_dirs:\n- /pkgs\nenv_prompt: '({{name}})'\n"
+    )
+    (home / ".condarc").write_text(text)
+    make_env(home / "other/shared")
+    code = (
+        "import sys; from pathlib import Path; from wtenv.conda import find_base\n"
+        f"print(find_base('shared', {env!r}, Path('/')).prefix, 'yaml' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{home}/other/shared False\n"
+
+
+@pytest.mark.parametrize("content", [b"\0", b"envs_dirs: [/x" + b"x" * (1 << 20), b"channels: [\n"])
+def test_condarc_that_says_nothing(content: bytes, env: dict[str, str], home: Path, root: Path) -> None:
     (home / ".condarc").write_bytes(content)
     make_env(root / "envs/shared")
     assert find("shared", env) == f"{root}/envs/shared"
+
+
+def test_condarc_that_is_no_text(env: dict[str, str], home: Path, root: Path) -> None:
+    (home / ".condarc").write_bytes(b"x: 1\nenvs_dirs: [/\xff]\n")
+    with pytest.raises(WtenvError, match=r"\.condarc: line 2 is not UTF-8"):
+        find("shared", env)
+
+
+MAMBA = {  # lowest priority first
+    "root": "{root}/.mambarc",
+    "xdg": "{home}/xdg/mamba/mambarc",
+    "mamba": "{home}/.mamba/.mambarc",
+    "mambarc.d": "{home}/.mamba/mambarc.d/x.yml",
+    "home": "{home}/.mambarc",
+    "MAMBARC": "{home}/named.yml",
+}
+
+
+def test_order_of_mambas_sources(env: dict[str, str], root: Path, home: Path) -> None:
+    env |= {"XDG_CONFIG_HOME": f"{home}/xdg", "MAMBARC": f"{home}/named.yml"}
+    for number, place in enumerate(MAMBA.values()):
+        path = Path(place.format(root=root, home=home))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"envs_dirs:\n  - $HOME/{number}\n")
+        prefix = make_env(home / str(number) / "shared")
+        base = find_base("shared", env, Path("/"))
+        assert base.prefix == str(prefix), place
+        assert path in base.watch
+    make_env(home / "variable/shared")
+    env["MAMBA_ENVS_DIRS"] = f"{home}/none:~/variable"
+    assert find("shared", env) == f"{home}/variable/shared"
+    assert dict(list_environments(env))["shared"] == home / "variable/shared"
+    make_env(root / "envs/shared")  # what conda finds comes first
+    assert find("shared", env) == f"{root}/envs/shared"
+
+
+def test_folders_of_another_user(env: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path.replace("~someone", f"{tmp_path}/someone"))
+    prefix = make_env(tmp_path / "someone/envs/shared")
+    assert find("shared", env | {"CONDA_ENVS_DIRS": "~someone/envs"}) == str(prefix)
 
 
 def test_condarc_that_is_a_fifo_does_not_block(env: dict[str, str], home: Path, root: Path) -> None:

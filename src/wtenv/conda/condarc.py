@@ -1,7 +1,9 @@
 """condarc files: where they are, and the one key that decides where a named environment is, `envs_dirs`.
 
-A YAML library would cost more than the rest of an activation. This reads one top-level key, a block or
-flow list of plain or quoted strings; whatever it can't read counts as not said.
+A YAML library would cost more than the rest of an activation, so a file in which every line stands for itself is read
+here: plain keys, plain or quoted strings, lists. Any other (anchors, tags, strings over several lines) goes to PyYAML.
+Where conda would refuse the file, this does too; a file that has the key's name nowhere says nothing, whatever else it
+has.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import files
-from ..errors import WtenvError
+from ..errors import WtenvError, make_printable
 
 _YAML = (".yml", ".yaml")
+_KEYS = ("envs_dirs", "envs_path")  # the second is the old name (conda/base/context.py)
 _QUOTED = r"""'(?:[^'\n]|'')*'|"(?:[^"\\\n]|\\[^\n])*\""""
 _PLAIN = r"""(?:[^\s\-?:,\[\]{}#&*!|>'"%@`]|[-?:](?=[^\s,\[\]{}]))"""  # how a YAML plain scalar may begin
 
@@ -55,41 +58,106 @@ def find(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], list[Pa
     folders += [Path(env.get("CONDA_PREFIX", fallback))]
     paths = [folder / name for folder in folders for name in (".condarc", "condarc", "condarc.d")]
     paths.insert(-3, home / ".condarc")
-    found: dict[Path, None] = {}  # in order; its first place decides a file's rank (`_load_search_path`)
-    watch = [home / ".condarc"]  # the one that a user is likely to add
-    for path in (*paths, Path(env.get("CONDARC", ""))):
+    found, watch = _collect([*paths, Path(env.get("CONDARC", ""))], (".condarc", "condarc"))
+    return found, list(dict.fromkeys([home / ".condarc", *watch]))  # the one that a user is likely to add
+
+
+def find_mamba(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], list[Path]]:
+    """The same of the files that mamba and micromamba read beside those of conda, as far as their `envs_dirs` count
+    (`compute_default_rc_sources` in libmamba/src/api/configuration.cpp, mamba 2.4)."""
+    home = files.home_dir(env)
+    folders = [Path("/etc/conda"), Path("/var/lib/conda"), root or Path()]
+    paths = [folder / ".mambarc" for folder in folders]
+    for folder in (files.config_dir(env).parent / "mamba", home / ".mamba"):
+        paths += [folder / name for name in (".mambarc", "mambarc", "mambarc.d")]
+    found, watch = _collect([*paths, home / ".mambarc", Path(env.get("MAMBARC", ""))], (".mambarc", "mambarc"))
+    return found, list(dict.fromkeys([home / ".mambarc", *watch]))
+
+
+def _collect(paths: Sequence[Path], names: Sequence[str]) -> tuple[list[Path], list[Path]]:
+    """What there is of `paths`, files or folders of files, in order; and what to watch for it."""
+    found: dict[Path, None] = {}  # its first place decides a file's rank (`_load_search_path`)
+    watch = []
+    for path in paths:
         mode = read_mode(path) if path.is_absolute() else 0
-        if S_ISREG(mode) and (path.name in (".condarc", "condarc") or path.suffix in _YAML):
+        if S_ISREG(mode) and (path.name in names or path.suffix in _YAML):
             found[path] = None
         elif S_ISDIR(mode):
             watch.append(path)
             found.update(dict.fromkeys(entry for entry in read_folder(path) if entry.suffix in _YAML))
-    return list(found), list(dict.fromkeys([*watch, *found]))
+    return list(found), [*watch, *found]
 
 
 def read(path: Path) -> EnvsDirs | None:
-    """What the file says, or None if it doesn't, or not in a way that is understood."""
+    """What the file says, or None if it does not. WtenvError where conda would refuse the file, too."""
     try:
-        return parse(files.read_bytes(path).decode("utf-8-sig"))
-    except (OSError, WtenvError, UnicodeDecodeError):
+        data = files.read_bytes(path)
+    except (OSError, WtenvError):
         return None
+    if not any(key.encode() in data for key in _KEYS):
+        return None
+    try:
+        return parse(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        what, line = "is not UTF-8", data.count(b"\n", 0, error.start) + 1
+    except Refused as error:
+        what, line = error.args
+    where = f"{make_printable(os.fspath(path))}: line {line}"
+    raise WtenvError(f"{where} {what}, so where conda looks for environments is not known", "correct it", (path,))
+
+
+class Refused(ValueError):
+    """What is wrong with a file, and in which line."""
 
 
 def parse(text: str) -> EnvsDirs | None:
-    """The value of the top-level key `envs_dirs`, or its old name `envs_path` (conda/base/context.py)."""
+    """The value of the top-level key, None if there is none; Refused if conda would not read it either."""
+    text = text.replace("\r\n", "\n")
+    found = _read_plain(text)
+    return _read_yaml(text) if found is _OTHER else found
+
+
+_OTHER = EnvsDirs((), True)  # by its identity: this is for the YAML library
+
+
+def _read_plain(text: str) -> EnvsDirs | None:
     import re
 
-    key = re.compile(r"""(["']?)(envs_dirs|envs_path)\1[ \t]*:(?:[ \t]+(.*))?$""")
-    lines = text.replace("\r\n", "\n").replace("\0", "").split("\n")
-    found: dict[str, EnvsDirs | None] = {}
+    if not text.replace("\n", "").isprintable():
+        return _OTHER
+    key = r"""(?P<quote>["']?)(?P<key>[A-Za-z_][\w.-]*)(?P=quote) *:(?= |$)"""
+    plain = rf"{_PLAIN}(?:[^\s:#]|:(?=[^\s])|(?<=[^\s])#| +(?=[^\s:#]|:[^\s]))*"
+    item = rf"(?:{_QUOTED}|{_PLAIN}[^,\[\]{{}}:#\n]*)"
+    value = rf"(?:{_QUOTED}|{plain}|\[ *(?:{item} *, *)*(?:{item} *)?\])"
+    form = re.compile(
+        rf"(?P<indent> *)(?P<dashes>(?:-(?: +|$))*)(?:{key})? *(?P<value>{value})? *(?:(?<= )(?P<comment>#.*))?$"
+    )
+    lines = text.split("\n")
+    found: dict[str, EnvsDirs] = {}
+    is_begun = is_open = False  # open: the last key's value may follow
     for number, line in enumerate(lines, 1):
-        if match := key.match(line):
-            head = (match[3] or "").strip()
-            if head.startswith("["):
-                found[match[2]] = _read_flow("\n".join([head[1:], *lines[number:]]))
-            elif not head or head.startswith("#"):  # else an alias, a single string: no list for conda either
-                found[match[2]] = _read_block(head, lines[number:])
-    return found.get("envs_dirs") or found.get("envs_path")
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if line.rstrip() == "---" and not is_begun:
+            is_begun = True
+            continue
+        is_begun, match = True, form.match(line)
+        if not match:
+            return _OTHER
+        if match["indent"] or match["dashes"]:
+            if not is_open:
+                return _OTHER
+            continue
+        if not match["key"]:
+            return _OTHER
+        is_open = not match["value"]
+        if match["key"] in _KEYS:
+            said = match["value"]
+            read = _read_flow(said) if said else _read_block(match["comment"], lines[number:])
+            if read is None or match["key"] in found:
+                return _OTHER
+            found[match["key"]] = read
+    return next((found[name] for name in _KEYS if name in found), None)
 
 
 def merge(sources: Sequence[EnvsDirs]) -> tuple[str, ...]:
@@ -104,18 +172,18 @@ def merge(sources: Sequence[EnvsDirs]) -> tuple[str, ...]:
     return tuple(reversed(dict.fromkeys([*reversed(bottom), *reversed(order)])))
 
 
-def _read_block(comment: str, rest: list[str]) -> EnvsDirs | None:
+def _read_block(comment: str | None, rest: list[str]) -> EnvsDirs | None:
     import re
 
-    form = re.compile(rf"( *)-[ \t]+({_QUOTED}|{_PLAIN}.*?)[ \t]*(?:(?<=[ \t])(#.*))?$")
+    form = re.compile(rf"( *)- +({_QUOTED}|{_PLAIN}.*?) *(?:(?<= )(#.*))?$")
     lines: list[tuple[str, str]] = []
     indents = set()
     for line in rest:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = form.match(line)
-        if not match and not line.startswith((" ", "\t", "- ")):
-            break  # the next key, or the document's end
+        if not match and not line.startswith((" ", "- ")):
+            break  # the next key
         value = _unquote(match[2]) if match else None
         if not match or value is None:
             return None
@@ -127,17 +195,11 @@ def _read_block(comment: str, rest: list[str]) -> EnvsDirs | None:
 def _read_flow(text: str) -> EnvsDirs | None:
     import re
 
-    gap = r"(?:\s+(?:#[^\n]*)?)*"
-    form = re.compile(rf"{gap}({_QUOTED}|{_PLAIN}[^,\[\]{{}}\n]*?){gap}(?:,|(?=\]))")
-    lines: list[tuple[str, str]] = []
-    at = 0
-    while match := form.match(text, at):
-        value = _unquote(match[1])
-        if value is None:
-            return None
-        lines += [(value, "")] if value else []
-        at = match.end()
-    return EnvsDirs(tuple(lines)) if re.compile(rf"{gap}\]").match(text, at) else None
+    if not text.startswith("["):
+        return None
+    values = [_unquote(match[0].strip()) for match in re.finditer(rf"{_QUOTED}|{_PLAIN}[^,\]]*", text[1:-1])]
+    kept = [value for value in values if value is not None]
+    return EnvsDirs(tuple((value, "") for value in kept if value)) if len(kept) == len(values) else None
 
 
 def _unquote(scalar: str) -> str | None:
@@ -158,3 +220,72 @@ def _unquote(scalar: str) -> str | None:
 
 def _read_flag(comment: str | None) -> str:
     return (comment or "").strip().strip("!#")  # `ParameterFlag.from_string`
+
+
+def _read_yaml(text: str) -> EnvsDirs | None:
+    import yaml  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)  # libyaml's takes what conda's own, ruamel.yaml, refuses
+        if root is None:
+            return None
+        if root.tag != "tag:yaml.org,2002:map":
+            raise Refused("begins something that is no mapping", root.start_mark.line + 1)
+        found = _list_pairs(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise Refused(f"is no YAML that conda reads ({error.problem})", mark.line + 1 if mark else 1) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise (
+            error if isinstance(error, Refused) else Refused("or a later one is no YAML that conda reads", 1)
+        ) from None
+    said = next((found[name] for name in _KEYS if name in found), None)
+    return _read_node(*said, text) if said else None
+
+
+def _list_pairs(node: Any) -> dict[str, tuple[Any, Any]]:
+    """The keys that matter of a mapping, merged ones (`<<`) behind its own."""
+    pairs: dict[str, tuple[Any, Any]] = {}
+    for key, value in node.value:
+        if key.value in _KEYS:
+            if key.value in pairs:
+                raise Refused(f"has {key.value} again", key.start_mark.line + 1)
+            pairs[key.value] = (key, value)
+    for key, value in node.value:
+        if key.tag == "tag:yaml.org,2002:merge":
+            for each in value.value if value.id == "sequence" else [value]:
+                if each.id != "mapping":
+                    raise Refused("merges something that is no mapping", each.start_mark.line + 1)
+                for name, pair in _list_pairs(each).items():
+                    pairs.setdefault(name, pair)
+    return pairs
+
+
+def _read_node(key: Any, node: Any, text: str) -> EnvsDirs:
+    """The list that `node` is, with conda's flags, which are comments: of an item behind it, of the key in its line."""
+    if node.tag == "tag:yaml.org,2002:null":
+        return EnvsDirs(())
+    if node.tag != "tag:yaml.org,2002:seq":
+        raise Refused(f"has {key.value}, which is no list", node.start_mark.line + 1)
+    lines: list[tuple[str, str]] = []
+    for item in node.value:
+        kind = item.tag.removeprefix("tag:yaml.org,2002:")
+        if (
+            item.id != "scalar"
+            or kind not in ("str", "null", "int", "float", "bool", "timestamp")
+            or "\0" in item.value
+        ):
+            raise Refused(f"has something in {key.value} that is no text", item.start_mark.line + 1)
+        is_line = not node.flow_style and item.style not in ("|", ">")
+        flag = _read_flag(_find_comment(text, item.end_mark.index)) if is_line else ""
+        lines += [(item.value, flag)] if item.value and kind != "null" else []
+    is_final = not node.flow_style and _read_flag(_find_comment(text, key.end_mark.index)) == "final"
+    return EnvsDirs(tuple(lines), is_final)
+
+
+def _find_comment(text: str, at: int) -> str:
+    """The comment that follows `at` in its line, behind nothing but blanks and a colon."""
+    import re
+
+    match = re.compile(r" *:?[ \t]*(?<=[ \t])(#[^\n]*)").match(text, at)
+    return match[1] if match else ""

@@ -47,8 +47,8 @@ def find_base(reference: str, env: Mapping[str, str], directory: Path) -> Base:
 
     A path if it contains "/" (`_resolve_prefix` in conda/activate.py) or begins with "~"; else "base"
     or "root" for the root prefix, else the first folder of that name in the envs_dirs
-    (`locate_prefix_by_name` in conda/base/context.py). Unlike conda, which knows only the root that it
-    runs from, this tries the machine's other roots after that. BaseNotFound if there is none.
+    (`locate_prefix_by_name` in conda/base/context.py). Unlike conda, which knows only its own files and the root that
+    it runs from, this tries after that where mamba looks, and the machine's other roots. BaseNotFound if there is none.
     """
     if not reference or "\0" in reference:
         raise WtenvError("base_conda_env is no name", "give a conda environment's name or path")
@@ -62,7 +62,7 @@ def find_base(reference: str, env: Mapping[str, str], directory: Path) -> Base:
     watch: list[Path] = []
     if reference not in ("base", "root"):
         folders, watch = _find_envs_dirs(env, root, directory)
-        for folder in chain(folders, (other / "envs" for other in roots)):
+        for folder in chain(folders, _find_mamba_dirs(env, root, directory, watch), (r / "envs" for r in roots)):
             if _has(folder, reference):
                 return _open(folder / reference, root, watch)
             watch.append(folder / reference)
@@ -105,7 +105,7 @@ def list_environments(env: Mapping[str, str]) -> tuple[tuple[str, Path], ...]:
     root = next(roots, None)
     found = {"base": root} if root and _has(root, "conda-meta") else {}
     folders, _ = _find_envs_dirs(env, root, Path("/"))
-    for folder in chain(folders, (other / "envs" for other in roots)):
+    for folder in chain(folders, _find_mamba_dirs(env, root, Path("/"), []), (r / "envs" for r in roots)):
         for prefix in read_folder(folder):
             if _has(prefix, "conda-meta"):
                 found.setdefault(prefix.name, prefix)
@@ -163,14 +163,28 @@ def _find_envs_dirs(env: Mapping[str, str], root: Path | None, directory: Path) 
     """
     paths, watch = condarc.find(env, root)
     sources = [source for path in paths if (source := condarc.read(path))]
-    value = env.get("CONDA_ENVS_DIRS") or env.get("CONDA_ENVS_PATH") or ""
-    sources.append(condarc.EnvsDirs(tuple((line.strip(), "") for line in value.split(":") if line.strip())))
+    sources.append(_split(env.get("CONDA_ENVS_DIRS") or env.get("CONDA_ENVS_PATH") or ""))
     lines = [*(_expand(line, env) for line in condarc.merge(sources)), "~/.conda/envs"]
     if root:
         history = root / "conda-meta/history"  # the file that `root_writable` tries; micromamba may lack it
         is_writable = not os.path.lexists(history) or os.access(history, os.W_OK)
         lines.insert(len(lines) - is_writable, str(root / "envs"))
     return list(dict.fromkeys(_resolve(line, env, directory) for line in lines)), watch
+
+
+def _find_mamba_dirs(env: Mapping[str, str], root: Path | None, directory: Path, watch: list[Path]) -> Iterator[Path]:
+    """The folders where mamba looks, and conda does not. Lazy: nothing of it is asked where conda finds the name.
+    `watch` gets the files on which this depends."""
+    paths, more = condarc.find_mamba(env, root)
+    watch += more
+    sources = [source for path in paths if (source := condarc.read(path))]
+    lines = condarc.merge([*sources, _split(env.get("MAMBA_ENVS_DIRS", ""))])
+    yield from dict.fromkeys(_resolve(_expand(line, env), env, directory) for line in lines)
+
+
+def _split(value: str) -> condarc.EnvsDirs:
+    """What a variable says."""
+    return condarc.EnvsDirs(tuple((line.strip(), "") for line in value.split(":") if line.strip()))
 
 
 def _expand(text: str, env: Mapping[str, str]) -> str:
@@ -186,6 +200,8 @@ def _resolve(path: str, env: Mapping[str, str], directory: Path) -> Path:
     """`path` from `directory`, without "~" and ".."; symlinks stay (`expand` in conda/common/path)."""
     if path == "~" or path.startswith("~/"):
         path = f"{files.home_dir(env)}{path[1:]}"
+    elif path.startswith("~"):
+        path = os.path.expanduser(path)  # another user's
     return Path("/" + os.path.normpath(directory / path).lstrip("/"))
 
 

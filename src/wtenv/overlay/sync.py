@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ..errors import WtenvError, make_printable
+from ..errors import WtenvError
 from . import building, distributions, indexes, layout, placement, sealing, state, twins
 from . import manifest as manifests
 from .building import BuildError, Isolation, Project, Uv
@@ -133,19 +133,12 @@ class _Job:
         kept = manifest._replace(editables=self._kept(manifest, built), deps=self._name_deps(manifest))
         self._finish(kept)
         placement.mark(self.venv, self.env, building=False)
-        if found.old is None:
-            self._say_others(kept)
+        if found.old is None and (said := twins.describe_others(self.venv, manifest)):
+            self.report(said)  # once in an overlay's life
         after, names = distributions.take_stock(manifest), tuple(item.name for item in built)
         others = (name for name in sorted(after) if name not in names and after[name] != before.get(name))
         gone = tuple(name for name in sorted(before) if name not in after)
         return Outcome(True, (*names, *others), gone, found.verdict.reason)
-
-    def _say_others(self, manifest: Manifest) -> None:
-        """Say, once in an overlay's life, what no twin could be made for."""
-        if others := twins.find_others(manifest, manifest.bins, os.listdir(self.venv / "bin")):
-            names = [make_printable(os.path.basename(path)) for path in others]
-            listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-            self.report(f"not every program of the base runs on the overlay's Python ({listed}); see: wtenv doctor")
 
     def _change_and_prove(
         self, manifest: Manifest, found: _Difference, projects: Sequence[Project]
