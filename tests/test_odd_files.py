@@ -254,6 +254,7 @@ def test_what_a_build_would_read(tmp_path: Path, kind: str) -> None:
 
 # module -> why it may open a file by itself
 OPENED = {
+    "access.py": "/proc",
     "cache.py": "entries, in the user's own folder",
     "cli.py": "/dev/null",
     "commands/run.py": "/proc",
