@@ -128,6 +128,27 @@ def test_accepted(root: str, value: str, key: str, place: Place) -> None:
     assert place.locate(root, key, value).is_dir()
 
 
+def test_where_pixi_keeps_its_environments(place: Place, tmp_path: Path) -> None:
+    """Below the worktree by default; with `detached-environments` in its cache, where `.pixi/envs` then leads to."""
+    inside = place.top / "work/main/.pixi/envs"
+    make_base(inside / "default")
+    with pytest.raises(WtenvError) as caught:
+        place.locate("work/main", "base_conda_env", ".pixi/envs/default")
+    assert str(caught.value).endswith(
+        ".pixi/envs/default is inside " + str(place.top / "work/main") + "; keep the base outside of the worktrees: "
+        "pixi config set --global detached-environments true && pixi install"
+    )
+    detached = place.top / "home/.cache/rattler/cache/envs/main-8250306441230137438/envs"
+    detached.parent.mkdir(parents=True)
+    inside.rename(detached)
+    inside.symlink_to(detached)
+    with pytest.raises(WtenvError) as caught:
+        place.locate("work/main", "base_conda_env", ".pixi/envs/default")
+    named = str(caught.value).rpartition("name it by its own path: ")[2]
+    assert named == f"{detached}/default"
+    assert place.locate("work/main", "base_conda_env", named) == detached / "default"
+
+
 def test_by_name(place: Place) -> None:
     """Also where a condarc has a folder of the worktree among its envs_dirs."""
     with pytest.raises(WtenvError, match="is inside"):

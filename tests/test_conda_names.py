@@ -394,6 +394,31 @@ def test_root_in_a_usual_place(place: str, home: Path, tmp_path: Path) -> None:
     assert find("shared", {"HOME": str(home)}) == str(prefix)
 
 
+@pytest.mark.parametrize("layout", ["", "condabin", "bin", "pkgs", "envs/mamba/conda-meta"])
+def test_roots_of_mamba_and_micromamba(layout: str, home: Path, tmp_path: Path) -> None:
+    """micromamba's root has no environment itself and no `condabin`; mamba's is a conda root, or has mamba in one."""
+    root = tmp_path / "mamba"
+    prefix = make_env(root / "envs/shared")
+    (root / layout).mkdir(parents=True, exist_ok=True)
+    env = {"HOME": str(home), "MAMBA_ROOT_PREFIX": str(root)}
+    base = find_base("shared", env, Path("/"))
+    assert (base.prefix, base.name) == (str(prefix), "shared")
+    with pytest.raises(BaseNotFound):
+        find("base", env)
+    make_env(root)
+    assert find("base", env) == str(root)
+
+
+def test_an_environment_of_pixi(home: Path, root: Path, env: dict[str, str]) -> None:
+    """Its folder is also called `envs`, and no root of anything; it is active by `pixi shell`."""
+    prefix = make_env(home / ".cache/rattler/cache/envs/project-8250306441230137438/envs/default")
+    (prefix / "conda-meta/pixi").write_text("{}")
+    base = find_base(str(prefix), env, Path("/"))
+    assert (base.prefix, base.name, base.kind) == (str(prefix), "default", "conda")
+    with pytest.raises(BaseNotFound):
+        find("default", {"HOME": str(home), "CONDA_PREFIX": str(prefix)})
+
+
 def test_project_folder_is_no_root(home: Path, tmp_path: Path) -> None:
     active = make_env(tmp_path / "project/envs/shared")
     with pytest.raises(BaseNotFound):

@@ -151,7 +151,13 @@ def locate_base(place: Worktree, config: Config, env: Mapping[str, str]) -> Base
         if inside := _find_checkout(Path(base.prefix), place, config, env):
             # What is checked out there would run without having been allowed.
             where = "is a worktree itself" if inside == base.prefix else f"is inside {inside}"
-            raise WtenvError(f"{base.prefix} {where}", "keep the base outside of the worktrees", base.watch)
+            fix = "keep the base outside of the worktrees"
+            real = os.path.realpath(base.prefix)
+            if _find_checkout(Path(real), place, config, env) is None:
+                fix += f", and name it by its own path: {real}"
+            elif ".pixi" in Path(real).parts:  # its default place, and what moves it (pixi's docs, its configuration)
+                fix += ": pixi config set --global detached-environments true && pixi install"
+            raise WtenvError(f"{base.prefix} {where}", fix, base.watch)
         return base
     except WtenvError as error:
         raise error.seen_from(f"{config.base_file}: [python] {config.base_kind}: ") from None
