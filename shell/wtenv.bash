@@ -28,6 +28,8 @@ else
 	}
 fi
 
+__wtenv_entered='' # by this shell, not by its environment
+
 # Enter: ROOT ID UID PREFIX NAME MODIFIER PROMPT NAMES, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
 # where each name comes once (b may follow f of the same list). NAMES has them all; a list's ends in ":".
@@ -125,6 +127,7 @@ __wtenv_apply() {
 		\builtin printf 'wtenv: left as they are, read-only or of a special type in this shell:%s\n' "$__wtenv_refused" >&2 || :
 		__wtenv_drop
 	fi
+	__wtenv_entered=$$:$__wtenv_id
 	\builtin export "WTENV_ROOT=$__wtenv_at" "WTENV_ID=$__wtenv_id" "WTENV_UID=$__wtenv_uid" "WTENV_VARS=${__wtenv_vars% }"
 	\builtin return 0
 }
@@ -185,9 +188,7 @@ __wtenv_leave() {
 		\builtin return 0
 	fi
 	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new
-	\builtin local "__wtenv_moved=" "__wtenv_theirs=" __wtenv_level __wtenv_next __wtenv_merged
-	# These, and what begins with such a part and "_", are never touched, whatever the environment says.
-	\builtin local "__wtenv_reserved= @RESERVED@ " "__wtenv_parts= @RESERVED_PARTS@ "
+	\builtin local "__wtenv_moved=" "__wtenv_theirs=" "__wtenv_known=" __wtenv_level __wtenv_next __wtenv_merged
 	if [[ -n ${__wtenv_shown-}${_OLD_VIRTUAL_PATH-} ]]; then
 		__wtenv_hide
 	fi
@@ -196,6 +197,13 @@ __wtenv_leave() {
 		if __wtenv_exit 2>/dev/null; then
 			\builtin return 0
 		fi
+	fi
+	# These, and what begins with such a part and "_", are never touched, whatever the environment says. What this
+	# shell itself has entered has none of them.
+	if \builtin test "${__wtenv_entered-}" = "$$:${WTENV_ID-}"; then
+		__wtenv_known=1
+	else
+		\builtin local "__wtenv_reserved= @RESERVED@ " "__wtenv_parts= @RESERVED_PARTS@ "
 	fi
 	# Of another user's state (su, sudo, ssh) what that has added goes, and none of its values comes back.
 	if \builtin test "${WTENV_UID-}" != "$EUID"; then
@@ -211,7 +219,7 @@ __wtenv_leave() {
 	\builtin local 'IFS= ' 2>/dev/null || : # read-only where it fails
 	for __wtenv_item in $WTENV_VARS; do
 		__wtenv_name=${__wtenv_item%:}
-		if __wtenv_is_reserved; then
+		if [[ -z $__wtenv_known ]] && __wtenv_is_reserved; then
 			\builtin continue
 		fi
 		__wtenv_old=WTENV_OLD_${__wtenv_name}_

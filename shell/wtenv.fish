@@ -7,6 +7,8 @@
 
 # --- apply and undo: also given out alone, by `wtenv export fish` -------------------------------------
 
+set -g __wtenv_entered # by this shell, not by its environment
+
 # Enter: ROOT ID UID PREFIX NAME MODIFIER PROMPT NAMES, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
 # where each name comes once (b may follow f of the same list). NAMES has them all; a list's ends in ":".
@@ -115,6 +117,7 @@ function __wtenv_apply
         end
         set __wtenv_vars "$__wtenv_kept"
     end
+    set -g __wtenv_entered $fish_pid:$__wtenv_head[2]
     set -gx WTENV_ROOT $__wtenv_head[1]
     set -gx WTENV_ID $__wtenv_head[2]
     set -gx WTENV_UID $__wtenv_head[3]
@@ -145,9 +148,6 @@ function __wtenv_leave
     end
     set -l __wtenv_moved
     set -l __wtenv_theirs
-    # These, and what begins with such a part and "_", are never touched, whatever the environment says.
-    set -l __wtenv_reserved @RESERVED@
-    set -l __wtenv_parts WTENV __wtenv __fish @RESERVED_PARTS@
     # Of another user's state (su, sudo, ssh) what that has added goes, and none of its values comes back.
     if not __wtenv_is_mine
         set __wtenv_theirs 1
@@ -156,15 +156,12 @@ function __wtenv_leave
         __wtenv_unstack
     end
     string match -qr '^ ?([A-Za-z_][A-Za-z0-9_]*:?( |$))*$' -- "$WTENV_VARS"; or set -e WTENV_VARS # not from us
-    set -l __wtenv_name
-    set -l __wtenv_part
-    set -l __wtenv_list
-    for __wtenv_item in (string split -n ' ' -- "$WTENV_VARS")
-        # The named groups set these: the name, its part before a "_", whether it is a list.
-        string match -qr '^(?<__wtenv_name>(?:(?<__wtenv_part>(?:__wtenv|__fish)?[^_:]*)_)?[^:]*)(?<__wtenv_list>:?)$' -- $__wtenv_item
-        if builtin contains -- $__wtenv_name $__wtenv_reserved; or builtin contains -- "$__wtenv_part" $__wtenv_parts
-            continue
-        end
+    set -l __wtenv_names (string replace -a : '' -- "$WTENV_VARS" | string split -n ' ')
+    # Some names are never touched, whatever the environment says. What this shell itself has entered has none of them.
+    if test "$__wtenv_entered" != "$fish_pid:$WTENV_ID"
+        set __wtenv_names (string match -rv '^(?:@RESERVED_PATTERN@|(?:__wtenv|__fish|WTENV)_.*)$' -- $__wtenv_names)
+    end
+    for __wtenv_name in $__wtenv_names
         set -l __wtenv_old WTENV_OLD_{$__wtenv_name}_
         set -l __wtenv_new WTENV_NEW_{$__wtenv_name}_
         set -l __wtenv_ours # still as we left it
@@ -173,7 +170,7 @@ function __wtenv_leave
         else if not set -q $__wtenv_name
             continue # the user has unset it
         else if test "$$__wtenv_name" = "$$__wtenv_new"
-            test -n "$__wtenv_theirs" -a -n "$__wtenv_list"; or set __wtenv_ours 1
+            set -q __wtenv_theirs[1]; and string match -q "* $__wtenv_name: *" -- " $WTENV_VARS "; or set __wtenv_ours 1
         end
         if set -q __wtenv_ours[1]
             if not set -q $__wtenv_old; or set -q __wtenv_theirs[1]; or builtin contains -- $__wtenv_name $__wtenv_universal
@@ -181,7 +178,7 @@ function __wtenv_leave
             else
                 __wtenv_restore $__wtenv_name $$__wtenv_old
             end
-        else if test -n "$__wtenv_list"
+        else if string match -q "* $__wtenv_name: *" -- " $WTENV_VARS "
             if set -q __wtenv_theirs[1]; or test $__wtenv_name = PATH -a -n "$__wtenv_moved"
                 # Nor in a PATH that conda has changed: it has put its entry back, or another one in its place.
                 __wtenv_merge "$$__wtenv_name" "$$__wtenv_new" "$$__wtenv_old" 1
@@ -195,7 +192,11 @@ function __wtenv_leave
             end
         end
     end
-    __wtenv_sweep
+    if test "$__wtenv_swept" = $fish_pid # what came with the environment is gone
+        set -e WTENV_OLD_{$__wtenv_names}_ WTENV_NEW_{$__wtenv_names}_ WTENV_ROOT WTENV_ID WTENV_UID WTENV_VARS __wtenv_merged
+    else
+        __wtenv_sweep
+    end
 end
 
 # Nothing of the state remains.

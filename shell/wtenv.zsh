@@ -7,6 +7,8 @@
 
 # --- apply and undo: also given out alone, by `wtenv export zsh` --------------------------------------
 
+\builtin typeset -g __wtenv_entered= # by this shell, not by its environment
+
 # Enter: ROOT ID UID PREFIX NAME MODIFIER PROMPT NAMES, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
 # where each name comes once (b may follow f of the same list). NAMES has them all; a list's ends in ":".
@@ -83,6 +85,7 @@ __wtenv_apply() {
 		done
 		__wtenv_vars="$__wtenv_conda"
 	fi
+	\builtin typeset -g __wtenv_entered=$$:$__wtenv_id
 	\builtin export WTENV_ROOT="$__wtenv_at" WTENV_ID="$__wtenv_id" WTENV_UID="$__wtenv_uid" WTENV_VARS="${__wtenv_vars% }"
 	\builtin return 0
 }
@@ -126,7 +129,8 @@ __wtenv_leave() {
 		[[ ${__wtenv_swept-} == $$ ]] || __wtenv_sweep
 		\builtin return 0
 	fi
-	# These, and what begins with such a part and "_", are never touched, whatever the environment says.
+	# These, and what begins with such a part and "_", are never touched, whatever the environment says. What this
+	# shell itself has entered has none of them.
 	\builtin local __wtenv_reserved=' @RESERVED@ ' __wtenv_parts=' @RESERVED_PARTS@ '
 	[[ -z ${__wtenv_shown-}${_OLD_VIRTUAL_PATH-} ]] || __wtenv_hide
 	if [[ -n ${__wtenv_straight-} ]]; then # spelled out by the entry that entered
@@ -143,8 +147,10 @@ __wtenv_leave() {
 	for __wtenv_item in ${(s: :)WTENV_VARS-}; do
 		__wtenv_name=${__wtenv_item%:}
 		[[ $__wtenv_name == [A-Za-z_]* && $__wtenv_name != *[^A-Za-z0-9_]* ]] || \builtin continue
-		[[ $__wtenv_name != (WTENV|__wtenv|__fish)_* && $__wtenv_reserved != *" $__wtenv_name "* ]] || \builtin continue
-		[[ $__wtenv_name != *_* || $__wtenv_parts != *" ${__wtenv_name%%_*} "* ]] || \builtin continue
+		if [[ ${__wtenv_entered-} != "$$:${WTENV_ID-}" ]]; then
+			[[ $__wtenv_name != (WTENV|__wtenv|__fish)_* && $__wtenv_reserved != *" $__wtenv_name "* ]] || \builtin continue
+			[[ $__wtenv_name != *_* || $__wtenv_parts != *" ${__wtenv_name%%_*} "* ]] || \builtin continue
+		fi
 		__wtenv_old=WTENV_OLD_${__wtenv_name}_
 		__wtenv_new=WTENV_NEW_${__wtenv_name}_
 		# What is put back of a list: not what another user's shell had taken out; nor in a PATH that conda has

@@ -273,7 +273,8 @@ def find_shell(name: str) -> Shell:
 
 def _read_hook(name: str) -> str:
     text = read_text(f"wtenv.{name}").replace("@RESERVED@", names.RESERVED)
-    return text.replace("@RESERVED_PARTS@", names.RESERVED_PARTS)
+    pattern = f"{names.RESERVED}|(?:{names.RESERVED_PARTS})_.*".replace(" ", "|")
+    return text.replace("@RESERVED_PARTS@", names.RESERVED_PARTS).replace("@RESERVED_PATTERN@", pattern)
 
 
 def read_text(name: str) -> str:

@@ -119,7 +119,7 @@ def render_posix(
     clean = f"\\builtin unset -v {' '.join(plan.unset)} && " if plan.unset and old and not zsh else ""
     functions = f"""\
 __wtenv_spell() {{
-__wtenv_plain=' '
+__wtenv_plain=' ' __wtenv_entered=$$:{quote(shortcut.id)}
 {clean}\\builtin export {olds} {sets} && \\builtin export "PATH="{plan.render_path(quote)} ||
 {{ __wtenv_leave; \\builtin return 1; }}
 \\builtin export "{new_name("PATH")}=$PATH"
@@ -156,6 +156,7 @@ def render_fish(shortcut: Shortcut, quote: Quote) -> tuple[str, str]:
 function __wtenv_spell
 set -g __wtenv_plain
 set -g __wtenv_universal
+set -g __wtenv_entered $fish_pid:{quote(shortcut.id)}
 {enter}
 set -gx PATH {plan.render_path(quote)}
 set -gx {new_name("PATH")} "$PATH"
