@@ -152,7 +152,7 @@ def test_full_disk(world: World, name: str) -> None:
         assert shell.run("true").out == ""
         assert shell.run(f"cd {world.outside}").out == ""
         assert active(shell) == ""
-    assert not list((world.home.path / ".cache/wtenv").glob("v*/**/%wtenv.*"))
+    assert not list((world.home.path / ".cache/wtenv").glob(f"v*/**/%wtenv.{name}*"))
     assert not list((world.home.path / ".cache").rglob("*.tmp"))
 
 

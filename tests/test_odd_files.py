@@ -140,7 +140,7 @@ def place(made: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(made.scene.feature)
     monkeypatch.setattr("os.execve", end)
-    monkeypatch.setattr("wtenv.commands.run.restore_signals", lambda: None)
+    monkeypatch.setattr("wtenv.process.restore_signals", lambda: None)
     yield made
     made.opened.odd = ""
     made.opened.clear()

@@ -1,6 +1,7 @@
 """Entries on disk: per root and shell the text that a hook sources, and stamps of what it depends on.
 
     CACHE/v1/ROOT…/%wtenv.bash          the entry, found by the hook without hashing or encoding anything
+    CACHE/v1/ROOT…/%wtenv.run           the same as data, see `known`
     CACHE/stamps/HASH/0, 1, …           a stamp per watched path that exists, with its exact time
     CACHE/stamps/HASH/0-, …             and one a little earlier
 
@@ -16,9 +17,10 @@ import time
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
-from . import faults, files
+from . import faults, files, known
 from .digest import sha256
 from .entry import Entry, Watched
+from .environ import Activation
 from .errors import WtenvError
 from .shells import Shell, locate_entries
 
@@ -78,8 +80,7 @@ def stamp(
         times = {str(path): _read_time(path) for path in paths}
     except OSError:
         return None
-    now, margin = time.time_ns(), RACY_COARSE if coarse else RACY
-    if any(value is not None and started - margin <= value <= now + margin for value in times.values()):
+    if _is_racy(times.values(), started, RACY_COARSE if coarse else RACY):
         return None
     content = repr((root, coarse, sorted(times.items())))
     name = sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:20]
@@ -93,7 +94,12 @@ def stamp(
     return None
 
 
-def _read_time(path: Path) -> int | None:
+def _is_racy(times: Iterable[int | None], started: int, margin: int) -> bool:
+    now = time.time_ns()
+    return any(value is not None and started - margin <= value <= now + margin for value in times)
+
+
+def _read_time(path: str | Path) -> int | None:
     """In ns; None if it is absent. As the shells see it: a link is followed, a dangling one is absent. OSError for a
     fault that may pass."""
     try:
@@ -159,6 +165,31 @@ def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, st
         old = list_stamps(folder)
         files.write_atomic(place, text.encode("utf-8", "surrogateescape"))
         _drop_stamps(old - list_stamps(folder), files.cache_dir(env) / "stamps")
+    except (OSError, WtenvError):
+        return False
+    return True
+
+
+def keep(
+    activation: Activation,
+    real: str,
+    venv: str,
+    paths: Iterable[str],
+    guards: Iterable[tuple[str, str | None]],
+    started: int,
+    env: Mapping[str, str],
+) -> bool:
+    """Keep an activation for `known.find`: of the root whose real path is `real`, as it was computed since `started`
+    from `paths` and `guards`. False, not an error, if it can't be, or if what was read can't be relied on."""
+    watched = list(paths)
+    folder = Path(f"{locate_entries(env)}{activation.root}")
+    try:
+        data = known.render(activation, real, venv, watched, guards)
+        if _is_racy(map(_read_time, watched), started, RACY):
+            return False
+        prepare(env)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.write_atomic(folder / known.NAME, data)
     except (OSError, WtenvError):
         return False
     return True

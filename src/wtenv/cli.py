@@ -95,13 +95,24 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
         from .commands import export
 
         return export.run_hook(words[2], words[3], words[4], bool(words[5]), env)
-    if words[:1] == ["run"] and len(words) > 1 and (words[1] == "--" or not words[1].startswith("-")):
+    if words[:1] == ["run"] and (asked := parse_run(words[1:])):
+        from . import known, process
+
+        folder, command = asked
+        if folder is not None:
+            env = process.enter_folder(folder, env)
+        known.start(command, env)
         from .commands import run
 
-        command = words[2:] if words[1] == "--" else words[1:]
-        if command:
-            run.run(command, find_directory(None, env), env)
+        run.run(command, find_directory(None, env), env)
     if words[:1] == ["__follow"] and len(words) > 3:
+        from . import known
+
+        known.start(words[3:], env, words[1])
+        if sys.flags.no_site:  # that was quick, and went without packages
+            import site
+
+            site.main()
         from .commands import run
 
         run.follow(words[1], words[2], words[3:], find_directory(None, env), env)
@@ -121,19 +132,30 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
     return _run(arguments, env)
 
 
+def parse_run(words: Sequence[str]) -> tuple[str | None, Sequence[str]] | None:
+    """The folder and the command that `run` is asked for; None if argparse has to say what is wrong, or to help."""
+    folder, at = None, 0
+    while at < len(words) and words[at].startswith("-"):
+        option, given, value = words[at].partition("=")
+        at += 1
+        if option == "--" and not given:
+            break
+        if option == "--directory":
+            if not given:
+                value, at = "".join(words[at : at + 1]), at + 1
+            folder = value
+        elif words[at - 1] != "--no-sync":
+            return None
+    return (folder, words[at:]) if words[at:] and folder != "" else None
+
+
 def find_directory(given: str | None, env: Mapping[str, str]) -> Path:
     """The folder to act on: as given, else the current one by the name that the shell has for it."""
     from pathlib import Path
 
-    if given is not None:
-        return Path(os.path.abspath(given))
-    logical = env.get("PWD", "")
-    try:
-        if os.path.isabs(logical) and os.path.samefile(logical, "."):
-            return Path(logical)
-        return Path.cwd()
-    except OSError:
-        raise WtenvError("the current folder does not exist any more", "run: cd") from None
+    from .process import locate_folder
+
+    return Path(locate_folder(env) if given is None else os.path.abspath(given))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -202,6 +224,8 @@ def build_parser() -> argparse.ArgumentParser:
     verify = add("verify", "say what differs from wtenv.lock; 1 if something does")
     verify.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
     run = add("run", "become a command, with the activation in effect")
+    run.add_argument("--directory", metavar="FOLDER", help="go there first, as cd does")
+    run.add_argument("--no-sync", action="store_true", help="take the overlay as it is; that is so without this, too")
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="the command and its arguments")
     status = add("status", "show what is active here and why", "info")
     status.add_argument("--json", action="store_true", help="for programs (docs/json.md)")

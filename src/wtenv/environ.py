@@ -18,12 +18,26 @@ The underscore at the end keeps the names off fish's rule that a variable called
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
 
 from .names import explain_refusal as explain_refusal
 from .names import is_name as is_name
 from .names import is_reserved
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .changes import Activation as Activation
+    from .changes import Change as Change
+    from .changes import CondaLevel as CondaLevel
+    from .changes import Shortcut as Shortcut
+else:
+    # `wtenv run` applies what is known by this module, and typing takes longer than all the rest of that.
+    def __getattr__(name):
+        from . import changes
+
+        return getattr(changes, name)
+
 
 Environment = dict[str, str]
 
@@ -36,54 +50,6 @@ NEVER = "WTENV_NEVER"
 MAX_VALUE, MAX_VALUES = 100_000, 300_000
 # More than this, and one long command takes a shell longer to read than many short ones.
 MAX_SHORTCUT = 300
-
-Kind = Literal["set", "unset", "front", "back"]
-
-
-class Change(NamedTuple):
-    """One change to one variable.
-
-    kind: `set` to `value`; `unset` (value is empty); `front`/`back`: put the ":"-separated entries in
-    `value` at that end of a list variable.
-    """
-
-    name: str
-    kind: Kind
-    value: str = ""
-
-
-class CondaLevel(NamedTuple):
-    """What `conda activate` does to its own variables: one more level on the stack (conda/activate.py)."""
-
-    prefix: str
-    name: str
-    modifier: str
-
-
-class Activation(NamedTuple):
-    """All that entering a worktree changes, independent of the environment it is applied to."""
-
-    root: str
-    id: str
-    conda: CondaLevel | None
-    changes: tuple[Change, ...]
-
-
-class Shortcut(NamedTuple):
-    """What `apply` does to environments like one that it was tried on, spelled out.
-
-    It holds where the variables `before` have these values (None: unset). `after` has those that it
-    sets; any other of `before` is unset by it. PATH gets `front` and `back` added; where more happens to it,
-    it is in `before` and `after` like the others. names: the value of WTENV_VARS.
-    """
-
-    id: str
-    root: str
-    before: dict[str, str | None]
-    after: dict[str, str]
-    front: str
-    back: str
-    names: str
 
 
 def is_list(name: str) -> bool:
@@ -151,6 +117,8 @@ def specialise(env: Mapping[str, str], activation: Activation) -> Shortcut | Non
         touched.remove("PATH")
     else:
         front = back = ""
+    from .changes import Shortcut
+
     return Shortcut(
         id=activation.id,
         root=activation.root,

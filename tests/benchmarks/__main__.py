@@ -255,6 +255,18 @@ class Bench:
             60 * self.rounds,
         )
 
+    def run_known(self) -> Row:
+        """`wtenv run true` in a known worktree, beside uv's in the same one, where there is a .venv and nothing to do."""
+        programs = [os.fspath(wtenv_program()), os.fspath(wtenv_program().with_name("uv"))]
+        return compare(
+            "run true, known",
+            "uv run --no-sync",
+            lambda: self.time_process([programs[0], "run", "true"], self.repo.root),
+            lambda: self.time_process([programs[1], "run", "--no-sync", "true"], self.repo.root),
+            1,
+            10 * self.rounds,
+        )
+
     def run_true(self, conda: str, notuv: str) -> Row:
         program = os.fspath(wtenv_program())
         self.write_notuv()
@@ -347,6 +359,7 @@ def main() -> int:
             moments.append(("run", lambda: bench.run_true(chosen.conda, chosen.notuv)))
             moments.append(("sync new", lambda: bench.sync_new(chosen.conda, chosen.notuv, kept=False)))
             moments.append(("sync new kept", lambda: bench.sync_new(chosen.conda, chosen.notuv, kept=True)))
+        moments.append(("run known", bench.run_known))
         moments.append(("sync again", bench.sync_again))
         moments.append(("look", bench.look))  # last: it changes an overlay
         print("| moment | wtenv | peer | ratio (spread) | budget | |\n|---|---|---|---|---|---|", flush=True)

@@ -13,6 +13,7 @@ from ..digest import sha256
 from ..entry import Entry, Watched
 from ..errors import WtenvError, make_printable, say
 from .hook import write
+from .run import remember
 
 
 def run(form: str, directory: Path, env: Mapping[str, str], *, leave: bool = False) -> int:
@@ -71,6 +72,7 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     entry = build_entry(found, stamps, watched, plain)
     text = language.render_entry(entry, coarse=coarse)
     cache.store(entry, text, root, language, env, coarse=coarse)
+    remember(found, started, plain)
     if abi == shells.ABI:
         write(text)
     else:

@@ -31,7 +31,9 @@ def render(root: str, base_sites: Sequence[str], owned: Collection[str]) -> dict
     skip = find_skipped(base_sites, owned)
     # Plain lines, not only an argument: editors and type checkers read paths from .pth files, too.
     text = "".join(f"{folder}\n" for folder in base_sites)
-    text += f"import _wtenv_seal; _wtenv_seal.look({root!a}, {build_wtenv()!a})\n"
+    # -S: site is a fifth of a start, and `__follow` loads it where it needs packages.
+    python, *words = build_wtenv()
+    text += f"import _wtenv_seal; _wtenv_seal.look({root!a}, {[python, '-S', *words]!a})\n"
     text += f"import _wtenv_seal; _wtenv_seal.seal({tuple(base_sites)!a}, {skip!a})\n"
     contents = {name: (Path(__file__).parent / "seal" / name).read_bytes() for name in MODULES}
     contents[PTH] = text.encode("utf-8", "surrogateescape")
