@@ -100,7 +100,7 @@ def test_what_it_imports(scene: Scene, learn: Callable[..., None]) -> None:
         allowed = {"__future__", "_abc", "_collections_abc", "_stat", "abc", "errno", "genericpath", "io", "os"}
         assert extra <= allowed | {"posixpath", "stat", "_signal"}, extra
         assert {name for name in names[0] if name.startswith("wtenv.")} <= {
-            f"wtenv.{name}" for name in ("cli", "environ", "errors", "known", "names", "places", "process", "shells")
+            f"wtenv.{name}" for name in ("cli", "environ", "errors", "known", "names", "places", "process")
         }
 
 

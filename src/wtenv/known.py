@@ -16,7 +16,7 @@ import stat
 import sys
 
 from . import environ, process
-from .shells import ABI, locate_entries
+from .places import ABI, locate_entries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def render(
     paths: Iterable[str],
     guards: Iterable[tuple[str, str | None]],
 ) -> bytes:
-    """What `find` reads, with the stamps of `paths` as they are now. real: the root, resolved. Raises OSError where one can't be asked."""
+    """What `find` reads, with the stamps of `paths` as they are now. real: the root, resolved. Raises OSError where
+    one can't be asked for."""
     watched, guarded = list(paths), list(guards)
     fields = [_HEAD, real, _stamp(real, whole=False), venv, str(len(watched))]
     for path in watched:

@@ -5,9 +5,15 @@ from __future__ import annotations
 
 import os
 
+from . import __version__
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# What entries and hooks of one version agree on. A hook of another version is given this one's text on
+# its next export, and entries of another version lie in another folder.
+ABI = f"4-{__version__}"
 
 
 def find_config(env: Mapping[str, str]) -> str:
@@ -23,6 +29,11 @@ def find_data(env: Mapping[str, str]) -> str:
 def find_cache(env: Mapping[str, str]) -> str:
     """Rendered activations: `$XDG_CACHE_HOME/wtenv`, else `~/.cache/wtenv`."""
     return _find(env, "XDG_CACHE_HOME", ".cache")
+
+
+def locate_entries(env: Mapping[str, str]) -> str:
+    """The folder that hooks read entries from."""
+    return os.path.join(find_cache(env), f"v{ABI}")
 
 
 def find_state(env: Mapping[str, str]) -> str:

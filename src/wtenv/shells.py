@@ -10,25 +10,19 @@ from __future__ import annotations
 import os
 import sys
 
-from . import __version__, names, places
+from . import names
 from .errors import WtenvError
+from .places import ABI as ABI
+from .places import locate_entries as locate_entries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # this module is imported at every start of a shell
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from .entry import Entry, Watched
     from .environ import Activation, Shortcut
 
-# What entries and hooks of one version agree on. A hook of another version is given this one's text on
-# its next export, and entries of another version lie in another folder.
-ABI = f"4-{__version__}"
 _MARK = "# --- the hook ---"
-
-
-def locate_entries(env: Mapping[str, str]) -> str:
-    """The folder that hooks read entries from."""
-    return os.path.join(places.find_cache(env), f"v{ABI}")
 
 
 def build_wtenv() -> list[str]:
