@@ -162,6 +162,13 @@ def test_pypy(pypy: Path, tmp_path: Path, home: Home, wtenv: Wtenv) -> None:
     assert {path.name for path in (root / ".venv/bin").iterdir() if path.resolve() == pypy / "bin" / kind} == names
     command = ("run", "pypy3", "-c", "import pkg, inbase; print(pkg.__file__)")
     assert wtenv(*command, cwd=root, check=True).stdout.strip() == here
+    # By PyPy's own name, too, an overlay's Python is nothing in another worktree.
+    home.run(["git", "commit", "-q", "--allow-empty", "-m", "x"], root, check=True)
+    home.run(["git", "worktree", "add", "-q", "../other"], root, check=True)
+    found = {"PATH": f"{root}/.venv/bin:{home.environ['PATH']}"}
+    for name in ("pypy3", "tool"):
+        done = home.run(["sh", "-c", f"{name} -c 'import pkg'"], tmp_path / "other", env=found)
+        assert (done.returncode, "is not the worktree that" in done.stderr) == (126, True), done
     said = wtenv("doctor", cwd=root).stdout
     assert "ok       overlay" in said, said
     assert not [line for line in said.splitlines() if line.startswith("problem") and " rc " not in line], said

@@ -48,7 +48,7 @@ def find_command():
     """The command line with the program's bare name, if it was found through PATH; else None."""
     words = list(getattr(sys, "orig_argv", ())) or _read_arguments()
     # An embedding program has another name, or no words.
-    if not words or not os.path.basename(words[0]).startswith("python"):
+    if not words or not os.path.basename(words[0]).startswith(("python", "pypy", "graalpy")):
         return None
     own = sys.prefix + "/bin"
     real = os.path.realpath(own)
