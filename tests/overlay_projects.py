@@ -123,3 +123,26 @@ def clean_env(environ: Mapping[str, str], root: Path, base: Base) -> dict[str, s
     """The environment of a shell in which the overlay is active."""
     path = f"{root / '.venv/bin'}:{base.bin}:{environ.get('PATH', os.defpath)}"
     return {**environ, "PATH": path, "VIRTUAL_ENV": str(root / ".venv"), "PYTHONNOUSERSITE": "1"}
+
+
+def add_distribution(site: Path, name: str, files: Mapping[str, str], version: str = "0.5") -> None:
+    """Put an installed distribution into a site folder: its files, and metadata that name them."""
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    texts = {**files, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"}
+    texts[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in (*texts, f"{info}/RECORD"))
+    for path, text in texts.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_text(text)
+
+
+def make_nspkg(package: str) -> str:
+    """What setuptools of old wrote into `*-nspkg.pth` for a namespace package: it makes the module when Python starts."""
+    return (
+        "import sys, types, os;has_mfs = sys.version_info > (3, 5);"
+        f"p = os.path.join(sys._getframe(1).f_locals['sitedir'], *('{package}',));"
+        "importlib = has_mfs and __import__('importlib.util');has_mfs and __import__('importlib.machinery');"
+        f"m = has_mfs and sys.modules.setdefault('{package}', importlib.util.module_from_spec("
+        f"importlib.machinery.PathFinder.find_spec('{package}', [os.path.dirname(p)])));"
+        f"m = m or sys.modules.setdefault('{package}', types.ModuleType('{package}'));"
+        "mp = (m or []) and m.__dict__.setdefault('__path__',[]);(p not in mp) and mp.append(p)\n"
+    )

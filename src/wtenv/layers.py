@@ -184,8 +184,7 @@ def describe(spec):
     places = list(spec.submodule_search_locations or ())
     return str((spec.origin if spec.has_location else frozen or (places or [spec.origin])[0]))
 
-answers = {}
-for name in names:
+def find(name):
     path, found = None, []
     parts = name.split('.')
     for end in range(1, len(parts) + 1):
@@ -193,8 +192,12 @@ for name in names:
         if not found:
             break
         path = list(found[0].submodule_search_locations or ())
-    if found:
-        answers[name] = list(dict.fromkeys(describe(spec) for spec in found))
+    return [describe(spec) for spec in found]
+
+answers = {name: found[:1] for name in names if (found := find(name))}
+if '_wtenv_seal' in sys.modules:
+    sys.modules['_wtenv_seal'].reveal()
+answers = {name: list(dict.fromkeys(found + find(name))) for name, found in answers.items()}
 library = [sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib')]
 fixed = [name for name in answers if name.partition('.')[0] in started or _imp.is_frozen(name.partition('.')[0])]
 sys.stdout.write('\\n' + ascii({'found': answers, 'library': library, 'fixed': fixed}))
@@ -355,7 +358,8 @@ class Overlay:
     def _find_owner(self, top: str, file: str, layer: str) -> tuple[str, str]:
         """Name and version of the distribution that a top-level module belongs to."""
         if layer == "editable":
-            owner = next((item for item in self.manifest.editables if top in item.modules), None)
+            parts = ((item, module.partition(".")[0]) for item in self.manifest.editables for module in item.modules)
+            owner = next((item for item, module in parts if module == top), None)
             return (owner.name, owner.version) if owner else ("", "")
         site = next((site for site in self.sites if Path(file).is_relative_to(site)), None)
         if site is None:

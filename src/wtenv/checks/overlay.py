@@ -9,7 +9,7 @@ from pathlib import Path
 from ..activate import render_activate
 from ..errors import WtenvError, make_printable
 from ..layers import Overlay, find_interpreter, is_program
-from ..overlay import distributions, kernels, sealing, twins
+from ..overlay import building, distributions, kernels, sealing, twins
 from ..overlay.manifest import Manifest
 from .case import Case, Finding, note, ok, problem
 
@@ -119,7 +119,7 @@ def check_seal(case: Case) -> Iterator[Finding]:
     if manifest is None or config is None:
         return
     owned = {name for site in manifest.site for name in sealing.list_distributions(site)}
-    wrong = sealing.find_differences(Path(manifest.site[-1]), sealing.render(manifest.root, manifest.base_site, owned))
+    wrong = sealing.find_differences(Path(manifest.site[-1]), sealing.render(manifest, owned))
     if wrong:
         what = "what puts the base behind the overlay is damaged"
         yield problem(what, _REFRESH, *(f"{manifest.site[-1]}/{name}" for name in wrong), mend="refresh")
@@ -159,7 +159,8 @@ def check_undeclared(case: Case) -> Iterator[Finding]:
     manifest, config = case.manifest, case.decision.config
     if manifest is None or config is None:
         return
-    surplus = distributions.find_surplus(manifest, {item.name for item in manifest.editables}, deps=config.install_deps)
+    names, tools = {item.name for item in manifest.editables}, building.list_tools(manifest.editables)
+    surplus = distributions.find_surplus(manifest, names, tools, deps=config.install_deps)
     if not surplus:
         yield ok("the overlay has nothing that no config declares")
         return

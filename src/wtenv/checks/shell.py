@@ -229,7 +229,8 @@ def check_pythonpath(case: Case) -> Iterator[Finding]:
 
 
 def _has_module(folder: Path, module: str) -> bool:
-    return os.path.isfile(folder / module / "__init__.py") or os.path.isfile(folder / f"{module}.py")
+    place = folder / module.replace(".", "/")
+    return os.path.isfile(place / "__init__.py") or os.path.isfile(f"{place}.py")
 
 
 def check_user_site(case: Case) -> Iterator[Finding]:

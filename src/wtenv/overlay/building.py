@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import Any, Literal
 from .. import files
 from ..errors import WtenvError
 from .indexes import Certificates
-from .manifest import BUILD_FILES, MAX_BUILD_FILE
+from .manifest import BUILD_FILES, MAX_BUILD_FILE, Editable
 from .sealing import normalise
 
 Isolation = Literal["auto", True, False]
 ISOLATED = ("isolated",)
+PROGRAMS = ("cmake", "ninja")  # by which editables build themselves when they are imported
 
 # uv's variables that say where packages come from; all others could lead the install elsewhere.
 _UV_KEPT = re.compile(
@@ -142,8 +143,11 @@ def check_names(projects: Iterable[Project]) -> None:
         seen[item.name] = item.path
 
 
-def match_base(project: Project, base: Mapping[str, str], python_version: str) -> tuple[str, ...] | None:
-    """The base's packages that satisfy what the build requires, as `name==version`; None if it lacks one.
+def match_base(
+    project: Project, base: Mapping[str, str], python_version: str, declared: Collection[str] = ()
+) -> tuple[str, ...] | None:
+    """The base's packages that satisfy what the build requires, as `name==version`; None if it lacks one. What is
+    declared itself comes from the overlay.
 
     `base` maps normalised names to versions. Beyond [build-system] requires, backends ask for more
     when they run; where that is known without running them it is asked for here.
@@ -173,12 +177,52 @@ def match_base(project: Project, base: Mapping[str, str], python_version: str) -
             if requirement.marker and not requirement.marker.evaluate(environment):
                 continue
             name = normalise(requirement.name)
+            if name in declared and name != project.name:
+                continue
             if name not in base or not requirement.specifier.contains(base[name], prereleases=True):
                 return None
         except (InvalidRequirement, InvalidVersion, UndefinedEnvironmentName):
             return None
         used.append(f"{name}=={base[name]}")
     return tuple(sorted(set(used)))
+
+
+def name_requires(project: Project) -> set[str]:
+    """The normalised names of what its build requires."""
+    return {normalise(re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]) for text in project.requires}
+
+
+def find_tools(project: Project, open_uv: Callable[[], Uv]) -> tuple[str, ...]:
+    """What an editable needs that builds itself when it is imported, by its backend; empty if it does not. Programs
+    only in so far as PATH lacks them."""
+    import shutil
+
+    programs: tuple[str, ...] = ()
+    if project.backend == "mesonpy":
+        programs = ("ninja",)
+    elif project.backend.startswith("scikit_build_core."):
+        settings = _table(_table(_table(project.data, "tool"), "scikit-build"), "editable")
+        programs = PROGRAMS if settings.get("rebuild") is True else ()
+    if not programs:
+        return ()
+    search_path = open_uv().env["PATH"]
+    return (*project.requires, *(name for name in programs if not shutil.which(name, path=search_path)))
+
+
+def list_tools(editables: Iterable[Editable]) -> set[str]:
+    """The names of what these editables were built with, unless isolated: of that, the overlay has what an editable
+    needs at its import."""
+    return {name for item in editables for name, _ in split_pins(item.built_with)}
+
+
+def _sort(projects: Sequence[Project]) -> Iterator[list[Project]]:
+    """In steps: each after those with which it is built."""
+    left = list(projects)
+    while left:
+        names = {item.name for item in left}
+        ready = [item for item in left if not (name_requires(item) - {item.name}) & names]
+        yield ready or left
+        left = [item for item in left if ready and item not in ready]
 
 
 def split_pins(built_with: Sequence[str]) -> list[tuple[str, str]]:
@@ -219,6 +263,7 @@ class Uv:
     options: tuple[str, ...] = ()
     sources: bool = True
     certificates: Iterator[Certificates] = field(default_factory=lambda: iter(()))
+    declared: Mapping[str, Path] = field(default_factory=dict)  # every declared package, by its name
 
     def pip(self, verb: str, *arguments: str) -> None:
         """`uv pip VERB ARGUMENTS` on the overlay. BuildError with the end of uv's output if it fails."""
@@ -265,20 +310,33 @@ class Uv:
         if isolation is False:
             direct, isolated = list(projects), []
         built = {}
-        if direct:
+        for step in _sort(direct):
             try:
-                self._install(direct, "--no-build-isolation")
-                built = {item.path: native[item.path] or () for item in direct}
+                self._install(step, "--no-build-isolation")
+                built.update({item.path: native[item.path] or () for item in step})
             except BuildError as error:
                 # Some backends name a requirement only when they run, and uv does not ask then.
                 if isolation is False or not _MISSING.search(str(error)):
                     raise
                 self.report("the base lacks something that a build needs; building isolated from it")
-                isolated = list(projects)
+                isolated = [item for item in projects if item.path not in built]
+                break
         if isolated:
-            self._install(isolated)
+            self._install_isolated(isolated)
             built.update({item.path: ISOLATED for item in isolated})
         return built
+
+    def _install_isolated(self, projects: Sequence[Project]) -> None:
+        """What is declared is also what builds get that require it, directly or not: never the index's."""
+        import tempfile
+
+        # By links: uv takes one URL for one thing, either editable or not, and keeps what it has built of it.
+        with tempfile.TemporaryDirectory() as folder:
+            for name, path in self.declared.items():
+                Path(folder, name).symlink_to(path)
+            constraints = Path(folder, "constraints.txt")
+            constraints.write_text("".join(f"{name} @ {Path(folder, name).as_uri()}\n" for name in self.declared))
+            self._install(projects, "--build-constraints", os.fspath(constraints))
 
     def _install(self, projects: Sequence[Project], *options: str) -> None:
         # As URLs, since uv reads more into a path: extras in brackets, variables. Always reinstalled:

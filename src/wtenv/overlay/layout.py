@@ -143,37 +143,59 @@ def write_activate(venv: Path, texts: Mapping[str, str]) -> bool:
     return changed
 
 
+# Finders are asked as an import would, but what is around a module is not run. A finder that builds does so here.
 _LOCATE = """
-import importlib.util, sys
-found = {}
+import sys, types
+
+def ask(name, path):
+    for finder in list(sys.meta_path):
+        spec = finder.find_spec(name, path) if hasattr(finder, 'find_spec') else None
+        if spec is not None:
+            return spec
+
+def find(name):
+    path, above = None, ''
+    for part in name.split('.'):
+        if above:
+            module = sys.modules.setdefault(above, types.ModuleType(above))
+            if not hasattr(module, '__path__'):
+                module.__path__ = list(spec.submodule_search_locations or ())
+            path = module.__path__
+        above = above + '.' * bool(above) + part
+        if hasattr(sys.modules.get(above), '__path__'):
+            continue  # by a *-nspkg.pth
+        spec = ask(above, path)
+        if spec is None:
+            return ''
+    places = [place for place in spec.submodule_search_locations or () if place.startswith('/')]
+    places = [spec.origin] if spec.has_location else places
+    return (places or [str(spec.origin)])[0]
+
+found, errors = {}, {}
 for name in sys.argv[1:]:
     try:
-        spec = importlib.util.find_spec(name)
+        found[name] = find(name)
     except Exception as error:
-        sys.stderr.write('%s: %s\\n' % (name, error))
-        continue
-    if spec is not None:
-        places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
-        found[name] = (places or [str(spec.origin)])[0]
-sys.stdout.write('\\n' + ascii(found))
+        errors[name] = ' '.join('\\n'.join([str(error), *getattr(error, '__notes__', ())]).split())
+sys.stdout.write('\\n' + ascii((found, errors)))
 """
 
 
-def locate(venv: Path, modules: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
-    """Where the overlay's Python finds top-level modules, without importing them."""
+def locate(venv: Path, modules: Sequence[str], env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Where the overlay's Python finds modules, without importing them; and why it does not find others."""
     import ast
     import subprocess
 
     command = [os.fspath(venv / "bin" / "python"), "-I", "-c", _LOCATE, *modules]
     try:
         done = subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=600)
-        found = ast.literal_eval(done.stdout.rpartition("\n")[2])
+        found, errors = ast.literal_eval(done.stdout.rpartition("\n")[2])
     except (OSError, subprocess.SubprocessError) as error:
         raise WtenvError(f"the overlay's Python does not start ({error})", "run: wtenv sync") from None
     except (SyntaxError, ValueError):
         tail = "\n".join(done.stderr.strip().splitlines()[-10:])
         raise WtenvError(f"the overlay's Python fails:\n{tail}\n", "repair the base") from None
-    return {str(name): str(place) for name, place in found.items()}
+    return {name: place for name, place in found.items() if place}, dict(errors)
 
 
 def check_path(place: Path) -> None:

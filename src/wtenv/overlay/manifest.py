@@ -33,8 +33,9 @@ class Editable(NamedTuple):
     name: str  # normalised distribution name
     version: str
     fingerprint: str  # of BUILD_FILES' content
-    modules: tuple[str, ...]  # top-level names which sync proved to come from `path`
-    built_with: tuple[str, ...]  # the base's packages it was built against, or ("isolated",)
+    modules: tuple[str, ...]  # names which sync proved to come from `path`; of a namespace package, those in it
+    built_with: tuple[str, ...]  # the packages it was built against, or ("isolated",)
+    places: tuple[str, ...] = ()  # the files of these modules
 
 
 class Manifest(NamedTuple):
@@ -96,7 +97,9 @@ def read_manifest(venv: Path) -> Manifest | None:
         return None
     try:
         editables = tuple(
-            Editable(**{**item, "modules": tuple(item["modules"]), "built_with": tuple(item["built_with"])})
+            Editable(
+                **{**item, **{key: tuple(item[key]) for key in ("modules", "built_with", "places") if key in item}}
+            )
             for item in data.pop("editables")
         )
         manifest = Manifest(
@@ -106,7 +109,8 @@ def read_manifest(venv: Path) -> Manifest | None:
         texts = (manifest.token, manifest.root, manifest.venv, manifest.base, manifest.interpreter,
                  manifest.interpreter_id, manifest.python_version, manifest.base_bin,
                  *manifest.site, *manifest.base_site,
-                 *(text for item in editables for text in (item.path, item.name, *item.modules)))  # fmt: skip
+                 *(text for item in editables for text in (item.path, item.name, *item.modules)),
+                 *(place for item in editables for place in item.places))  # fmt: skip
         ok = all(isinstance(text, str) for text in texts) and isinstance(manifest.stamps, dict)
     except (TypeError, KeyError, AttributeError):
         return None
@@ -183,6 +187,11 @@ def fingerprint(package: Path) -> str:
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:32]
+
+
+def find_lost(item: Editable) -> str:
+    """The first file of the editable's modules that is gone, as after the checkout of another layout; or ""."""
+    return next((place for place in item.places if not os.path.exists(place)), "")
 
 
 def identify(program: str) -> str:

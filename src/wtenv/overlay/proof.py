@@ -16,12 +16,13 @@ from .manifest import Editable, Manifest
 @dataclass(frozen=True)
 class Import:
     """What an import gives. origin: the file (or folder) that the overlay's Python finds, empty if none;
-    right: whether it belongs to the declared package."""
+    right: whether it belongs to the declared package; error: why looking for it failed."""
 
     editable: Editable
     module: str
     origin: str
     right: bool
+    error: str = ""
 
 
 def prove(
@@ -37,9 +38,10 @@ def prove(
         if found is None or found.source != os.path.realpath(item.path):
             lost.append(item)
             continue
-        wanted.update(dict.fromkeys(item.modules, (item, _list_places(found, manifest.root))))
+        names = dict.fromkeys([*item.modules, *distributions.list_inner(found)])
+        wanted.update(dict.fromkeys(names, (item, _list_places(found, manifest.root))))
     env = building.make_env(env, os.fspath(venv / "bin"), manifest.base_bin)
-    origins = layout.locate(venv, sorted(wanted), env)
+    origins, errors = layout.locate(venv, sorted(wanted), env)
     imports = []
     for module, (item, own) in wanted.items():
         origin = origins.get(module, "")
@@ -48,7 +50,8 @@ def prove(
         # A package may be a link in its project's folder, to wherever.
         linked = Path(os.path.realpath(os.path.dirname(os.path.dirname(origin))), *Path(origin).parts[-2:])
         right = real in own if inside else any(is_part(file, place) for file in (real, str(linked)) for place in own)
-        imports.append(Import(item, module, origin, bool(origin) and right))
+        if module in item.modules or module in errors or (origin and not right):
+            imports.append(Import(item, module, origin, bool(origin) and right, errors.get(module, "")))
     return tuple(imports), tuple(lost)
 
 

@@ -50,7 +50,7 @@ def follow_base(venv: Path, manifest: Manifest) -> bool:
     """Write seal, twins and kernels as the base is now, under the lock; True if something changed."""
     owned = {name for site in manifest.site for name in sealing.list_distributions(site)}
     steps = (
-        sealing.write(Path(manifest.site[-1]), manifest.root, manifest.base_site, owned),
+        sealing.write(manifest, owned),
         twins.refresh(venv, manifest),
         kernels.refresh(venv, manifest),
     )

@@ -11,10 +11,12 @@ from .. import files
 from ..digest import sha256
 from ..errors import WtenvError
 from ..shells import build_wtenv
+from .manifest import Manifest
 
 PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
 MODULES = ("_wtenv_seal.py", "_wtenv_pip.py", "_wtenv_place.py")
 MAX_METADATA = 1 << 26  # the RECORD of the largest packages takes some MiB
+_SUFFIXES = (".py", ".so", ".pyd")
 
 
 def normalise(name: str) -> str:
@@ -22,19 +24,20 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def render(root: str, base_sites: Sequence[str], owned: Collection[str]) -> dict[str, bytes]:
-    """The seal's files in the overlay's site folder: name -> content.
+def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
+    """The seal's files in the overlay's last site folder: name -> content.
 
-    `root` is the worktree (or the stack's folder) that the overlay is for, `owned` are the normalised names of the
-    distributions that the overlay has itself.
+    `owned` are the normalised names of the distributions that the overlay has itself.
     """
-    skip = find_skipped(base_sites, owned)
+    base_sites = manifest.base_site
+    declared = {module: item.path for item in manifest.editables for module in item.modules}
+    skip, hidden = find_skipped(base_sites, owned), find_hidden(base_sites, owned)
     # Plain lines, not only an argument: editors and type checkers read paths from .pth files, too.
     text = "".join(f"{folder}\n" for folder in base_sites)
     # -S: site is a fifth of a start, and `__follow` loads it where it needs packages.
     python, *words = build_wtenv()
-    text += f"import _wtenv_seal; _wtenv_seal.look({root!a}, {[python, '-S', *words]!a})\n"
-    text += f"import _wtenv_seal; _wtenv_seal.seal({tuple(base_sites)!a}, {skip!a})\n"
+    text += f"import _wtenv_seal; _wtenv_seal.look({manifest.root!a}, {[python, '-S', *words]!a})\n"
+    text += f"import _wtenv_seal; _wtenv_seal.seal({tuple(base_sites)!a}, {skip!a}, {declared!a}, {hidden!a})\n"
     contents = {name: (Path(__file__).parent / "seal" / name).read_bytes() for name in MODULES}
     contents[PTH] = text.encode("utf-8", "surrogateescape")
     return contents
@@ -53,9 +56,9 @@ def find_differences(site: Path, contents: Mapping[str, bytes]) -> list[str]:
     return different
 
 
-def write(site: Path, root: str, base_sites: Sequence[str], owned: Collection[str]) -> bool:
-    """Write the seal into the overlay's `site`; True if it changed."""
-    contents = render(root, base_sites, owned)
+def write(manifest: Manifest, owned: Collection[str]) -> bool:
+    """Write the seal into the overlay; True if it changed."""
+    site, contents = Path(manifest.site[-1]), render(manifest, owned)
     different = find_differences(site, contents)
     for name in different:
         files.write_atomic(site / name, contents[name], 0o644)
@@ -76,8 +79,7 @@ def find_skipped(base_sites: Sequence[str], owned: Collection[str]) -> dict[str,
         for name in _list(folder):
             stem, _, kind = name.rpartition(".")
             if kind == "dist-info" and normalise(stem.partition("-")[0]) in owned:
-                for path in _read(os.path.join(folder, name, "RECORD")).splitlines():
-                    file = path.rpartition(",")[0].rpartition(",")[0].strip('"')
+                for file in _list_record(os.path.join(folder, name)):
                     if file.endswith(".pth") and "/" not in file:
                         skip[os.path.join(folder, file)] = None
             elif kind == "egg-link" and normalise(stem) in owned:
@@ -89,6 +91,53 @@ def find_skipped(base_sites: Sequence[str], owned: Collection[str]) -> dict[str,
             real = {os.path.realpath(line) for line in lines if line.startswith("/")}
             skip[shared] = tuple(sorted(lines | real))
     return skip
+
+
+def find_hidden(base_sites: Sequence[str], owned: Collection[str]) -> dict[str, dict[str, bool]]:
+    """What the base's copies of owned distributions consist of: folder -> {module: whether it is a package in which
+    others have files, too}. By their RECORD, without it by their top_level.txt (where no namespace package is named).
+    """
+    hidden: dict[str, dict[str, bool]] = {}
+    for folder in base_sites if owned else ():
+        for name in _list(folder):
+            stem, _, kind = name.rpartition(".")
+            if kind not in ("dist-info", "egg-info") or normalise(stem.partition("-")[0]) not in owned:
+                continue
+            info = os.path.join(folder, name)
+            if record := _list_record(info):
+                _hide(folder, record, hidden)
+            elif not os.path.exists(os.path.join(info, "namespace_packages.txt")):
+                for module in _read(os.path.join(info, "top_level.txt")).split():
+                    hidden.setdefault(folder, {})[module] = False
+    return {folder: names for folder, names in hidden.items() if names}
+
+
+def _hide(folder: str, files: Sequence[str], hidden: dict[str, dict[str, bool]]) -> bool:
+    """Put what `files` give into `hidden`; whether `folder` has any other module."""
+    below: dict[str, list[str]] = {}
+    for file in files:
+        head, _, rest = file.partition("/")
+        below.setdefault(head, []).append(rest)
+    known = hidden.setdefault(folder, {})
+    others = False
+    for name in _list(folder):
+        module = name.partition(".")[0]
+        if not module.isidentifier() or module == "__pycache__" or (module != name and not name.endswith(_SUFFIXES)):
+            continue
+        inside = list(filter(None, below.get(name, ())))
+        if name not in below:
+            others = True
+        elif not inside:
+            if module != "__init__":
+                known.setdefault(module, False)
+        elif _hide(os.path.join(folder, name), inside, hidden):
+            others = True
+            if "__init__.py" in inside:
+                known[name] = True
+        else:
+            known[name] = False
+            del hidden[os.path.join(folder, name)]
+    return others
 
 
 def list_distributions(folder: str) -> dict[str, str]:
@@ -123,6 +172,12 @@ def check_base_sites(base_sites: Sequence[str]) -> None:
     for folder in base_sites:
         if "\n" in folder or "\r" in folder or folder.startswith(("import ", "import\t", "#")):
             raise WtenvError(f"the base's folder {folder!r} can't be put into a .pth file", "rename it")
+
+
+def _list_record(info: str) -> list[str]:
+    """As `distributions.list_record`, without csv: the hook's way comes here."""
+    lines = _read(os.path.join(info, "RECORD")).splitlines()
+    return [line.rpartition(",")[0].rpartition(",")[0].strip('"') for line in lines]
 
 
 def _list(folder: str) -> list[str]:

@@ -137,5 +137,7 @@ def _find_change(manifest: Manifest, editables: Sequence[Path]) -> str:
             return f"the editable {path} is not installed yet"
         if have[real].fingerprint != manifests.fingerprint(path):
             return f"the build files of {path} changed"
+        if lost := manifests.find_lost(have[real]):
+            return f"{lost} is gone, which {path} had"
     gone = [item.path for real, item in have.items() if real not in want]
     return f"{gone[0]} is installed but no longer declared" if gone else ""

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import WtenvError
-from . import building, distributions, indexes, layout, placement, sealing, state, twins
+from . import building, distributions, indexes, layout, placement, requirements, sealing, state, twins
 from . import manifest as manifests
 from .building import BuildError, Isolation, Project, Uv
 from .distributions import REDIRECTOR
@@ -147,8 +147,7 @@ class _Job:
         reused: dict[Path, str] = {}
         try:
             built = self._change(manifest, found, projects, reused)
-            self._prove(manifest, built, {os.fspath(path) for path in reused})
-            return built
+            return self._prove(manifest, built, {os.fspath(path) for path in reused})
         except BuildError:
             raise
         except WtenvError:
@@ -158,9 +157,7 @@ class _Job:
 
         for key in reused.values():
             builds.forget(key, self.env)
-        built = self._change(manifest, found, projects, None)
-        self._prove(manifest, built, set())
-        return built
+        return self._prove(manifest, self._change(manifest, found, projects, None), set())
 
     # -- what is to be done
 
@@ -191,7 +188,7 @@ class _Job:
         plan = self.plan
         have = {os.path.realpath(item.path): item for item in manifest.editables}
         present = distributions.list_installed(manifest.site)
-        base = sealing.list_base(manifest.base_site)
+        base, own = sealing.list_base(manifest.base_site), sealing.list_base(manifest.site)
         chosen = []
         for project in self._restrict(projects, manifest.editables):
             real = os.path.realpath(project.path)
@@ -203,9 +200,13 @@ class _Job:
                 or present[item.name].source != real  # replaced by `pip install`
                 or not distributions.is_whole(present[item.name])
                 or item.fingerprint != manifests.fingerprint(project.path)
+                or manifests.find_lost(item)
                 or (plan.build_isolation is True and item.built_with != building.ISOLATED)
                 or (plan.build_isolation is False and item.built_with == building.ISOLATED)
-                or any(base.get(name) != version for name, version in building.split_pins(item.built_with))
+                or any(
+                    version not in (base.get(name), own.get(name))
+                    for name, version in building.split_pins(item.built_with)
+                )
             ):
                 chosen.append(project)
         return tuple(chosen)
@@ -235,7 +236,8 @@ class _Job:
             return ()
         names = {os.path.realpath(item.path): item.name for item in known}
         wanted = {item.name or names.get(os.path.realpath(item.path), "") for item in projects}
-        return tuple(sorted(distributions.find_surplus(manifest, wanted, deps=self.plan.install_deps)))
+        tools = building.list_tools(known)
+        return tuple(sorted(distributions.find_surplus(manifest, wanted, tools, deps=self.plan.install_deps)))
 
     def _kept(self, manifest: Manifest, built: Sequence[Editable]) -> tuple[Editable, ...]:
         """The manifest's list: declared ones, as they are now, in the declared order."""
@@ -254,9 +256,10 @@ class _Job:
         self, manifest: Manifest, found: _Difference, projects: Sequence[Project], reused: dict[Path, str] | None
     ) -> tuple[Editable, ...]:
         """Install and remove. `reused` gets the keys of kept builds that were used; None: use none."""
-        plan, open_uv = self.plan, cache(lambda: self._open_uv(manifest))
+        plan, declared = self.plan, {item.name: item.path for item in projects if item.name}
+        open_uv = cache(lambda: self._open_uv(manifest, declared))
         # Sealed before the first build: a build that is not isolated runs on the overlay's Python.
-        sealing.write(Path(manifest.site[-1]), manifest.root, manifest.base_site, {item.name for item in projects})
+        sealing.write(manifest, {item.name for item in projects})
         twins.refresh(self.venv, manifest)
         todo = found.build
         if found.remove and (still := set(found.remove) & distributions.list_installed(manifest.site).keys()):
@@ -264,7 +267,8 @@ class _Job:
             if found.old:  # another one's scripts may have had the same names
                 todo = tuple(dict.fromkeys((*todo, *self._choose(projects, manifest))))
         prints = {item.path: manifests.fingerprint(item.path) for item in todo}
-        built_with = self._build(manifest, todo, open_uv, reused)
+        native = requirements.prepare_builds(manifest, todo, declared, plan.build_isolation, open_uv)
+        built_with = self._build(manifest, todo, declared, native, open_uv, reused)
         installed = distributions.list_installed(manifest.site)
         built = []
         for project in todo:
@@ -288,32 +292,35 @@ class _Job:
         if redirectors:
             open_uv().pip("install", "--no-deps", *redirectors)
         if plan.install_deps:
-            self._install_missing(open_uv, manifest, [item.name for item in self._kept(manifest, built)])
+            roots = [item.name for item in self._kept(manifest, built)]
+            requirements.install_missing(open_uv, manifest, roots, declared)
             # Only now it is known what the new ones require.
             if surplus := self._find_surplus(projects, (*manifest.editables, *built), manifest):
                 open_uv().pip("uninstall", *surplus)
-        follow_base(self.venv, manifest)
+        follow_base(self.venv, manifest._replace(editables=self._kept(manifest, built)))
         return tuple(built)
 
     def _build(
         self,
         manifest: Manifest,
         projects: Sequence[Project],
+        declared: Collection[str],
+        native: Mapping[Path, tuple[str, ...] | None],
         open_uv: Callable[[], Uv],
         reused: dict[Path, str] | None,
     ) -> dict[Path, tuple[str, ...]]:
-        """Install `projects`, from kept builds where there are; what each was built with."""
+        """Install `projects`, from kept builds where there are; what each was built with. `native`: see `Uv.build`."""
         from . import builds  # what a sync without anything to do goes without
 
         plan, built_with = self.plan, dict[Path, tuple[str, ...]]()
-        base = sealing.list_base(manifest.base_site)
-        native = {item.path: building.match_base(item, base, manifest.python_version) for item in projects}
         present = distributions.list_installed(manifest.site)
 
         def identify(item: Project) -> str | None:
             matched = None if plan.build_isolation is True else native[item.path]
             against = building.ISOLATED if matched is None else matched
-            return None if plan.build_isolation is False else builds.identify(item, manifest, against, open_uv().env)
+            if plan.build_isolation is False or building.name_requires(item) & {*declared}:
+                return None  # what of that the result depends on is not known
+            return builds.identify(item, manifest, against, open_uv().env)
 
         keys = {item.path: identify(item) for item in projects}
         kept: dict[Path, builds.Build] = {}
@@ -337,7 +344,7 @@ class _Job:
             built_with[path] = build.built_with
         return built_with
 
-    def _open_uv(self, manifest: Manifest) -> Uv:
+    def _open_uv(self, manifest: Manifest, declared: Mapping[str, Path]) -> Uv:
         plan = self.plan
         seen = building.show_base(plan.build_env() if plan.build_env else self.env, manifest.base)
         env = building.make_env(seen, os.fspath(self.venv / "bin"), manifest.base_bin)
@@ -346,33 +353,21 @@ class _Job:
         if foreign:
             self.report(f"other users could write {foreign}: [tool.uv.sources] are not followed")
         certificates = indexes.list_certificates(seen, manifest.base)
-        return Uv(self.venv, plan.root, env, self.report, options, plan.sources and not foreign, certificates)
+        sources = plan.sources and not foreign
+        return Uv(self.venv, plan.root, env, self.report, options, sources, certificates, declared)
 
-    def _install_missing(self, open_uv: Callable[[], Uv], manifest: Manifest, roots: Sequence[str]) -> None:
-        """Install what neither the overlay nor the base has; what the base has stays the base's."""
-        import tempfile
-
-        from packaging.requirements import Requirement
-
-        base = sealing.list_base(manifest.base_site)
-        wanted: set[str] = set()
-        folders = [*manifest.site, *manifest.base_site]
-        while missing := set(distributions.walk_requires(roots, folders, manifest.python_version)[1]) - wanted:
-            wanted |= missing
-            needed = {sealing.normalise(Requirement(text).name) for text in wanted}
-            with tempfile.NamedTemporaryFile("w", suffix=".txt") as excludes:
-                excludes.write("\n".join(name for name in {*base, *roots} if name not in needed))
-                excludes.flush()
-                open_uv().pip("install", "--excludes", excludes.name, *sorted(wanted))
-
-    def _prove(self, manifest: Manifest, built: Sequence[Editable], reused: Collection[str]) -> None:
+    def _prove(self, manifest: Manifest, built: Sequence[Editable], reused: Collection[str]) -> tuple[Editable, ...]:
         """Ask the overlay's Python where each module comes from; WtenvError if from elsewhere, or if nothing of a
-        package is found. `reused`: those of which everything has to be."""
+        package is found. `reused`: those of which everything has to be. Returns `built`, with where that was."""
         have = {item.name: item for item in (*manifest.editables, *built)}
         imports, _ = prove(self.venv, manifest, tuple(have.values()), self.env)
         found = {each.editable.path for each in imports if each.origin}
         for each in imports:
             item = each.editable
+            if each.error:
+                fix = "mend its build" if self.plan.build_isolation is not True else 'set build_isolation = "auto"'
+                what = f"import {each.module} of {item.path} would fail: {each.error}"
+                raise WtenvError(what, f"{fix} and run: wtenv sync")
             if not each.origin and (item.path not in found or item.path in reused):
                 raise WtenvError(
                     f"import {each.module} would fail: {item.path} was installed without it", "mend its build"
@@ -384,6 +379,13 @@ class _Job:
                     f"import {each.module} would give {each.origin}, not the worktree's copy in {item.path}",
                     "remove that one from the base, or tell wtenv's authors",
                 )
+        for item in built:
+            if not item.modules:
+                self.report(f"{item.name}: no module of it is known, so nothing could be proved")
+        places: dict[str, list[str]] = {item.path: [] for item in have.values()}
+        for each in imports:
+            places[each.editable.path] += filter(None, [each.origin])
+        return tuple(item._replace(places=tuple(places[item.path])) for item in built)
 
     def _finish(self, manifest: Manifest) -> bool:
         """Let seal, twins and activation scripts be as they should, and write the manifest."""
