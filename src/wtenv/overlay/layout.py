@@ -188,7 +188,7 @@ def locate(venv: Path, modules: Sequence[str], env: Mapping[str, str]) -> tuple[
 
     command = [os.fspath(venv / "bin" / "python"), "-I", "-c", _LOCATE, *modules]
     try:
-        done = subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, cwd=venv, env=dict(env), capture_output=True, text=True, timeout=600)
         found, errors = ast.literal_eval(done.stdout.rpartition("\n")[2])
     except (OSError, subprocess.SubprocessError) as error:
         raise WtenvError(f"the overlay's Python does not start ({error})", "run: wtenv sync") from None

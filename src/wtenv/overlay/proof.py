@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WtenvError
 from ..worktree import find_root, open_worktree
 from . import building, distributions, layout
+from .lock import Report
 from .manifest import Editable, Manifest
 
 
@@ -53,6 +54,27 @@ def prove(
         if module in item.modules or module in errors or (origin and not right):
             imports.append(Import(item, module, origin, bool(origin) and right, errors.get(module, "")))
     return tuple(imports), tuple(lost)
+
+
+def judge(imports: Sequence[Import], whole: Collection[str], *, isolated: bool, report: Report) -> None:
+    """WtenvError if a module comes from elsewhere, or if nothing of a package is found, or not all of those at the
+    paths `whole`. isolated: whether they were built so by the user's will."""
+    found = {each.editable.path for each in imports if each.origin}
+    for each in imports:
+        item = each.editable
+        if each.error:
+            fix = "mend its build" if not isolated else 'set build_isolation = "auto"'
+            what = f"import {each.module} of {item.path} would fail: {each.error}"
+            raise WtenvError(what, f"{fix} and run: wtenv sync")
+        if not each.origin and (item.path not in found or item.path in whole):
+            raise WtenvError(f"import {each.module} would fail: {item.path} was installed without it", "mend its build")
+        if not each.origin:
+            report(f"{item.name}: its module {each.module} can't be found; is it built?")
+        elif not each.right:
+            raise WtenvError(
+                f"import {each.module} would give {each.origin}, not the worktree's copy in {item.path}",
+                "remove that one from the base, or tell wtenv's authors",
+            )
 
 
 def is_part(file: str, folder: str) -> bool:

@@ -16,6 +16,8 @@ from .manifest import Manifest
 PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
 MODULES = ("_wtenv_seal.py", "_wtenv_pip.py", "_wtenv_place.py")
 MAX_METADATA = 1 << 26  # the RECORD of the largest packages takes some MiB
+# What a copy goes without, since each overlay has one: comments, and docstrings but the module's.
+_EXPLAINING = re.compile(rb'^ +"""(?:[^"]|"(?!""))*"""\n|^ *#.*\n', re.M)
 _SUFFIXES = (".py", ".so", ".pyd")
 
 
@@ -38,7 +40,7 @@ def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
     python, *words = build_wtenv()
     text += f"import _wtenv_seal; _wtenv_seal.look({manifest.root!a}, {[python, '-S', *words]!a})\n"
     text += f"import _wtenv_seal; _wtenv_seal.seal({tuple(base_sites)!a}, {skip!a}, {declared!a}, {hidden!a})\n"
-    contents = {name: (Path(__file__).parent / "seal" / name).read_bytes() for name in MODULES}
+    contents = {name: _EXPLAINING.sub(b"", (Path(__file__).parent / "seal" / name).read_bytes()) for name in MODULES}
     contents[PTH] = text.encode("utf-8", "surrogateescape")
     return contents
 

@@ -20,7 +20,7 @@ from .building import BuildError, Isolation, Project, Uv
 from .distributions import REDIRECTOR
 from .lock import Report, lock, remove_leftovers
 from .manifest import Editable, Manifest
-from .proof import prove
+from .proof import judge, prove
 from .refresh import follow_base
 from .state import State
 
@@ -361,24 +361,7 @@ class _Job:
         package is found. `reused`: those of which everything has to be. Returns `built`, with where that was."""
         have = {item.name: item for item in (*manifest.editables, *built)}
         imports, _ = prove(self.venv, manifest, tuple(have.values()), self.env)
-        found = {each.editable.path for each in imports if each.origin}
-        for each in imports:
-            item = each.editable
-            if each.error:
-                fix = "mend its build" if self.plan.build_isolation is not True else 'set build_isolation = "auto"'
-                what = f"import {each.module} of {item.path} would fail: {each.error}"
-                raise WtenvError(what, f"{fix} and run: wtenv sync")
-            if not each.origin and (item.path not in found or item.path in reused):
-                raise WtenvError(
-                    f"import {each.module} would fail: {item.path} was installed without it", "mend its build"
-                )
-            if not each.origin:
-                self.report(f"{item.name}: its module {each.module} can't be found; is it built?")
-            elif not each.right:
-                raise WtenvError(
-                    f"import {each.module} would give {each.origin}, not the worktree's copy in {item.path}",
-                    "remove that one from the base, or tell wtenv's authors",
-                )
+        judge(imports, reused, isolated=self.plan.build_isolation is True, report=self.report)
         for item in built:
             if not item.modules:
                 self.report(f"{item.name}: no module of it is known, so nothing could be proved")

@@ -1,11 +1,10 @@
 # mypy: ignore-errors
-"""Puts the base behind this overlay. Imported by `~wtenv.pth` at every start of the overlay's Python.
+"""Puts the base behind this overlay. Imported by `~wtenv.pth` at every start of the overlay's Python."""
 
-That `.pth` has put the base's site-packages at the end of `sys.path`. `seal` runs the base's own `.pth`
-files and then restores the order: whatever the overlay has is found before anything of the base, and the
-base's entries are in the order of the base's own Python. What is declared is never found in the base.
-Runs on every Python from 3.8 on; a copy of this file is in each overlay. `wtenv sync` renews it.
-"""
+# That `.pth` has put the base's site-packages at the end of `sys.path`. `seal` runs the base's own `.pth`
+# files and then restores the order: whatever the overlay has is found before anything of the base, and the
+# base's entries are in the order of the base's own Python. What is declared is never found in the base.
+# Runs on every Python from 3.8 on; a copy of this file is in each overlay. `wtenv sync` renews it.
 
 import os
 import sys
