@@ -294,6 +294,8 @@ def test_a_busy_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         found = decision.decide(root, env)
         assert (found.kind, found.lasting) == ("active", False)
         assert "does not follow the base" in decision.describe(found)
+        said = world.wtenv("run", "true"), world.wtenv("status"), world.wtenv("status", "--json")
+        assert ["does not follow the base" in text for text in said] == [True, True, True]
     found = decision.decide(root, env)
     assert (found.kind, found.lasting, found.faults) == ("active", True, [])
 
