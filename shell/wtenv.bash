@@ -350,6 +350,7 @@ fi
 \builtin unset -v __wtenv_shell
 __wtenv_shell=("$BASH_SUBSHELL" "$$")
 __wtenv_settled='' __wtenv_strays='' __wtenv_shown=${__wtenv_shown-}
+__wtenv_top=${__wtenv_top-} __wtenv_new=${__wtenv_new-} __wtenv_way=${__wtenv_way-}
 
 # Does this bash compare times to the nanosecond? 3.2 to 5.0 see whole seconds, and need fresher entries.
 if [[ $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]]; then __wtenv_coarse=''; else __wtenv_coarse=1; fi
@@ -410,32 +411,42 @@ __wtenv_decide() {
 		\builtin return 0
 		;;
 	esac
-	\builtin local "__wtenv_dir=${PWD%/}" "__wtenv_up="
+	\builtin local "__wtenv_dir=${PWD%/}" "__wtenv_up=" "__wtenv_real="
 	while [[ ! -e $__wtenv_dir/.git && ! -e ${__wtenv_up}.git && -n $__wtenv_dir ]]; do
 		__wtenv_dir=${__wtenv_dir%/*}
 		__wtenv_up=$__wtenv_up../
 	done
-	if [[ ! -e $__wtenv_dir/.git && -e ${__wtenv_up}.git ]]; then
-		# Reached through a symlink, this folder is in a worktree that $PWD does not show.
-		__wtenv_dir=$(\builtin pwd -P)
+	if [[ ! $__wtenv_dir/. -ef ${__wtenv_up}. ]]; then
+		# What $PWD names is not where the shell stands: a symlink leads here, or has been turned since, or the folder
+		# was deleted and made anew. The real folder counts, as it does for what the shell starts.
+		__wtenv_real=$(\builtin pwd -P 2>/dev/null) || :
+		[[ . -ef $__wtenv_real ]] || __wtenv_real='' # of a folder that is gone it may tell the old name
+		__wtenv_dir=${__wtenv_real%/} __wtenv_up=''
 		while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
 			__wtenv_dir=${__wtenv_dir%/*}
+			__wtenv_up=$__wtenv_up../
 		done
+		[[ ! -e $__wtenv_dir/.git ]] || __wtenv_real=${__wtenv_dir:-/}
+		__wtenv_real=${__wtenv_real:-/dev/null} # nowhere: never the same folder
 	fi
-	__wtenv_pwd=$PWD
+	__wtenv_pwd=$PWD __wtenv_top=${__wtenv_up}. __wtenv_new=${__wtenv_up:+.git}
 	if [[ -n ${WTENV_DISABLE-} ]]; then
 		__wtenv_from=disabled __wtenv_root='' __wtenv_said='' __wtenv_farewell=''
 		__wtenv_check() { [[ -n ${WTENV_DISABLE-} ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_leave
 	elif [[ ! -e $__wtenv_dir/.git ]]; then
-		__wtenv_from=outside __wtenv_root='' __wtenv_said=''
-		__wtenv_check() { [[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} && ! -e .git ]] || "${1:-__wtenv_decide}"; }
+		__wtenv_from=outside __wtenv_root='' __wtenv_said='' __wtenv_way=$__wtenv_real
+		__wtenv_check() {
+			[[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} && ! -e .git && (-z $__wtenv_way || . -ef $__wtenv_way) ]] ||
+				"${1:-__wtenv_decide}"
+		}
 		__wtenv_leave
 		__wtenv_say left "$__wtenv_farewell" enter
 		__wtenv_farewell=''
 	elif \builtin test "${__wtenv_dir:-/}" = "$__wtenv_root" && __wtenv_check __wtenv_no && __wtenv_is_first; then
-		__wtenv_from='same root'
+		__wtenv_from='same root' __wtenv_way=${__wtenv_real:-$__wtenv_way}
 	else
+		__wtenv_way=$__wtenv_real
 		__wtenv_load "$__wtenv_dir"
 	fi
 	if [[ -n ${WTENV_DEBUG-} ]]; then
@@ -594,7 +605,7 @@ __wtenv_wrap() {
 # After a cd: PROMPT_COMMAND may have been replaced.
 __wtenv_moved() {
 	[[ "${PROMPT_COMMAND[*]-}" == *'{__wtenv_at_prompt'* ]] || __wtenv_plug
-	__wtenv_check || :
+	__wtenv_decide || : # also by the same name, which may lead elsewhere by now
 }
 
 # Our call comes first in PROMPT_COMMAND, so that what comes after it sees the environment. It does nothing in a child

@@ -296,7 +296,7 @@ if test "$__wtenv_shell" != $fish_pid
     set -e __wtenv_pwd __wtenv_root __wtenv_held __wtenv_watch __wtenv_adopted __wtenv_straight
     set -g __wtenv_shell $fish_pid
 end
-for __wtenv_name in pwd root held watch said farewell from adopted settled
+for __wtenv_name in pwd root held watch said farewell from adopted settled top here way
     set -q __wtenv_$__wtenv_name; or set -g __wtenv_$__wtenv_name
 end
 set -e __wtenv_name
@@ -320,16 +320,16 @@ end
 # most of what it looks at. In a copy there are no variables, and `test ""` is false.
 if test "$__wtenv_test" = test
     function __wtenv_check --on-event fish_prompt
-        test "$WTENV_DISABLE" $$__wtenv_watch; and __wtenv_decide
+        test "$WTENV_DISABLE" $$__wtenv_watch $__wtenv_here $__wtenv_way; and __wtenv_decide
     end
 else
     function __wtenv_check --on-event fish_prompt
-        set -q __wtenv_test; and $__wtenv_test "$WTENV_DISABLE" $$__wtenv_watch; and __wtenv_decide
+        set -q __wtenv_test; and $__wtenv_test "$WTENV_DISABLE" $$__wtenv_watch $__wtenv_here $__wtenv_way; and __wtenv_decide
     end
 end
 
 function __wtenv_move --on-variable PWD
-    test "$PWD" = "$__wtenv_pwd"; or __wtenv_decide
+    __wtenv_decide # also by the same name, which may lead elsewhere by now
 end
 
 function __wtenv_decide
@@ -354,16 +354,30 @@ function __wtenv_decide
         string match -qr '^(?<__wtenv_dir>(?s:.*))/' -- $__wtenv_dir
         set __wtenv_up $__wtenv_up../
     end
-    if test -e $__wtenv_up.git -a ! -e "$__wtenv_dir/.git"
-        # Reached through a symlink, this folder is in a worktree that $PWD does not show.
-        set __wtenv_dir (builtin realpath . | string collect)
+    set -l __wtenv_real
+    if not $__wtenv_test "$__wtenv_dir/." -ef $__wtenv_up.
+        # What $PWD names is not where the shell stands: a symlink leads here, or has been turned since, or the folder
+        # was deleted and made anew. The real folder counts, as it does for what the shell starts.
+        set __wtenv_dir (builtin realpath . 2>/dev/null | string collect)
+        set __wtenv_up ''
+        test "$__wtenv_dir" = /; and set __wtenv_dir ''
+        set __wtenv_real $__wtenv_dir
         while not test -e "$__wtenv_dir/.git" -o -z "$__wtenv_dir"
             string match -qr '^(?<__wtenv_dir>(?s:.*))/' -- $__wtenv_dir
+            set __wtenv_up $__wtenv_up../
         end
+        test -e "$__wtenv_dir/.git"; and set __wtenv_real "$__wtenv_dir/."
+        test -n "$__wtenv_real"; or set __wtenv_real /dev/null # nowhere: never the same folder
     end
     set __wtenv_pwd $PWD
     test -n "$__wtenv_dir"; or set __wtenv_dir /
+    # What a prompt looks at besides, as words of `test`: a new `.git` here, and that the shell still is where it was.
+    set __wtenv_here
+    test -z "$__wtenv_up"; or set __wtenv_here -o -e .git
+    set __wtenv_top $__wtenv_up.
     if not test -e "$__wtenv_dir/.git"
+        set __wtenv_way
+        test -z "$__wtenv_real"; or set __wtenv_way -o ! . -ef $__wtenv_real
         set __wtenv_from outside
         set __wtenv_root
         set __wtenv_said
@@ -373,9 +387,12 @@ function __wtenv_decide
             __wtenv_say left $__wtenv_farewell enter
             set __wtenv_farewell
         end
-    else if test "$__wtenv_dir" = "$__wtenv_root"; and not $__wtenv_test "" $$__wtenv_watch; and __wtenv_is_first
+    else if test "$__wtenv_dir" = "$__wtenv_root"; and not $__wtenv_test "" $$__wtenv_watch $__wtenv_way; and __wtenv_is_first
+        test -z "$__wtenv_real"; or set __wtenv_way -o ! $__wtenv_top -ef $__wtenv_real
         set __wtenv_from 'same root'
     else
+        set __wtenv_way
+        test -z "$__wtenv_real"; or set __wtenv_way -o ! $__wtenv_top -ef $__wtenv_real
         __wtenv_load $__wtenv_dir
     end
     if set -q WTENV_DEBUG[1]
@@ -419,7 +436,7 @@ end
 function __wtenv_settle
     if test "$argv[6]" != "$__wtenv_stamps"
         return 0
-    else if test $__wtenv_from = cached; and $__wtenv_test "" $__wtenv_stale
+    else if test $__wtenv_from = cached; and $__wtenv_test "" $__wtenv_stale $__wtenv_way
         return 0
     end
     set __wtenv_farewell $argv[5]

@@ -259,6 +259,7 @@ fi
 \builtin typeset -ga __wtenv_shell
 __wtenv_shell=($ZSH_SUBSHELL $$)
 \builtin typeset -g __wtenv_settled= __wtenv_later= __wtenv_shown=${__wtenv_shown-}
+\builtin typeset -g __wtenv_top=${__wtenv_top-} __wtenv_new=${__wtenv_new-} __wtenv_way=${__wtenv_way-}
 
 # Does this zsh compare times to the nanosecond? Old ones see whole seconds, and need fresher entries.
 \builtin typeset -g __wtenv_coarse=1
@@ -274,32 +275,43 @@ __wtenv_no() { \builtin return 1; }
 __wtenv_decide() {
 	\builtin emulate -L zsh -o no_aliases # copies of these functions have lost the options that the hook was read with
 	[[ ${__wtenv_shell[2]-} == $$ ]] || \builtin return 0
-	\builtin local __wtenv_dir=${PWD%/} __wtenv_up=
+	\builtin local __wtenv_dir=${PWD%/} __wtenv_up= __wtenv_real=
 	while [[ ! -e $__wtenv_dir/.git && ! -e ${__wtenv_up}.git && -n $__wtenv_dir ]]; do
 		__wtenv_dir=${__wtenv_dir%/*}
 		__wtenv_up=$__wtenv_up../
 	done
-	if [[ ! -e $__wtenv_dir/.git && -e ${__wtenv_up}.git ]]; then
-		# Reached through a symlink, this folder is in a worktree that $PWD does not show.
-		__wtenv_dir=${PWD:A}
+	if [[ ! $__wtenv_dir/. -ef ${__wtenv_up}. ]]; then
+		# What $PWD names is not where the shell stands: a symlink leads here, or has been turned since, or the folder
+		# was deleted and made anew. The real folder counts, as it does for what the shell starts. (`:A` follows the
+		# name, too.)
+		__wtenv_real=$(\builtin pwd -P 2>/dev/null) || :
+		[[ . -ef $__wtenv_real ]] || __wtenv_real= # of a folder that is gone it may tell the old name
+		__wtenv_dir=${__wtenv_real%/} __wtenv_up=
 		while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
 			__wtenv_dir=${__wtenv_dir%/*}
+			__wtenv_up=$__wtenv_up../
 		done
+		[[ ! -e $__wtenv_dir/.git ]] || __wtenv_real=${__wtenv_dir:-/}
+		__wtenv_real=${__wtenv_real:-/dev/null} # nowhere: never the same folder
 	fi
-	__wtenv_pwd=$PWD
+	__wtenv_pwd=$PWD __wtenv_top=${__wtenv_up}. __wtenv_new=${__wtenv_up:+.git}
 	if [[ -n ${WTENV_DISABLE-} ]]; then
 		__wtenv_from=disabled __wtenv_root= __wtenv_said= __wtenv_farewell=
 		__wtenv_check() { [[ -n ${WTENV_DISABLE-} ]] || "${1:-__wtenv_decide}"; }
 		__wtenv_leave
 	elif [[ ! -e $__wtenv_dir/.git ]]; then
-		__wtenv_from=outside __wtenv_root= __wtenv_said=
-		__wtenv_check() { [[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} && ! -e .git ]] || "${1:-__wtenv_decide}"; }
+		__wtenv_from=outside __wtenv_root= __wtenv_said= __wtenv_way=$__wtenv_real
+		__wtenv_check() {
+			[[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} && ! -e .git && ( -z $__wtenv_way || . -ef $__wtenv_way ) ]] ||
+				"${1:-__wtenv_decide}"
+		}
 		__wtenv_leave
 		__wtenv_say left "$__wtenv_farewell" enter
 		__wtenv_farewell=
 	elif [[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] && __wtenv_check __wtenv_no && __wtenv_is_first; then
-		__wtenv_from='same root'
+		__wtenv_from='same root' __wtenv_way=${__wtenv_real:-$__wtenv_way}
 	else
+		__wtenv_way=$__wtenv_real
 		__wtenv_load "$__wtenv_dir"
 	fi
 	if [[ -n ${WTENV_DEBUG-} ]]; then
@@ -403,8 +415,9 @@ __wtenv_install() {
 	if (( ! ${precmd_functions[(I)__wtenv_check]} )); then
 		precmd_functions=(__wtenv_check "${precmd_functions[@]}")
 	fi
-	if (( ! ${chpwd_functions[(I)__wtenv_check]} )); then
-		chpwd_functions=(__wtenv_check "${chpwd_functions[@]}")
+	# Not what the prompt asks: `cd` by the same name may lead elsewhere by now.
+	if (( ! ${chpwd_functions[(I)__wtenv_decide]} )); then
+		chpwd_functions=(__wtenv_decide "${chpwd_functions[@]}")
 	fi
 	if (( ! ${preexec_functions[(I)__wtenv_typed]} )); then
 		preexec_functions=(__wtenv_typed "${preexec_functions[@]}")
@@ -413,7 +426,7 @@ __wtenv_install() {
 
 # Before a command that was typed: whatever has emptied the arrays since, it runs where it should.
 __wtenv_typed() {
-	[[ -z ${__wtenv_later-} && "${precmd_functions[*]-}" == *__wtenv_check* && "${chpwd_functions[*]-}" == *__wtenv_check* ]] ||
+	[[ -z ${__wtenv_later-} && "${precmd_functions[*]-}" == *__wtenv_check* && "${chpwd_functions[*]-}" == *__wtenv_decide* ]] ||
 		__wtenv_again
 }
 

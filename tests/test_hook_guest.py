@@ -123,7 +123,7 @@ def test_keeps_zsh_hooks(world: World) -> None:
     assert shell.run("echo $p").out == "7\n"
     walk(shell, world)
     assert shell.run("echo $c").out == f"{world.outside}\n"
-    assert shell.run("echo $precmd_functions / $chpwd_functions").out == "__wtenv_check f / __wtenv_check f\n"
+    assert shell.run("echo $precmd_functions / $chpwd_functions").out == "__wtenv_check f / __wtenv_decide f\n"
 
 
 def test_keeps_fish_hooks(world: World) -> None:

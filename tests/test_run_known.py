@@ -247,7 +247,7 @@ def test_just_written_is_not_kept(scene: Scene, tmp_path: Path) -> None:
     for age, kept in ((0, False), (cache.RACY // 2, False), (-(10**6), False), (10**9, True)):
         os.utime(path, ns=(started - age, started - age))
         kept_file(scene).unlink(missing_ok=True)
-        done = cache.keep(activation, str(scene.root), "", [str(path)], [], started, scene.home.environ)
+        done = cache.keep(activation, str(scene.root), "", [str(path)], [], [], started, scene.home.environ)
         assert (done, kept_file(scene).exists()) == (kept, kept), age
     kept_file(scene).unlink()
 

@@ -87,7 +87,8 @@ def stamp(
     for folder in list_folders(env):
         try:
             files.make_private_dir(folder)
-            exact = {path for path in times if Path(path) not in loose}
+            # A change that follows on a time in the future has an earlier one.
+            exact = {path for path, value in times.items() if Path(path) not in loose or (value or 0) > started}
             return str(folder / "stamps" / name), _write_stamps(folder / "stamps" / name, times, exact, coarse=coarse)
         except (OSError, WtenvError):
             continue
@@ -95,8 +96,14 @@ def stamp(
 
 
 def _is_racy(times: Iterable[int | None], started: int, margin: int) -> bool:
+    """Whether a path of these times may have changed after it was read, without its time showing it."""
     now = time.time_ns()
-    return any(value is not None and started - margin <= value <= now + margin for value in times)
+    for value in times:
+        # A file system that keeps whole seconds, or two (FAT), as far as one can tell.
+        wide = RACY_COARSE if value is not None and value % 10**9 == 0 else margin
+        if value is not None and started - wide <= value <= now + wide:
+            return True
+    return False
 
 
 def _read_time(path: str | Path) -> int | None:
@@ -176,15 +183,16 @@ def keep(
     venv: str,
     paths: Iterable[str],
     guards: Iterable[tuple[str, str | None]],
+    links: Iterable[tuple[str, str]],
     started: int,
     env: Mapping[str, str],
 ) -> bool:
     """Keep an activation for `known.find`: of the root whose real path is `real`, as it was computed since `started`
-    from `paths` and `guards`. False, not an error, if it can't be, or if what was read can't be relied on."""
+    from `paths`, `guards` and `links`. False, not an error, if it can't be, or if what was read can't be relied on."""
     watched = list(paths)
     folder = Path(f"{locate_entries(env)}{activation.root}")
     try:
-        data = known.render(activation, real, venv, watched, guards)
+        data = known.render(activation, real, venv, watched, guards, links)
         if _is_racy(map(_read_time, watched), started, RACY):
             return False
         prepare(env)

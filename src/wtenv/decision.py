@@ -4,6 +4,7 @@ keeps the overlay's twins in step with the base; changes nothing else and prints
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -53,6 +54,7 @@ class Decision:
     kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
     base_watch: those of them, mostly of a conda environment, where every change has a later time
     (conda and pip add and replace files; what they unpack may be old, but not its folder or `history`);
+    links: names on the way to those paths, and to what the config names, that are symlinks, and where they led;
     lasting: whether a change of those paths is the only way to another answer; guards: the variables it
     depends on, with their values; faults: what was met that may pass, one line each, for people. The parts are
     None as far as it didn't get.
@@ -74,6 +76,7 @@ class Decision:
         self.faults: list[str] = []
         self.watch: list[Path] = []
         self.base_watch: set[Path] = set()
+        self.links: dict[str, str] = {}
         self.lasting = True
         self.guards: dict[str, str | None] = {}
 
@@ -100,11 +103,29 @@ def decide(directory: Path, env: Mapping[str, str]) -> Decision:
         decision.faults.append(
             f"{first.filename or 'a file'}: {first.strerror}{others}; asked again at the next prompt"
         )
+    decision.links = _find_links(decision)
     for name in sorted(recording.asked):
         # What the shells own can't be compared in a running shell; HOME is the exception that matters.
         if name == "HOME" or environ.explain_refusal(name) is None:
             decision.guards[name] = env.get(name)
     return decision
+
+
+def _find_links(decision: Decision) -> dict[str, str]:
+    """Each symlink on the way to what decided, with the real path that it leads to: a link that turns changes no time.
+    The worktree's own root is resolved already; the hook looks itself how it came there."""
+    paths = [*decision.watch, *(decision.config.packages if decision.config else ())]
+    paths += [Path(decision.base.prefix)] if decision.base else []
+    links: dict[str, str] = {}
+    if decision.kind == "unconfigured" and decision.worktree:  # then nothing else shows that it is one no more
+        links[f"{decision.worktree.root}/.git"] = os.path.realpath(decision.worktree.root / ".git")
+    known: set[str] = set()
+    for path in paths:
+        for place, info in access.trace(path)[0] if str(path.parent) not in known or os.path.islink(path) else ():
+            if stat.S_ISLNK(info.st_mode):
+                links[place] = os.path.realpath(place)
+        known.add(str(path.parent))
+    return links
 
 
 def survey(directory: Path, env: Mapping[str, str]) -> Decision:
@@ -294,7 +315,11 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     if os.path.lexists(config.lock):  # the hook says once that it is not met; git writes with the present time
         decision.watch.append(config.lock)
         decision.base_watch.add(config.lock)
-    root = worktree.find_root(directory) or worktree.find_root(Path(os.path.realpath(directory)))
+    place = decision.worktree
+    assert place
+    # By the name that the shell has for it, unless that one leads to another repository (a link below its root).
+    root = worktree.find_root(directory) or place.root
+    root = root if os.path.realpath(root) == str(place.root) else place.root
     decision.activation = build(config, base, found.values, captured.changes, before, str(root))
     decision.kind = "active"
 

@@ -26,6 +26,8 @@ class Entry(NamedTuple):
     watched: None if the answer can't be kept; stamps: the folder with their stamps;
     guards: variables and the values they had, None for unset;
     own: a folder that has to be the user's still, else empty;
+    real: the root's real folder, where the shell reaches it by a link, else empty; links: names on the way to what was
+    read that are links, and where they led;
     shortcut: the activation spelled out, for an environment like the one it was computed in.
     """
 
@@ -41,3 +43,5 @@ class Entry(NamedTuple):
     prompt: str = ""
     farewell: str = ""
     own: str = ""
+    real: str = ""
+    links: tuple[tuple[str, str], ...] = ()

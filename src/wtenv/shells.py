@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # this module is imported at every start of a shell
     from collections.abc import Sequence
 
-    from .entry import Entry, Watched
+    from .entry import Entry
     from .environ import Activation, Shortcut
 
 _MARK = "# --- the hook ---"
@@ -48,10 +48,12 @@ class Shell:
         """`value` as one word that this shell reads back byte for byte, whatever its options."""
         raise NotImplementedError
 
-    def render_watch(self, watched: Sequence[Watched] | None, own: str = "") -> tuple[str, str]:
-        """Two texts, to be run once and at each arrival. They let `__wtenv_check` do nothing as long as the paths
-        are as they were (never, if `watched` is None) and the folder `own` is the user's; stamps are in
-        $__wtenv_stamps."""
+    def render_watch(self, entry: Entry) -> tuple[str, str]:
+        """Two texts, to be run once and at each arrival. They let `__wtenv_check` do nothing as long as what `entry`
+        depends on is as it was; never, if it can't be kept. Stamps are in $__wtenv_stamps.
+
+        The hook has set $__wtenv_new and $__wtenv_way (fish: $__wtenv_here, $__wtenv_way): what the place of the shell
+        adds, empty as a rule."""
         raise NotImplementedError
 
     def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
@@ -84,7 +86,7 @@ class Shell:
         enter = ""
         if entry.activation:
             enter = self.render_enter(entry.activation, entry.shortcut, entry.prompt, coarse=coarse)
-        once, arrive = self.render_watch(entry.watched, entry.own)
+        once, arrive = self.render_watch(entry)
         told = (entry.kind, entry.id, entry.message, entry.level, entry.farewell, entry.stamps)
         settle = "__wtenv_settle " + self.words(told)
         lines = [
@@ -151,13 +153,14 @@ class Bash(Shell):
         look = "\\builtin shopt -q expand_aliases && __wtenv_aliases=-s || __wtenv_aliases=-u"
         return f'{look}\n\\builtin shopt -u expand_aliases\n{text}\\builtin shopt "$__wtenv_aliases" expand_aliases'
 
-    def render_watch(self, watched: Sequence[Watched] | None, own: str = "") -> tuple[str, str]:
-        if watched is None:
+    def render_watch(self, entry: Entry) -> tuple[str, str]:
+        if entry.watched is None:
             return "", '__wtenv_check() { "${1:-__wtenv_decide}"; }\n'
         # Each path in a variable of its own: bash expands a bare $x three times faster than a quoted word.
         # ${PWD#…} and not ==, which obeys nocasematch. One command for all of it: this is what a prompt costs.
         assigned, terms = [], ['-z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"}']
-        for index, item in enumerate(watched):
+        terms += ["! -e $__wtenv_new", "(-z $__wtenv_way || $__wtenv_top -ef $__wtenv_way)"]
+        for index, item in enumerate(entry.watched):
             path, stamp = f"__wtenv_p{index}", f"__wtenv_s{index}"
             assigned.append(f"{path}={self.quote(item.path)}")
             if item.stamp is None:
@@ -165,10 +168,15 @@ class Bash(Shell):
             else:
                 assigned.append(f"{stamp}=$__wtenv_stamps/{item.stamp}")
                 terms += self.compare_times(f"${path}", f"${stamp}", item.exact)
-        if own:
-            assigned.append(f"__wtenv_own={self.quote(own)}")
+        for index, (name, real) in enumerate(entry.links):
+            assigned += [f"__wtenv_l{index}={self.quote(name)}", f"__wtenv_r{index}={self.quote(real)}"]
+            terms.append(f"$__wtenv_l{index} -ef $__wtenv_r{index}")
+        if entry.own:
+            assigned.append(f"__wtenv_own={self.quote(entry.own)}")
             terms.append("-O $__wtenv_own")
-        return " ".join(assigned), f'__wtenv_check() {{ [[ {" && ".join(terms)} ]] || "${{1:-__wtenv_decide}}"; }}\n'
+        way = f"__wtenv_way=${{__wtenv_way:-{self.quote(entry.real)}}}\n" if entry.real else ""
+        check = f'__wtenv_check() {{ [[ {" && ".join(terms)} ]] || "${{1:-__wtenv_decide}}"; }}\n'
+        return " ".join(assigned), way + check
 
     def compare_times(self, path: str, stamp: str, exact: bool) -> list[str]:
         # In bash -nt and -ot are true as well if only one of the two files exists.
@@ -223,18 +231,26 @@ class Fish(Shell):
         parts.append(f"'{plain}'" if plain or not parts else "")
         return "".join(parts)
 
-    def render_watch(self, watched: Sequence[Watched] | None, own: str = "") -> tuple[str, str]:
+    def render_watch(self, entry: Entry) -> tuple[str, str]:
         # Further arguments of the `test` in __wtenv_check. As in bash, a missing file is older than any other.
-        words = ["-o", "-n", "x"] if watched is None else []
-        for item in watched or ():
+        words = ["-o", "-n", "x"] if entry.watched is None else []
+        for item in entry.watched or ():
             path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
             if item.stamp is None:
                 words += ["-o", "-e", path]
             else:
                 words += ["-o", path, "-nt", stamp]
                 words += ["-o", path, "-ot", stamp] if item.exact else []
-        words += ["-o", "!", "-O", self.quote(own)] if own else []
-        return f"set -g __wtenv_stale {' '.join(words)}", ""
+        for name, real in entry.links:
+            # Two that are missing are the same to fish: a name that leads to itself has to be there.
+            same = ["-e", self.quote(name)] if name == real else [self.quote(name), "-ef", self.quote(real)]
+            words += ["-o", "!", *same]
+        words += ["-o", "!", "-O", self.quote(entry.own)] if entry.own else []
+        way = ""
+        if entry.real:
+            real = self.quote(entry.real)
+            way = f'test -n "$__wtenv_way"; or set -g __wtenv_way -o ! $__wtenv_top -ef {real}\n    '
+        return f"set -g __wtenv_stale {' '.join(words)}", way
 
     def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:
         del prompt, coarse  # fish's prompt is a function of the user's

@@ -69,7 +69,8 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     paths = dict.fromkeys(found.watch)
     kept = cache.stamp(paths, found.base_watch, root, started, env, coarse=coarse) if found.lasting else None
     stamps, watched = kept or ("", None)
-    entry = build_entry(found, stamps, watched, plain)
+    real = os.path.realpath(root)
+    entry = build_entry(found, stamps, watched, plain)._replace(real="" if real == root else real)
     text = language.render_entry(entry, coarse=coarse)
     cache.store(entry, text, root, language, env, coarse=coarse)
     remember(found, started, plain)
@@ -114,6 +115,7 @@ def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | Non
         prompt=prompt,
         farewell=farewell,
         own=find_own(found),
+        links=tuple(sorted(found.links.items())),
     )
 
 

@@ -69,7 +69,7 @@ def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
     if found.activation and found.worktree and found.config and found.lasting and not found.warnings:
         paths, guards = dict.fromkeys(map(str, found.watch)), sorted(found.guards.items())
         venv, real = str(found.config.venv), str(found.worktree.root)
-        cache.keep(found.activation, real, venv, list(paths), guards, started, plain)
+        cache.keep(found.activation, real, venv, list(paths), guards, found.links.items(), started, plain)
 
 
 def _become(command: Sequence[str], found: Decision, plain: Mapping[str, str]) -> NoReturn:
