@@ -459,6 +459,38 @@ def test_stack(scene: Scene, base: Base) -> None:
     assert ask(worker).stdout == own if sys.version_info >= (3, 11) else ask(worker).returncode == 126
 
 
+HOST = """
+#include <Python.h>
+int main(int argc, char **argv) {
+    PyConfig config;
+    PyConfig_InitPythonConfig(&config);
+    config.parse_argv = 0;
+    PyConfig_SetBytesString(&config, &config.program_name, argv[0]);
+    PyConfig_SetBytesArgv(&config, argc, argv);
+    if (PyStatus_Exception(Py_InitializeFromConfig(&config))) return 1;
+    return PyRun_SimpleString("import sys, site; site.main(); print(sys.prefix, '_wtenv_place' in sys.modules, flush=True)");
+}
+"""
+
+
+def test_an_embedding_program(scene: Scene, base: Base, tmp_path: Path) -> None:
+    include, library = (
+        next((base.prefix / "include").glob("python3*")),
+        next((base.prefix / "lib").glob("libpython3.*")),
+    )
+    if not shutil.which("cc") or not (include / "Python.h").is_file():
+        pytest.skip("no C compiler, or a Python without headers")
+    (tmp_path / "host.c").write_text(HOST)
+    host = scene.main / ".venv/bin/host"
+    words = ["cc", tmp_path / "host.c", f"-I{include}", "-o", host, library, f"-Wl,-rpath,{library.parent}"]
+    subprocess.run(words, check=True)
+    try:
+        done = scene.run(["host"], scene.feature)
+    finally:
+        host.unlink()
+    assert (done.returncode, done.stdout) == (0, f"{scene.main}/.venv True\n"), done
+
+
 # --- by itself ----------------------------------------------------------------------------------
 
 SEAL = Path(__file__).resolve().parents[1] / "src/wtenv/overlay/seal"
