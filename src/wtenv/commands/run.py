@@ -12,6 +12,7 @@ from .. import cache, decision, environ
 from ..decision import Decision
 from ..errors import WtenvError, say
 from ..known import take_off
+from ..overlay.manifest import BUILD_FILES
 from ..process import become, drop_coerced
 
 
@@ -67,7 +68,9 @@ def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
     """Keep what was decided, if it is an activation without a warning, which has to be said each time. started: when
     that began (ns since the epoch)."""
     if found.activation and found.worktree and found.config and found.lasting and not found.warnings:
-        paths, guards = dict.fromkeys(map(str, found.watch)), sorted(found.guards.items())
+        # The hook does not watch these, which cost at each prompt; here one stat each does not count.
+        build = (f"{folder}/{name}" for folder in found.config.packages for name in BUILD_FILES)
+        paths, guards = dict.fromkeys([*map(str, found.watch), *build]), sorted(found.guards.items())
         venv, real = str(found.config.venv), str(found.worktree.root)
         cache.keep(found.activation, real, venv, list(paths), guards, found.links.items(), started, plain)
 
