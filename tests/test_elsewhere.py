@@ -341,6 +341,17 @@ def test_pytest_xdist(scene: Scene, tmp_path: Path) -> None:
     assert "1 passed" in done.stdout, done
 
 
+def test_an_overlay_that_is_a_link(scene: Scene) -> None:
+    """Two worktrees never share one, whatever somebody has linked."""
+    place = scene.places["an agent's"]
+    (place.folder / ".venv").symlink_to(scene.main / ".venv")
+    try:
+        done = scene.run(WHAT["python -c"], place.folder / "tests")
+        assert (done.returncode, "is a symbolic link" in done.stderr) == (126, True), done
+    finally:
+        (place.folder / ".venv").unlink()
+
+
 def test_git_hook(scene: Scene) -> None:
     hooks = scene.main / ".git/hooks"
     hook = hooks / "pre-commit"

@@ -150,14 +150,13 @@ def _is_own(place, configs):
             file = os.path.realpath(os.path.join(place, os.path.expanduser(stack)))
             folder = os.path.dirname(file)
         venv = _get(file, "python", "venv") or venv
-    wanted = os.path.join(folder, os.path.expanduser(venv or ".venv"))
-    return _resolve(wanted) == _resolve(sys.prefix) and not os.path.islink(sys.prefix)
-
-
-def _resolve(venv):
-    """Not the last part: an overlay that is a link is not wtenv's."""
-    folder, name = os.path.split(os.path.normpath(venv))
-    return os.path.join(os.path.realpath(folder), name)
+    wanted = os.path.normpath(os.path.join(folder, os.path.expanduser(venv or ".venv")))
+    if os.path.islink(wanted) or os.path.islink(sys.prefix):
+        return False  # an overlay that is a link is not wtenv's
+    try:
+        return os.path.samefile(wanted, sys.prefix)
+    except OSError:
+        return False
 
 
 def _read_wish():
