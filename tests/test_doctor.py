@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from workspace import Home, Repo
 
 from wtenv.checks import CHECKS
 from wtenv.overlay import manifest
+from wtenv.overlay.refresh import note
 from wtenv.shells import ABI
 
 
@@ -432,6 +434,20 @@ def pycharm(patient: Patient) -> None:
     place.write_text('<project><component project-jdk-name="Python 3.9" project-jdk-type="Python SDK" /></project>\n')
 
 
+def noted(make: Callable[[Patient], None]) -> Callable[[Patient], None]:
+    """The same, in an overlay that was noted to be so: what is compared with the notes is `overlay`'s to find."""
+
+    @functools.wraps(make)
+    def make_noted(patient: Patient) -> None:
+        make(patient)
+        venv = patient.root / ".venv"
+        found = manifest.read_manifest(venv)
+        assert found
+        manifest.write_manifest(note(venv, found), venv)
+
+    return make_noted
+
+
 FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
     "hook": [(other_is_active, "note", False)],
     "rc": [(no_line, "problem", False), (conda_is_later, "note", False)],
@@ -465,24 +481,31 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (no_python3, "problem", True),
         (other_home, "problem", True),
         (no_pyvenv, "problem", True),
-    ],
-    "python": [(python_does_not_start, "problem", False)],
-    "editables": [
+        (python_does_not_start, "problem", True),
         (other_copy, "problem", True),
-        (other_copy_in_the_overlay, "problem", False),
-        (module_is_gone, "problem", True),
         (replaced_by_pip, "problem", True),
-    ],
-    "twins": [
         (damaged_twins, "problem", True),
         (twins_cannot_run, "problem", True),
-        (script_of_another_python, "problem", True),
         (no_script, "problem", True),
-        (script_cannot_run, "problem", True),
         (damaged_kernel, "problem", True),
+        (damaged_seal, "problem", True),
     ],
-    "seal": [(damaged_seal, "problem", True), (copy_in_base, "note", False)],
-    "activate": [(old_activate, "problem", True)],
+    "python": [(noted(python_does_not_start), "problem", False)],
+    "editables": [
+        (noted(other_copy), "problem", True),
+        (other_copy_in_the_overlay, "problem", False),
+        (noted(module_is_gone), "problem", True),
+    ],
+    "twins": [
+        (noted(damaged_twins), "problem", True),
+        (noted(twins_cannot_run), "problem", True),
+        (noted(script_of_another_python), "problem", True),
+        (noted(no_script), "problem", True),
+        (noted(script_cannot_run), "problem", True),
+        (noted(damaged_kernel), "problem", True),
+    ],
+    "seal": [(noted(damaged_seal), "problem", True), (copy_in_base, "note", False)],
+    "activate": [(noted(old_activate), "problem", True)],
     "undeclared": [(installed_by_hand, "note", False)],
     "lock": [(drift, "problem", False), (broken_lock, "problem", False)],
     "path": [(shims, "problem", False), (current_folder_on_path, "problem", False), (not_on_path, "problem", False)],
@@ -510,7 +533,9 @@ def test_every_check_has_a_fault() -> None:
 def test_fault(
     check: str, make: Callable[[Patient], None], state: str, mends: bool, request: pytest.FixtureRequest
 ) -> None:
-    patient: Patient = request.getfixturevalue("own_patient" if make in OWN_BASE else "patient")
+    patient: Patient = request.getfixturevalue(
+        "own_patient" if getattr(make, "__wrapped__", make) in OWN_BASE else "patient"
+    )
     assert patient.find() == {}, "healthy before"
     make(patient)
     code, facts = patient.ask()

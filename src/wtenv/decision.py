@@ -17,7 +17,6 @@ from .config import Config, Source
 from .digest import sha256
 from .environ import Activation
 from .errors import WtenvError, make_printable
-from .overlay.manifest import MANIFEST
 from .overlay.state import State, inspect
 from .settings import Settings, locate_settings, read_settings
 from .trust import Verdict
@@ -52,9 +51,10 @@ class Decision:
     """What should be active in a folder, and everything that led to it.
 
     kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
-    base_watch: those of them, mostly of a conda environment, where every change has a later time
+    base_watch: those of them, mostly of a conda environment, where a change has a later time
     (conda and pip add and replace files; what they unpack may be old, but not its folder or `history`);
     links: names on the way to those paths, and to what the config names, that are symlinks, and where they led;
+    news: what has happened to the overlay and is to be said once, so not part of an answer that is kept;
     lasting: whether a change of those paths is the only way to another answer; guards: the variables it
     depends on, with their values; faults: what was met that may pass, one line each, for people. The parts are
     None as far as it didn't get.
@@ -74,6 +74,7 @@ class Decision:
         self.settings: Settings | None = None
         self.warnings: list[str] = []
         self.faults: list[str] = []
+        self.news: list[str] = []
         self.watch: list[Path] = []
         self.base_watch: set[Path] = set()
         self.links: dict[str, str] = {}
@@ -270,16 +271,25 @@ def _inspect(decision: Decision, env: Mapping[str, str], *, follow: bool) -> Non
     prefix = Path(base.prefix)
     decision.watch += base.watch
     overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
+    failed = None
     if overlay.behind and follow:
         from .overlay.refresh import refresh  # twin scripts and seal follow the base
 
-        refresh(config.venv, env)
+        try:
+            refresh(config.venv, env)
+            if overlay.news:
+                what = f"another tool has put {', '.join(overlay.news)} into {config.venv}"
+                decision.news.append(f"{what}; to remove what no config declares, run: wtenv sync")
+        except WtenvError as error:
+            failed = error
         overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
-        if overlay.behind and overlay.usable:
-            decision.lasting = False
-            decision.faults.append(f"{config.venv} does not follow the base yet; if that stays so, run: wtenv sync")
     decision.overlay = overlay
     decision.watch += overlay.watch
+    decision.lasting = overlay.lasting and failed is None
+    if failed and overlay.usable:
+        # As it is, a new script of the base would run on the base's Python.
+        decision.kind, decision.reason, decision.fix = "unbuilt", failed.what, failed.fix
+        return
     if not overlay.usable:
         decision.kind, decision.reason, decision.fix = "unbuilt", overlay.reason, overlay.fix
         return
@@ -298,14 +308,14 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         return
     decision.kind = "failed"
     prefix = Path(base.prefix)
+    decision.base_watch = {*overlay.loose}
     found, captured, before = read_base(base, plain)
     if base.kind == "conda":
         history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
         decision.watch = [path for path in decision.watch if path != folder] + [history]
         decision.watch += [*found.watch, *captured.watch, *captured.read]
         # `state` is watched without its folder: that it is gone shows in no other time.
-        exact = {config.venv / MANIFEST, folder / "state"}
-        decision.base_watch = {*overlay.watch, *found.watch, *captured.watch} - exact
+        decision.base_watch |= {*overlay.base, *found.watch, *captured.watch} - {folder / "state"}
         decision.warnings += [*found.warnings, *captured.warnings]
         decision.lasting = decision.lasting and captured.lasting
         for name in find_guards(captured.reads, captured.changes, before, captured.tested):

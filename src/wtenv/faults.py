@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _FACTS = frozenset(
     {
         *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL),
-        *(errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV),
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENXIO, errno.ENODEV),
     }
 )
 _QUESTIONS = ("stat", "lstat", "fstat", "open", "read", "scandir", "listdir", "readlink")

@@ -179,6 +179,41 @@ def replace(path: Path, data: bytes) -> None:
     write_atomic(real, data, mode)
 
 
+def move(source: Path, target: Path) -> None:
+    """Give `source` another name, also a folder that lies in a lower layer of an overlay file system, which can't be
+    renamed there (EXDEV; Linux, overlayfs, "Renaming directories"): that is copied first. Raises OSError."""
+    import errno
+
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        import shutil
+
+        try:
+            shutil.copytree(source, target, symlinks=True)
+        except shutil.Error as failed:  # several, each with its reason
+            raise OSError(errno.EIO, str(failed.args[0][0][2]), os.fspath(source)) from None
+        shutil.rmtree(source)
+
+
+def find_noexec(path: Path) -> str:
+    """Where the file system is mounted that holds `path` (or will), if no program in it can be started; else ""."""
+    place = Path(os.path.realpath(path))
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    try:
+        if not os.statvfs(place).f_flag & getattr(os, "ST_NOEXEC", 0):
+            return ""
+        # A bind mount is known by this list alone (proc(5), mountinfo: the fifth word, blanks as \040).
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return ""
+    mounts = [line.split()[4].decode("unicode-escape").encode("latin-1") for line in lines]
+    return max((os.fsdecode(mount) for mount in mounts if place.is_relative_to(os.fsdecode(mount))), key=len)
+
+
 def make_private_dir(path: Path) -> None:
     """Create `path` (and missing parents) as 0700, and refuse one that is not the user's alone.
 

@@ -73,6 +73,12 @@ def find_worktree(directory: Path) -> Worktree | None:
     return open_worktree(root) if root else None
 
 
+def locate_git_dir(root: Path) -> Path:
+    """The git folder of the worktree `root`, with its own HEAD and index. WtenvError if its `.git` is broken."""
+    dot_git = root / ".git"
+    return dot_git if os.path.isdir(dot_git) else _read_link(dot_git)
+
+
 def require_worktree(directory: Path, fix: str = "cd into one") -> Worktree:
     """The worktree that `directory` is in, for commands that need one. WtenvError if there is none."""
     place = find_worktree(directory)

@@ -30,7 +30,7 @@ def check_overlay(case: Case) -> Iterator[Finding]:
     elif state.kind == "foreign":
         yield problem(state.reason, state.fix)
     else:
-        yield problem(state.reason, state.fix, mend="sync")
+        yield problem(state.reason, state.fix, mend="sync" if state.mended else "")
 
 
 def check_python(case: Case) -> Iterator[Finding]:

@@ -24,8 +24,8 @@ def run(form: str, directory: Path, env: Mapping[str, str], *, leave: bool = Fal
         return run_leave(form, env, plain)
     found = decision.decide(directory, plain)
     activation = found.require()
-    for warning in (*found.warnings, *found.faults):
-        say(warning)
+    for line in (*found.news, *found.warnings, *found.faults):
+        say(line)
     if form in shells.SHELLS:
         write(shells.SHELLS[form].render_script(activation))
         return 0
@@ -84,6 +84,8 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
         write(f"{language.render_hook(shells.build_command(language.name), shells.locate_entries(env))}\n{text}")
         follow(language, env)
     silent = found.settings is None or found.settings.level == "silent"
+    for line in () if silent else found.news:
+        say(line)
     if found.activation and found.config and found.base and not silent and os.path.lexists(found.config.lock):
         from .verify import mention
 

@@ -77,6 +77,6 @@ def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
 
 def _become(command: Sequence[str], found: Decision, plain: Mapping[str, str]) -> NoReturn:
     activation = found.require()
-    for warning in (*found.warnings, *found.faults):
-        say(warning)
+    for line in (*found.news, *found.warnings, *found.faults):
+        say(line)
     become(command, environ.apply(plain, activation))

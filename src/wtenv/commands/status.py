@@ -59,7 +59,7 @@ def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
         "active_root": active,
         "active": bool(wanted and env.get(environ.ID) and env.get(environ.VARS) and active == wanted.root),
         "current": decision.is_in_effect(found, env),
-        "warnings": [*found.warnings, *found.faults],
+        "warnings": [*found.news, *found.warnings, *found.faults],
     }
 
 

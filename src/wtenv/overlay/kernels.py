@@ -65,6 +65,12 @@ def find_changes(venv: Path, manifest: Manifest) -> dict[Path, dict[str, Any]]:
     return changes
 
 
+def list_own(venv: Path) -> list[Path]:
+    """The specs in the overlay that are twins."""
+    places = (venv / FOLDER / name / "kernel.json" for name in _list(venv / FOLDER))
+    return [place for place in places if _is_ours(_read(place))]
+
+
 def _is_ours(spec: dict[str, Any]) -> bool:
     metadata = spec.get("metadata")
     return isinstance(metadata, dict) and metadata.get(_MARK) is True

@@ -117,7 +117,8 @@ def create(folder: Path, facts: Facts, prompt: str, token: str) -> None:
     text = "".join(f"{key} = {value}\n" for key, value in lines.items())
     files.write_atomic(folder / ".gitignore", b"*\n", 0o644)
     for lib in (facts.platlib, facts.purelib):
-        (folder / lib).mkdir(parents=True, exist_ok=True)
+        # With the folder that the first import would make: open shells watch the time of the one above.
+        (folder / lib / "__pycache__").mkdir(parents=True, exist_ok=True)
     (folder / "wtenv").mkdir()
     bin_dir = folder / "bin"
     bin_dir.mkdir()

@@ -54,6 +54,8 @@ class Manifest(NamedTuple):
     editables: tuple[Editable, ...] = ()
     deps: str = ""  # with install_deps: which packages the base had when its lacks were filled
     stamps: Mapping[str, int] = MappingProxyType({})  # base folder -> mtime_ns when last read
+    contents: Mapping[str, str] = MappingProxyType({})  # path below the overlay -> mark, see inventory.py
+    owned: tuple[str, ...] = ()  # those of them that belong to a distribution
 
     @property
     def minor(self) -> str:
@@ -102,13 +104,19 @@ def read_manifest(venv: Path) -> Manifest | None:
             )
             for item in data.pop("editables")
         )
+        contents = {
+            os.path.join(folder, name): mark
+            for folder, marks in data.pop("contents", {}).items()  # an older wtenv has not noted it
+            for name, mark in marks.items()
+        }
+        data = {"owned": (), **data, "contents": contents}
         manifest = Manifest(
-            **{**data, **{key: tuple(data[key]) for key in ("site", "base_site")}},
+            **{**data, **{key: tuple(data[key]) for key in ("site", "base_site", "owned")}},
             editables=editables,
         )
         texts = (manifest.token, manifest.root, manifest.venv, manifest.base, manifest.interpreter,
                  manifest.interpreter_id, manifest.python_version, manifest.base_bin,
-                 *manifest.site, *manifest.base_site,
+                 *manifest.site, *manifest.base_site, *manifest.owned, *manifest.contents.values(),
                  *(text for item in editables for text in (item.path, item.name, *item.modules)),
                  *(place for item in editables for place in item.places))  # fmt: skip
         ok = all(isinstance(text, str) for text in texts) and isinstance(manifest.stamps, dict)
@@ -120,8 +128,12 @@ def read_manifest(venv: Path) -> Manifest | None:
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write the manifest into `folder` (the overlay, or what becomes it), whole or not at all."""
     data = {**manifest._asdict(), "editables": [item._asdict() for item in manifest.editables]}
-    data["stamps"] = dict(manifest.stamps)
-    files.write_atomic(folder / MANIFEST, _dump(data), 0o644)
+    contents: dict[str, dict[str, str]] = {}  # by folder, which takes less space
+    for path, mark in manifest.contents.items():
+        inside, name = os.path.split(path)
+        contents.setdefault(inside, {})[name] = mark
+    data["stamps"], data["contents"] = dict(manifest.stamps), contents
+    files.write_atomic(folder / MANIFEST, json.dumps(data, separators=(",", ":")).encode() + b"\n", 0o644)
 
 
 def read_config(venv: Path) -> list[str]:
@@ -139,11 +151,11 @@ def has_token(venv: Path, token: str) -> bool:
     return f"wtenv = {token}" in read_config(venv)
 
 
-def touch(venv: Path, before: int | None = None) -> None:
-    """Give the manifest another time than `before` (default: its present one), which open shells notice."""
-    path = venv / MANIFEST
-    later = (path.stat().st_mtime_ns if before is None else before) + 1000
-    os.utime(path, ns=(later, later))
+def touch(place: Path, before: int | None = None) -> None:
+    """Give a folder that open shells watch, such as the overlay's own, a time just after `before` (default: its
+    present one). They notice."""
+    later = (place.stat().st_mtime_ns if before is None else before) + 1000
+    os.utime(place, ns=(later, later))
 
 
 def read_record(path: Path) -> Record | None:
@@ -225,7 +237,12 @@ def list_sources(manifest: Manifest, venv: Path) -> list[str]:
 
 def is_behind(manifest: Manifest, venv: Path) -> bool:
     """Whether the base, or the overlay itself, changed since the overlay was last brought in step."""
-    return stamp(list_sources(manifest, real_place(venv))) != manifest.stamps
+    return stamp(list_sources(manifest, real_place(venv))) != manifest.stamps or not is_private(venv)
+
+
+def is_private(venv: Path) -> bool:
+    """Whether the user alone can reach what is in the overlay: others may have a right to the folders above it."""
+    return not os.lstat(venv).st_mode & 0o077
 
 
 def _dump(data: Mapping[str, Any]) -> bytes:

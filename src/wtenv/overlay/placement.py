@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import layout, sealing
+from .. import files
+from . import inventory, layout, sealing
 from . import manifest as manifests
 from .layout import Facts
 from .lock import Report
@@ -30,10 +31,10 @@ def create(venv: Path, root: Path, base_prefix: Path, facts: Facts, env: Mapping
         old = seen.token if seen else known.token if known else token
         inode = venv.lstat().st_ino
         manifests.write_record(Record(old, str(venv), inode, True, leftovers), record_file)
-        venv.rename(aside)
+        files.move(venv, aside)
     manifests.write_record(Record(token, str(venv), 0, True, leftovers), record_file)
     fresh.parent.mkdir(parents=True, exist_ok=True)  # venv = "build/env"
-    fresh.mkdir()
+    fresh.mkdir(mode=0o700)  # whoever may write to the folder above could else write to `bin`
     layout.create(fresh, facts, root.name, token)
     libs = dict.fromkeys((facts.platlib, facts.purelib))
     manifest = Manifest(
@@ -71,8 +72,21 @@ def move_foreign_aside(venv: Path, report: Report) -> None:
     if venv.is_symlink():
         venv.unlink()  # the link alone; where it leads is not ours
         return
+    aside = name_aside(venv)
+    files.move(venv, aside)
+    report(f"the old {venv.name} is now {aside}")
+
+
+def set_wrong_aside(venv: Path, wrong: Sequence[str], report: Report) -> None:
+    """Take out of an overlay what neither wtenv nor a package has put there, without losing it. Raises OSError."""
+    aside = name_aside(venv)
+    if moved := inventory.set_aside(venv, wrong, aside):
+        report(f"{', '.join(moved)} of {venv.name} is now in {aside}")
+
+
+def name_aside(venv: Path) -> Path:
+    """A free name beside the overlay, for what is not wtenv's to delete."""
     number = 1
     while os.path.lexists(aside := venv.with_name(f"{venv.name}.replaced-{number}")):
         number += 1
-    venv.rename(aside)
-    report(f"the old {venv.name} is now {aside}")
+    return aside

@@ -1,57 +1,119 @@
-"""Refresh: twins and seal follow a base that changed, without a sync. Runs on the hook's way."""
+"""Refresh: twins, seal and notes follow what has changed, without a sync. Runs on the hook's way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .. import faults
 from ..errors import WtenvError
-from . import kernels, sealing, state, twins
+from . import inventory, kernels, sealing, state, twins
 from . import manifest as manifests
 from .lock import lock
 from .manifest import Manifest
 
+PATIENCE = 1.0  # seconds: another shell's refresh is done by then, a sync says itself that it is at it
+
 
 def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool:
-    """Let twins and seal follow a base that changed since (or `always`); True if something was written.
+    """Let twins and seal follow a base that changed since (or `always`), and note what another tool has installed;
+    True if something was written.
 
-    Cheap where nothing changed (a few stats). Never waits, starts nothing, and leaves an overlay that is
-    being synced, unfinished or not wtenv's alone.
+    Cheap where nothing changed (a few stats). Starts nothing, and leaves an overlay that is being synced, unfinished,
+    not wtenv's or not as wtenv made it alone. WtenvError if something had to be written, and could not be.
     """
     venv = manifests.real_place(venv)
     manifest = manifests.read_manifest(venv)
-    if manifest is None or not (always or manifests.is_behind(manifest, venv)):
+    if manifest is None:
+        return False
+    verdict = state.inspect(venv, base_prefix=Path(manifest.base), editables=(), env=env)
+    if not (always or verdict.behind):
         return False
     try:
-        with lock(venv, env, None):
+        with _lock_soon(venv, env):
+            # Again: another process may just have been writing it.
             manifest = manifests.read_manifest(venv)
-            if manifest is None:
-                return False
-            verdict = state.inspect(venv, base_prefix=Path(manifest.base), editables=(), env=env)
-            if not verdict.usable:
-                return False
-            stamps = manifests.stamp(manifests.list_sources(manifest, venv))
-            changed = follow_base(venv, manifest)
-            if faults.has_met():
-                return changed  # what could not be looked at is not in it: to be done again
-            stamps.update(manifests.stamp(manifests.list_sources(manifest, venv)[: 1 + len(manifest.site)]))
-            before = (venv / manifests.MANIFEST).stat().st_mtime_ns
-            manifests.write_manifest(manifest._replace(stamps=stamps), venv)
-            # Not the present time: the caller is about to keep an answer that depends on the manifest,
-            # and distrusts what changed just now.
-            manifests.touch(venv, before)
-            return changed
-    except (OSError, WtenvError):
-        return False
+            verdict = state.inspect(venv, base_prefix=Path(manifest.base if manifest else "/"), editables=(), env=env)
+            return bool(manifest and verdict.usable and _follow(venv, manifest))
+    except BlockingIOError:
+        raise WtenvError(f"another process is changing {venv}", "wait for it", lasting=False) from None
+    except (OSError, WtenvError) as error:
+        if manifest and is_in_step(venv, manifest):
+            return False  # only the note that it is could not be written
+        cause = error.what if isinstance(error, WtenvError) else error.strerror or str(error)
+        what = f"{venv} can't follow its base, which has changed ({cause})"
+        raise WtenvError(what, "make it writable, then run: wtenv sync", lasting=False) from None
+
+
+def _follow(venv: Path, manifest: Manifest) -> bool:
+    own = [venv, venv / inventory.PROGRAMS, venv / "bin", *map(Path, manifest.site)]
+    times = {folder: folder.stat().st_mtime_ns for folder in own}
+    stamps = manifests.stamp(manifests.list_sources(manifest, venv))
+    tighten(venv)
+    changed = follow_base(venv, manifest)
+    if faults.has_met():
+        return changed  # what could not be looked at is not in it: to be done again
+    # Not the present time: the caller is about to keep an answer that depends on these folders, and distrusts what
+    # changed just now.
+    for folder in own[1:]:
+        if folder.stat().st_mtime_ns != times[folder]:
+            manifests.touch(folder, times[folder])
+    manifests.write_manifest(note(venv, manifest._replace(stamps=stamps)), venv)
+    manifests.touch(venv, times[venv])
+    return changed
+
+
+@contextlib.contextmanager
+def _lock_soon(venv: Path, env: Mapping[str, str]) -> Iterator[None]:
+    end = time.monotonic() + PATIENCE
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(lock(venv, env, None))
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+        yield
 
 
 def follow_base(venv: Path, manifest: Manifest) -> bool:
     """Write seal, twins and kernels as the base is now, under the lock; True if something changed."""
-    owned = {name for site in manifest.site for name in sealing.list_distributions(site)}
     steps = (
-        sealing.write(manifest, owned),
+        sealing.write(manifest, _list_owned(manifest)),
         twins.refresh(venv, manifest),
         kernels.refresh(venv, manifest),
     )
     return any(steps)
+
+
+def is_in_step(venv: Path, manifest: Manifest) -> bool:
+    """Whether `follow_base` has nothing to do, and the user alone can reach the overlay."""
+    seal = sealing.render(manifest, _list_owned(manifest))
+    return not (
+        sealing.find_differences(Path(manifest.site[-1]), seal)
+        or twins.find_faults(venv, manifest)
+        or kernels.find_changes(venv, manifest)
+        or not manifests.is_private(venv)
+    )
+
+
+def _list_owned(manifest: Manifest) -> set[str]:
+    return {name for site in manifest.site for name in sealing.list_distributions(site)}
+
+
+def tighten(venv: Path) -> None:
+    """Make the overlay's folder 0700: others may write to the folder that holds it, and to what is in it."""
+    if not manifests.is_private(venv):
+        venv.chmod(0o700)
+
+
+def note(venv: Path, manifest: Manifest) -> Manifest:
+    """The manifest with what lies in the overlay now, and the present times of the overlay's own folders."""
+    present, owned = inventory.take(venv, manifest.site, (item.name for item in manifest.editables))
+    own = manifests.stamp([os.fspath(venv / "bin"), *manifest.site])
+    return manifest._replace(contents=present, owned=owned, stamps={**manifest.stamps, **own})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from ..errors import WtenvError
 from . import manifest as manifests
-from . import state
+from . import placement, state
 from .lock import lock, remove_leftovers
 
 
@@ -29,11 +30,30 @@ def remove(venv: Path, env: Mapping[str, str]) -> bool:
                 raise WtenvError(f"can't remove what a sync left beside {venv}", f"see: ls -d {venv}.*")
             if verdict.kind != "absent":
                 aside = venv.with_name(f"{venv.name}.old-{os.urandom(4).hex()}")
-                venv.rename(aside)
-                shutil.rmtree(aside)
+                try:
+                    venv.rename(aside)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    _remove_in_place(venv, env)
+                else:
+                    shutil.rmtree(aside)
             manifests.record_path(venv, env).unlink(missing_ok=True)
             return verdict.kind != "absent"
     except BlockingIOError:
         raise WtenvError(f"a sync of {venv} is running", "wait for it, or end it") from None
     except OSError as error:
         raise WtenvError(f"can't remove {venv} ({error.strerror or error})", "mend that") from None
+
+
+def _remove_in_place(venv: Path, env: Mapping[str, str]) -> None:
+    """A folder of a lower layer can't be renamed (`files.move`). Marked as unfinished first, and what proves that it
+    is wtenv's goes last."""
+    if manifests.read_record(manifests.record_path(venv, env)):
+        placement.mark(venv, env, building=True)
+    for entry in sorted(os.scandir(venv), key=lambda entry: entry.name == "pyvenv.cfg"):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+    venv.rmdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from .. import files
+from . import inventory, tracking
 from . import manifest as manifests
 from .manifest import Manifest, Record
 
@@ -21,9 +22,13 @@ class State(NamedTuple):
 
     absent: nothing there. foreign: not made by wtenv for this user, never used or changed without
     `--replace`. incomplete: a sync was interrupted (or is running). unusable: ours, but for another
-    place, base or Python; the next sync rebuilds it. stale: works, yet the config or a package's build
-    files changed since. current: all as declared. `watch` names what a cached verdict depends on.
-    `behind`: usable, but twins and seal have to follow the base (`refresh.refresh`).
+    place, base or Python, or not as wtenv made it; the next sync puts that right. stale: works, yet the config or a
+    package's build files changed since. current: all as declared.
+    `watch` names what a cached verdict depends on; of `loose`, of those, a later time alone is a change, and so it is
+    of `base` where a package manager looks after it. `behind`: twins, seal and notes have to follow what changed
+    (`refresh.refresh`). `wrong`: what was replaced, added or removed below the overlay, by its path; `in_place`: it
+    needs not be made anew for that. `news`: what another tool has put there. `mended`: whether a sync mends it;
+    `lasting`: whether another answer takes a change of `watch`.
     """
 
     kind: Kind
@@ -31,6 +36,13 @@ class State(NamedTuple):
     fix: str
     watch: tuple[Path, ...] = ()
     behind: bool = False
+    loose: tuple[Path, ...] = ()
+    base: tuple[Path, ...] = ()
+    wrong: tuple[str, ...] = ()
+    in_place: bool = False
+    news: tuple[str, ...] = ()
+    mended: bool = True
+    lasting: bool = True
 
     @property
     def usable(self) -> bool:
@@ -58,16 +70,51 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
         kind, reason = verdict
         return State(kind, reason, replace if kind == "foreign" else SYNC, tuple(watch))
     assert manifest is not None
-    base = [*map(Path, manifest.bins), *map(Path, manifest.base_site)]
-    watch += base
+    base = (*map(Path, manifest.bins), *map(Path, manifest.base_site))
+    own = tuple(map(Path, manifest.site))  # that one is gone shows in no other time: exact, as what is not loose
+    loose = [venv, venv / "bin", venv / inventory.PROGRAMS]
+    # git writes these with the present time: HEAD where it checks out another branch, the other where it merges.
+    if git := tracking.find_git(venv):
+        loose += [git[1] / "HEAD", git[1] / "ORIG_HEAD"]
+    watch += [*base, *own, *loose]
+    if hindrance := find_hindrance(venv, env):
+        index = [git[1] / "index"] if git else []
+        return State("unusable", *hindrance[:2], (*watch, *index), mended=False, lasting=hindrance[2])
     problem = _find_base_problem(venv, manifest, base_prefix)
     if problem:
         return State("unusable", problem, SYNC, tuple(watch))
+    found = inventory.compare(venv, manifest)
+    if found.wrong or found.lost:
+        sentences = [f"{venv}/{path} {words}" for path, words in found.wrong.items()] + [*found.lost]
+        reason = sentences[0] + (f" (and {len(sentences) - 1} more)" if sentences[1:] else "")
+        # Another tool may be at it: what it says about what it has installed comes last.
+        watch += [place for site in manifest.site for place in sorted(Path(site).glob("*.dist-info"))]
+        return State("unusable", reason, SYNC, tuple(watch), behind=True, wrong=tuple(found.wrong), in_place=True)
     change = _find_change(manifest, editables)
-    # Every path here costs at every prompt: of ours the manifest alone, which changes with the record.
-    kept = (venv / manifests.MANIFEST, *base)
-    kind = "stale" if change else "current"
-    return State(kind, change, SYNC if change else "", kept, manifests.is_behind(manifest, venv))
+    # Every path here costs at every prompt. The manifest is none of them: it lies in the overlay's folder, whose time
+    # tells that it was written, and so does a sync (`manifest.touch`).
+    kind, kept = "stale" if change else "current", (*base, *own, *loose)
+    behind = found.any or manifests.is_behind(manifest, venv)
+    fix = SYNC if change else ""
+    return State(kind, change, fix, kept, behind, tuple(loose), base, news=found.news)
+
+
+def find_hindrance(venv: Path, env: Mapping[str, str]) -> tuple[str, str, bool] | None:
+    """Why there can be no overlay at that place that may be used; what ends that, which no sync does; and whether a
+    file's time shows it. None if there can."""
+    if mount := files.find_noexec(venv):
+        # A shell passes over what it can't start: plain `pytest` would be the base's.
+        import shlex
+
+        return (
+            f"{mount} is mounted noexec: no script of {venv} can be started",
+            f"keep the worktree elsewhere, or run: sudo mount -o remount,bind,exec {shlex.quote(mount)}",
+            False,
+        )
+    if tracked := tracking.find_tracked(venv, env):
+        fix = f"run: {tracking.explain_untracking(venv)} && wtenv sync"
+        return f"git tracks {tracked}, so a checkout can change what runs", fix, True
+    return None
 
 
 def _judge_origin(
@@ -98,6 +145,8 @@ def _find_base_problem(venv: Path, manifest: Manifest, base_prefix: Path) -> str
         return f"the base {base_prefix} is gone"
     if not Path(manifest.interpreter).exists():
         return f"the base's Python {manifest.python_version} ({manifest.interpreter}) is gone"
+    if not manifest.contents:
+        return f"{venv} was made by an older wtenv, which has not noted what it made"
     if damage := _find_damage(venv, manifest):
         return f"{venv} is damaged: {damage}"
     names = (os.path.join(manifest.base_bin, name) for name in ("python", "python3"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from .distributions import REDIRECTOR
 from .lock import Report, lock, remove_leftovers
 from .manifest import Editable, Manifest
 from .proof import judge, prove
-from .refresh import follow_base
+from .refresh import follow_base, note, tighten
 from .state import State
 
 
@@ -66,7 +66,7 @@ class _Difference:
     missing: tuple[str, ...]  # with install_deps: requirements that nothing satisfies, as far as it is known
 
     def __bool__(self) -> bool:
-        return self.old is None or bool(self.build or self.remove or self.missing)
+        return self.old is None or bool(self.build or self.remove or self.missing or self.verdict.in_place)
 
 
 def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
@@ -123,6 +123,9 @@ class _Job:
         before = distributions.take_stock(manifest)
         try:
             placement.mark(self.venv, self.env, building=True)
+            if found.old and found.verdict.in_place:
+                placement.set_wrong_aside(self.venv, found.verdict.wrong, self.report)
+                found = replace(found, build=self._choose(projects, found.old))
             built = self._change_and_prove(manifest, found, projects)
         except (WtenvError, OSError):
             if found.old and distributions.take_stock(manifest) == before:  # what worked still does
@@ -168,7 +171,9 @@ class _Job:
         verdict = state.inspect(self.venv, base_prefix=plan.base_prefix, editables=plan.editables, env=self.env)
         if verdict.kind == "foreign" and not plan.replace:
             raise WtenvError(verdict.reason, verdict.fix)
-        old = manifests.read_manifest(self.venv) if verdict.usable else None
+        if hindrance := state.find_hindrance(self.venv, self.env):
+            raise WtenvError(*hindrance[:2])
+        old = manifests.read_manifest(self.venv) if verdict.usable or verdict.in_place else None
         if old is None or manifests.identify(old.interpreter) != old.interpreter_id:
             # Compiled extensions may not fit another build of Python.
             return _Difference(verdict, None, self._restrict(projects, ()), (), ())
@@ -375,8 +380,8 @@ class _Job:
         stamps = manifests.stamp(manifests.list_sources(manifest, self.venv))
         changed = follow_base(self.venv, manifest) if stamps != manifest.stamps else False
         changed = layout.write_activate(self.venv, self.plan.activate) or changed
-        stamps.update(manifests.stamp(manifests.list_sources(manifest, self.venv)[: 1 + len(manifest.site)]))
-        new = manifest._replace(stamps=stamps)
+        tighten(self.venv)
+        new = note(self.venv, manifest._replace(stamps=stamps))
         if new != manifests.read_manifest(self.venv):
             manifests.write_manifest(new, self.venv)
         return changed

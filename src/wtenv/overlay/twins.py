@@ -249,9 +249,9 @@ def refresh(venv: Path, manifest: Manifest) -> bool:
     A name that the overlay has itself (an editable's or a package's script) is left alone.
     """
     changed = False
-    targets, programs = _plan(venv, manifest)
+    targets, programs = plan(venv, manifest)
     for program, data in programs.items():
-        if not _is_program(program, data):
+        if not is_program(program, data):
             program.parent.mkdir(exist_ok=True)
             files.write_atomic(program, data, 0o755)
             changed = True
@@ -275,8 +275,8 @@ def refresh(venv: Path, manifest: Manifest) -> bool:
 
 def find_faults(venv: Path, manifest: Manifest) -> list[str]:
     """What keeps scripts of the base from running on the overlay's Python, in words; `refresh` mends it all."""
-    targets, programs = _plan(venv, manifest)
-    wrong = {program.name for program, data in programs.items() if not _is_program(program, data)}
+    targets, programs = plan(venv, manifest)
+    wrong = {program.name for program, data in programs.items() if not is_program(program, data)}
     faults = []
     for name, target in sorted(targets.items()):
         place = venv / "bin" / name
@@ -290,7 +290,7 @@ def find_faults(venv: Path, manifest: Manifest) -> list[str]:
     return faults + [f"{venv}/bin/{name} is a twin of what the base has no more" for name in {*present} - {*targets}]
 
 
-def _plan(venv: Path, manifest: Manifest) -> tuple[dict[str, str], dict[Path, bytes]]:
+def plan(venv: Path, manifest: Manifest) -> tuple[dict[str, str], dict[Path, bytes]]:
     """What the twins' links shall lead to, and the programs behind them."""
     targets = dict.fromkeys(find_names(manifest) - {"python"}, "python")
     programs: dict[Path, bytes] = {}
@@ -308,7 +308,7 @@ def _plan(venv: Path, manifest: Manifest) -> tuple[dict[str, str], dict[Path, by
     return targets, programs
 
 
-def _is_program(place: Path, data: bytes) -> bool:
+def is_program(place: Path, data: bytes) -> bool:
     try:
         return files.read_bytes(place) == data and os.access(place, os.X_OK)
     except (OSError, WtenvError):

@@ -1,0 +1,92 @@
+"""Whether git tracks something in an overlay: then a checkout can change what runs, and nobody has allowed it.
+
+gitformat-index(5): versions 2 and 3 have each path as it is, after its length. Version 4 and a split index have not:
+there git is asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import files
+from ..errors import WtenvError
+from ..worktree import find_root, locate_git_dir
+from .manifest import real_place
+
+MAX_INDEX = 1 << 31
+
+
+def find_git(venv: Path) -> tuple[Path, Path] | None:
+    """The worktree that holds the overlay, and its own git folder; None if it is in none."""
+    root = find_root(Path(os.path.realpath(venv.parent)))
+    try:
+        return (root, locate_git_dir(root)) if root else None
+    except WtenvError:
+        return None
+
+
+def find_tracked(venv: Path, env: Mapping[str, str]) -> str:
+    """A path in the overlay that git's index has, from the worktree's root; empty if there is none, or no index."""
+    found = find_git(venv)
+    if found is None:
+        return ""
+    root, git_dir = found
+    inside = os.path.relpath(real_place(venv), root)
+    try:
+        data = files.read_bytes(git_dir / "index", MAX_INDEX)
+        split = any(name.startswith("sharedindex.") for name in os.listdir(git_dir))
+    except (OSError, WtenvError):
+        return ""
+    if data[:8] in (b"DIRC\0\0\0\2", b"DIRC\0\0\0\3") and not split:
+        return _search(data, os.fsencode(inside) + b"/")
+    return _ask(root, inside, env)
+
+
+def explain_untracking(venv: Path) -> str:
+    """The command after which git tracks nothing in the overlay any more; the files stay."""
+    import shlex
+
+    found = find_git(venv)
+    root = found[0] if found else venv.parent
+    place = os.path.relpath(real_place(venv), root)
+    return f"git -C {shlex.quote(str(root))} rm -rqf --cached -- {shlex.quote(place)}"
+
+
+def _search(data: bytes, start: bytes) -> str:
+    """The first path in the index that begins so. Its length stands before it, in 12 bits; in version 3 there may be
+    further flags in between. So the same bytes within a path, or within an object's name, are not taken for one."""
+    at = data.find(start)
+    while at >= 0:
+        path = data[at : data.find(b"\0", at)]
+        length = min(len(path), 0xFFF)
+        plain, extended = (int.from_bytes(data[at - back : at - back + 2], "big") for back in (2, 4))
+        if plain & 0xFFF == length or (extended & 0x4000 and extended & 0xFFF == length):
+            return os.fsdecode(path)
+        at = data.find(start, at + 1)
+    return ""
+
+
+def _ask(root: Path, inside: str, env: Mapping[str, str]) -> str:
+    """What git says; empty if it can't be asked."""
+    import subprocess
+
+    # fsmonitor may be a program. What a git hook or a user has set for another repository must not count here.
+    command = [
+        "git",
+        "-c",
+        "core.fsmonitor=false",
+        "-C",
+        os.fspath(root),
+        "ls-files",
+        "-z",
+        "--",
+        f":(literal){inside}/",
+    ]
+    kept = {name: value for name, value in env.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")}
+    try:
+        done = subprocess.run(command, env=kept, capture_output=True, timeout=30, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return os.fsdecode(done.stdout.partition(b"\0")[0])
