@@ -349,7 +349,7 @@ if \builtin test "${__wtenv_shell[1]-${__wtenv_shell-}}" != "$$"; then
 fi
 \builtin unset -v __wtenv_shell
 __wtenv_shell=("$BASH_SUBSHELL" "$$")
-__wtenv_settled='' __wtenv_strays='' __wtenv_shown=${__wtenv_shown-}
+__wtenv_settled='' __wtenv_wrapped='' __wtenv_shown=${__wtenv_shown-}
 __wtenv_top=${__wtenv_top-} __wtenv_new=${__wtenv_new-} __wtenv_way=${__wtenv_way-}
 
 # Does this bash compare times to the nanosecond? 3.2 to 5.0 see whole seconds, and need fresher entries.
@@ -387,14 +387,10 @@ __wtenv_first() {
 	__wtenv_prompt "$__wtenv_status"
 }
 
-# At a prompt where something has changed. If the shell has moved, and not by our cd, that may be another's by now; it
-# takes a process to see, and a jumper that uses the builtin moves so each time: look the 1st, 2nd, 4th, … time.
+# At a prompt where something has changed. If the shell has moved, and not by our cd, that may be another's by now.
 __wtenv_look() {
 	if \builtin test "$PWD" != "$__wtenv_pwd"; then
-		__wtenv_strays=$((${__wtenv_strays:-0} + 1))
-		if [[ $((__wtenv_strays & (__wtenv_strays - 1))) -eq 0 ]]; then
-			__wtenv_wrap
-		fi
+		__wtenv_wrap
 	fi
 	__wtenv_decide
 }
@@ -562,17 +558,21 @@ __wtenv_say() {
 # by its status alone whether there is such a function: `declare -F` would print it.
 __wtenv_wrap() {
 	\builtin local __wtenv_name "__wtenv_text=" __wtenv_user __wtenv_needs
-	if [[ -n $__wtenv_strays ]] && \builtin declare -f +t cd pushd popd; then
-		__wtenv_text=$(\builtin declare -f cd pushd popd || :) # inside: an ERR trap would print there
+	if [[ -n $__wtenv_wrapped && -O $__wtenv_cache ]] && \builtin declare -f +t cd pushd popd; then
+		# What a builtin prints takes a process to be read, or a file.
+		{
+			\builtin declare -f cd pushd popd >|"$__wtenv_cache/functions"
+			\builtin read -r -d '' __wtenv_text <"$__wtenv_cache/functions"
+		} 2>/dev/null || :
 		if [[ $__wtenv_text == *__wtenv_shell*__wtenv_shell*__wtenv_shell* ]]; then
 			\builtin return 0
 		fi
 	fi
-	__wtenv_strays=0
+	__wtenv_wrapped=1
 	for __wtenv_name in cd pushd popd; do
 		__wtenv_text=''
 		if \builtin declare -f +t "$__wtenv_name"; then
-			__wtenv_text=$(\builtin declare -f "$__wtenv_name" || :)
+			__wtenv_text=$(\builtin declare -f "$__wtenv_name" || :) # inside: an ERR trap would print there
 		fi
 		if [[ $__wtenv_text == *__wtenv_shell* ]]; then # ours, if what it needs came along
 			__wtenv_needs=${__wtenv_text#*__wtenv_moved __wtenv_user_}

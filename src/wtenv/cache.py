@@ -41,6 +41,8 @@ def prepare(env: Mapping[str, str]) -> None:
         if not place.exists():
             files.write_atomic(place, b"")
             os.utime(place, ns=(nanoseconds, nanoseconds))
+    if not (folder / "functions").exists():  # where bash looks at functions without a process
+        files.write_atomic(folder / "functions", b"")
 
 
 def _has_home(env: Mapping[str, str]) -> bool:
