@@ -32,7 +32,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text("utf-8")
 PAGES = [
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "examples/README.md"),
-    *("docs/design.md", "docs/json.md", "docs/security.md"),
+    *("docs/agents.md", "docs/design.md", "docs/json.md", "docs/security.md"),
 ]
 
 

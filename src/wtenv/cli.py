@@ -247,10 +247,11 @@ def build_parser() -> argparse.ArgumentParser:
     prune.add_argument("--all", action="store_true", help="also denials, and what may be on a disk not mounted")
     completions = add("completions", "print the completions for a shell")
     completions.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
-    topic = add("help", "explain a command, or with config every key")  # last: it names all others
-    topic.add_argument(
-        "topic", nargs="?", choices=[*commands.choices, "config"], metavar="TOPIC", help="a command, or config"
-    )
+    topic = add(
+        "help", "explain a command, or every key; or what a coding agent has to know"
+    )  # last: it names all others
+    topics = [*commands.choices, "config", "agents"]
+    topic.add_argument("topic", nargs="?", choices=topics, metavar="TOPIC", help="a command, config or agents")
     return parser
 
 

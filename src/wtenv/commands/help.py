@@ -1,4 +1,4 @@
-"""`wtenv help`: all commands by the moment they are for, one command, or every key of a config."""
+"""`wtenv help`: all commands by their moment, one command, every key of a config, or what to tell an agent."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .. import config, settings
 from .hook import write
 
 CONFIG = "config"
+AGENTS = "agents"
 INTRODUCTION = """\
 cd into a git worktree, and plain python and pytest use your shared conda environment (the base)
 plus that worktree's own editable installs (the overlay, .venv).
@@ -19,6 +20,23 @@ Quick start:
     wtenv setup                      # once; then open a new shell
     wtenv init NAME && wtenv allow   # once per clone; NAME is a conda environment
     wtenv sync                       # once per worktree; from then on cd is all it takes
+"""
+# For an AGENTS.md or CLAUDE.md; docs/agents.md shows what each sentence rests on. `allow` is a person's decision.
+FOR_AGENTS = """\
+## Python in this repository
+
+wtenv runs Python here: a shared conda environment (the base), plus this worktree's own editable installs (`.venv`).
+
+- Plain `python`, `pytest` and the project's commands test the worktree that they are started in, or they exit with
+  126 and one line that names the command to run. Run that command; do not work around it.
+- If `python` is not found, or does not know the project, write `wtenv run` before the command: `wtenv run pytest` in
+  the worktree, `wtenv run --directory FOLDER pytest` from anywhere.
+- In a new worktree, run `wtenv sync` once. If a message says `wtenv allow`, stop and ask the user.
+- Never run `pip install -e` or `uv pip install -e`. To add an editable, put its folder under `[editables] packages` in
+  `wtenv.toml`, ask the user for `wtenv allow`, and run `wtenv sync`.
+- Never activate conda by hand, and never set `PATH`, `PYTHONPATH` or `VIRTUAL_ENV` for Python.
+- `wtenv status` says what is used here, `wtenv which NAME` where a command or module comes from, `wtenv doctor` what
+  is wrong and what mends it.
 """
 MOMENTS = (
     ("Your shell, once", ("setup", "hook", "completions")),
@@ -79,9 +97,11 @@ SETTINGS = {
 
 
 def run(topic: str | None, parser: ArgumentParser) -> int:
-    """Print the overview, a command's help, or the keys."""
+    """Print the overview, a command's help, the keys, or the paragraph for agents."""
     if topic == CONFIG:
         write(render_config())
+    elif topic == AGENTS:
+        write(FOR_AGENTS)
     else:
         write((list_commands(parser)[topic] if topic else parser).format_help())
     return 0
