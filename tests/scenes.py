@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Mapping
@@ -69,6 +70,11 @@ def call(
 ) -> subprocess.CompletedProcess[str]:
     """Run the installed command."""
     return home.run([wtenv_program(), *words], cwd, env=env, check=check)
+
+
+def can_mount() -> bool:
+    command = ["unshare", "--mount", "sh", "-c", "mount --bind / /mnt && umount /mnt"]
+    return bool(shutil.which("unshare")) and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def one_line(done: subprocess.CompletedProcess[str], code: int = 2) -> str:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from scenes import call, git, make_git, make_home
+from scenes import call, can_mount, git, make_git, make_home
 from workspace import Home
 
 from wtenv import config as configs
 from wtenv import decision
 from wtenv.errors import WtenvError
 from wtenv.worktree import require_worktree
-
-
-def can_mount() -> bool:
-    command = ["unshare", "--mount", "sh", "-c", "mount --bind / /mnt && umount /mnt"]
-    return bool(shutil.which("unshare")) and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @dataclass

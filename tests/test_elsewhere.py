@@ -18,7 +18,7 @@ from types import ModuleType
 
 import pytest
 from realbase import Base
-from scenes import CONFIG, git, make_home
+from scenes import CONFIG, can_mount, git, make_home
 from shells import require_shell
 from workspace import Home, Repo, make_repo, wtenv_program
 
@@ -254,6 +254,61 @@ def test_other_words_of_pythons(scene: Scene, tmp_path: Path) -> None:
     # A link elsewhere to a script of the overlay is that script.
     (link := tmp_path / "linked").symlink_to(scene.main / ".venv/bin/pkg-cli")
     check(scene, place, scene.run([link], place.folder / "tests"), "a link")
+
+
+def test_no_config_of_a_checkout_claims_the_overlay(scene: Scene) -> None:
+    """What nobody has allowed says nothing of whose main's overlay is: else a branch could have main's code tested."""
+    config, place = scene.feature / "wtenv.toml", scene.feature
+    before = config.read_text()
+    other = scene.feature.parent / "other.toml"
+    (place / "stack.toml").write_text('[wtenv]\nkind = "stack"\n[python]\nvenv = "../main/.venv"\n')
+    other.write_text('[python]\nvenv = "main/.venv"\n')
+    try:
+        for text in (
+            '[python]\nvenv = "../main/.venv"\n',
+            f'[python]\nvenv = "{scene.main}/.venv"\n',
+            '[wtenv]\nextends = "../main/wtenv.toml"\n',
+            '[wtenv]\nextends = "../other.toml"\n',
+            '[wtenv]\nextends = "stack.toml"\n',
+        ):
+            config.write_text(text)
+            for words in (WHAT["python -c"], WHAT["console script"]):
+                done = scene.run(words, place)
+                assert (done.returncode, done.stdout) == (126, ""), (text, done)
+                assert done.stderr.startswith(
+                    f"wtenv: {place} is not the worktree that {scene.main}/.venv is for, and "
+                )
+    finally:
+        config.write_text(before)
+        (place / "stack.toml").unlink()
+        other.unlink()
+
+
+@pytest.mark.skipif(not can_mount(), reason="mounts need root, and a system that has them")
+def test_the_own_worktree_by_another_name(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "mount").mkdir()
+    script = f"mount --bind {scene.main} {tmp_path}/mount && cd {tmp_path}/mount/tests && {join(WHAT['python -c'])}"
+    check(scene, Place(scene.main, None), scene.run(["unshare", "--mount", "sh", "-c", script], scene.main), "a mount")
+
+
+def test_wtenv_that_came_with_an_overlay(scene: Scene) -> None:
+    """It is no way out if it can't be started where the overlay is to be made."""
+    place = scene.places["an agent's"].folder
+    script = scene.main / ".venv/bin/wtenv"
+    script.write_text(f"#!{scene.main}/.venv/bin/python\nprint('main')\n")
+    script.chmod(0o755)
+    try:
+        done = scene.run(["pytest"], place)
+        assert (done.returncode, done.stderr.partition("; run: ")[2]) == (126, "wtenv sync\n")
+        done = scene.run(["wtenv", "sync", "--dry-run"], place)
+        assert done.returncode == 0 and done.stderr.startswith(f"wtenv: there is no overlay at {place}/.venv\n"), done
+        done = scene.run(["wtenv", "run", "pytest"], place)
+        assert done.returncode == 2 and done.stderr.endswith("run: wtenv sync\n"), done
+        for folder in (scene.feature, scene.main / ".worktrees/x"):  # an overlay without it
+            done = scene.run(["wtenv", "run", "pkg-cli"], folder)
+            assert done.stdout == f"{folder}/.venv {folder}/src/pkg/__init__.py\n", done
+    finally:
+        script.unlink()
 
 
 def test_whole_activation(scene: Scene) -> None:

@@ -188,6 +188,16 @@ def test_another_folder_by_the_same_name(scene: Scene, learn: Callable[..., None
         learn(link, env)
 
 
+def test_a_name_that_no_shell_has(scene: Scene) -> None:
+    """The root is found by it, and so would be another worktree's name."""
+    root = ("sh", "-c", 'echo "$WTENV_ROOT"')
+    for name in (f"{scene.root}/../feature", f"{scene.feature}/.", f"{scene.root}/tests/../../feature/tests/.."):
+        for _ in range(2):
+            assert start(scene, *root, cwd=scene.feature, env={"PWD": name})[1].stdout.decode().strip() == str(
+                scene.feature
+            )
+
+
 def test_what_others_could_have_written_is_not_believed(scene: Scene, learn: Callable[..., None]) -> None:
     learn()
     file, top = kept_file(scene), Path(locate_entries(scene.home.environ))

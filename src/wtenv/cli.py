@@ -106,16 +106,14 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
 
         run.run(command, find_directory(None, env), env)
     if words[:1] == ["__follow"] and len(words) > 3:
-        from . import known
-
-        known.start(words[3:], env, words[1])
-        if sys.flags.no_site:  # that was quick, and went without packages
-            import site
-
-            site.main()
-        from .commands import run
-
-        run.follow(words[1], words[2], words[3:], find_directory(None, env), env)
+        try:
+            follow(words[1], words[2], words[3:], env)
+        except WtenvError:
+            if words[3] != "wtenv":
+                raise
+            # A wtenv that came with an overlay: where none can be used, this one has to do what mends it.
+            load_site()
+            return dispatch(words[4:], env)
     if words[:1] == ["__complete"] and len(words) > 1:
         from .commands import completions
 
@@ -130,6 +128,25 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
 
         return helping.run(arguments.topic, parser)
     return _run(arguments, env)
+
+
+def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
+    """See `commands.run.follow`; straight where what it needs is known."""
+    from . import known
+
+    known.start(command, env, origin)
+    load_site()
+    from .commands import run
+
+    run.follow(origin, root, command, find_directory(None, env), env)
+
+
+def load_site() -> None:
+    """What is known goes without packages, and starts with `-S`."""
+    if sys.flags.no_site:
+        import site
+
+        site.main()
 
 
 def parse_run(words: Sequence[str]) -> tuple[str | None, Sequence[str]] | None:

@@ -66,7 +66,8 @@ def locate_folder(env: Mapping[str, str]) -> str:
     """The current folder, by the name that the shell has for it. WtenvError if it is gone."""
     logical = env.get("PWD", "")
     try:
-        if os.path.isabs(logical) and os.path.samefile(logical, "."):
+        # No shell has "." or ".." in it (POSIX, XBD 8.3): one that does names its folders in another way than they lie.
+        if os.path.isabs(logical) and not {".", ".."} & {*logical.split("/")} and os.path.samefile(logical, "."):
             return logical
         return os.getcwd()
     except OSError:

@@ -141,18 +141,23 @@ def _is_bare(common):
 
 
 def _is_own(place, configs):
-    """Whether the overlay that `place` has by its config is this one: a repository of our stack, or our own worktree by
-    another name (a mount, a move). configs: the repo's, then the clone's, whose keys win."""
+    """Whether the overlay that `place` has by its config is this one: a repository of our stack, or our own worktree
+    that was moved. configs: the repo's, then the clone's, whose keys win. Nobody has allowed them: what they name counts
+    where they may have an overlay, which is below the folder that is theirs."""
     folder, venv = place, None
     for file in configs:
         stack = _get(file, "wtenv", "extends")
         if stack is not None:
             file = os.path.realpath(os.path.join(place, os.path.expanduser(stack)))
+            if _get(file, "wtenv", "kind") != "stack":
+                return False
             folder = os.path.dirname(file)
         venv = _get(file, "python", "venv") or venv
     wanted = os.path.normpath(os.path.join(folder, os.path.expanduser(venv or ".venv")))
     if os.path.islink(wanted) or os.path.islink(sys.prefix):
         return False  # an overlay that is a link is not wtenv's
+    if not os.path.realpath(wanted).startswith(os.path.realpath(folder).rstrip("/") + "/"):
+        return False
     try:
         return os.path.samefile(wanted, sys.prefix)
     except OSError:
