@@ -138,6 +138,11 @@ CHANGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a dotenv file that goes": (".env", Path.unlink),
     "the overlay": (".venv/wtenv.json", lambda path: os.utime(path)),
     "an overlay that goes": (".venv", lambda path: path.rename(path.with_name("gone"))),
+    "a script of the overlay's, in place": (".venv/bin/pkg-cli", _append("# x\n")),
+    "the twins' program, in place": (".venv/wtenv/twin", _append("# x\n")),
+    "the overlay's settings, in place": (".venv/pyvenv.cfg", _append("# x\n")),
+    "who may write to .git": (".git", lambda path: path.chmod(0o777)),
+    "who may write to a folder above": ("..", lambda path: path.chmod(0o777)),
     "the worktree's .git": (".git", lambda path: path.rename(path.with_name("git"))),
 }
 
@@ -158,6 +163,8 @@ def test_it_notices(change: str, scene: Scene, learn: Callable[..., None]) -> No
         for away in ("gone", "git"):
             if (scene.root / away).exists():
                 (scene.root / away).rename(path)
+        if path.is_dir():
+            path.chmod(info.st_mode & 0o7777)
         if data:
             path.write_bytes(data)
             path.chmod(info.st_mode & 0o7777)

@@ -4,7 +4,8 @@
 
 Fields that end in a NUL byte, which neither a path nor a variable can hold; the last shows that all are there. It holds
 while each path has the stamp, and each variable the value, that it was computed with: what the hook's entries ask, and
-more (size, mode, owner, which file it is, when that changed), since the stat that tells a time tells those, too. No
+more (size, mode, owner, which file it is, when that changed), since the stat that tells a time tells those, too; and
+while each folder above them is the same one, as its owner's as it was. No
 module of the standard library is imported here but `os` and what comes with it: Python's start is most of what
 `wtenv run` costs.
 """
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .changes import Activation
 
 NAME = "%wtenv.run"
-_HEAD, _END = f"wtenv {ABI} run", "end"
+_HEAD, _END = f"wtenv {ABI} run 2", "end"
 _Record: Any = type(sys.implementation)  # types.SimpleNamespace: for `environ`, as good as the named tuples
 
 
@@ -69,6 +70,10 @@ def find(folder: str, plain: Mapping[str, str]) -> tuple[str, Activation] | None
             if _stamp(path) != known:
                 return None
         for _ in range(int(take())):
+            path, known = take(), take()
+            if _stamp(path, whole=False) != known:
+                return None
+        for _ in range(int(take())):
             name, value = take(), take()
             if plain.get(name) != (value[1:] if value else None):
                 return None
@@ -101,6 +106,10 @@ def render(
     fields = [_HEAD, real, _stamp(real, whole=False), venv, str(len(watched))]
     for path in watched:
         fields += path, _stamp(path)
+    above = _list_above([*watched, *(led for _, led in linked)])
+    fields.append(str(len(above)))
+    for path in above:
+        fields += path, _stamp(path, whole=False)
     fields.append(str(len(guarded)))
     for name, value in guarded:
         fields += name, "" if value is None else f"={value}"
@@ -112,6 +121,15 @@ def render(
     for change in activation.changes:
         fields += change
     return "\0".join([*fields, _END, ""]).encode("utf-8", "surrogateescape")
+
+
+def _list_above(paths: Iterable[str]) -> list[str]:
+    """The folders that lead to `paths`. Who could write to one of them could replace what is in it."""
+    found: dict[str, None] = {}
+    for path in paths:
+        while (path := path.rpartition("/")[0]) and path not in found:
+            found[path] = None
+    return list(found)
 
 
 def _stamp(path: str, *, whole: bool = True) -> str:

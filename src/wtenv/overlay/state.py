@@ -27,7 +27,8 @@ class State(NamedTuple):
     `watch` names what a cached verdict depends on; of `loose`, of those, a later time alone is a change, and so it is
     of `base` where a package manager looks after it. `behind`: twins, seal and notes have to follow what changed
     (`refresh.refresh`). `wrong`: what was replaced, added or removed below the overlay, by its path; `in_place`: it
-    needs not be made anew for that. `news`: what another tool has put there. `mended`: whether a sync mends it;
+    needs not be made anew for that. `news`: what another tool has put there; `parts`: all that
+    was compared, of which a change in place is no folder's. `mended`: whether a sync mends it;
     `lasting`: whether another answer takes a change of `watch`.
     """
 
@@ -41,6 +42,7 @@ class State(NamedTuple):
     wrong: tuple[str, ...] = ()
     in_place: bool = False
     news: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
     mended: bool = True
     lasting: bool = True
 
@@ -96,7 +98,8 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
     kind, kept = "stale" if change else "current", (*base, *own, *loose)
     behind = found.any or manifests.is_behind(manifest, venv)
     fix = SYNC if change else ""
-    return State(kind, change, fix, kept, behind, tuple(loose), base, news=found.news)
+    parts = tuple(f"{venv}/{path}" for path in (manifests.MANIFEST, *manifest.contents))
+    return State(kind, change, fix, kept, behind, tuple(loose), base, news=found.news, parts=parts)
 
 
 def find_hindrance(venv: Path, env: Mapping[str, str]) -> tuple[str, str, bool] | None:
