@@ -31,7 +31,7 @@ PLAIN = [
     "export A=1",
     "# a comment (with $(anything) < in > it)\nexport A='x y' B=\"$C\"; unset D",
     'if [ -n "${A-}" ]; then\n  export B=1\nelif [ "$A" = x ]; then export B=2\nelse\n  B=3; export B\nfi',
-    '[ -d "$CONDA_PREFIX/x" ] && export A=1 || true',
+    '[ "$CONDA_PREFIX" = x ] && export A=1 || true',
     "echo hello >&2; printf '%s' x >/dev/null 2>&1; return 0",
     "while [ -z x ]; do true; done",
 ]
@@ -64,6 +64,10 @@ NOT_PLAIN = [
     "trap x EXIT",
     "exec x",
     "[[ -n x ]] && source /x",
+    "[ -d /x ] && export A=1",
+    "if [[ -e /x ]]; then export A=1; fi",
+    "test ! -r /x || export A=1",
+    "[ /x -nt /y ] && export A=1",
 ]
 
 
@@ -114,6 +118,31 @@ CASES = {
     "no trace any more": ('{ set +x; } 2>/dev/null; . "$CONDA_PREFIX/setup.sh"', set(), False),
     "another trace": ("PS4=; . $CONDA_PREFIX/setup.sh", set(), False),
     "trace closed": ('exec {BASH_XTRACEFD}>&-; . "$CONDA_PREFIX/setup.sh"', set(), False),
+    "in arithmetic": ("export A=$((AMENT_X + 1))", {"AMENT_X"}, True),
+    "in arithmetic over lines": ("export A=$((1 +\n  AMENT_X))", {"AMENT_X"}, True),
+    "an arithmetic command": ("((AMENT_X > 2)) && export A=1", {"AMENT_X"}, True),
+    "let": ("let A=AMENT_X+1; export A", {"AMENT_X"}, True),
+    "compared as a number": ("[[ AMENT_X -gt 2 ]] && export A=1", {"AMENT_X"}, True),
+    "the number it is compared with": ("[[ 2 -lt AMENT_X ]] && export A=1", {"AMENT_X"}, True),
+    "an offset": ("A=abc; export A=${A:AMENT_X}", {"AMENT_X"}, True),
+    "an index": ("A=(a b); export B=${A[AMENT_X]}", {"AMENT_X"}, True),
+    "a name for another": ("n=AMENT_X; declare -n r=$n; export A=${r-}", set(), False),
+    "an integer": ("declare -i A; A=AMENT_X; export A", set(), False),
+    "a random number": ("export A=$RANDOM", set(), False),
+    "a process id": ("export A=/run/x.$$", set(), False),
+    "the time": ("export A=$(date +%s)", set(), False),
+    "a new file": ("export A=$(mktemp)", set(), False),
+    "where it stands": ("export A=$PWD", set(), False),
+    "where it stands, asked for": ("export A=$(pwd)", set(), False),
+    "the folder of a file": ('export A="$(cd "$CONDA_PREFIX/.." && pwd)"', set(), True),
+    "file names by a pattern": ('for f in "$CONDA_PREFIX"/x.d/*.sh; do [ -r "$f" ] && . "$f"; done', set(), False),
+    "a list by a pattern": ('f=("$CONDA_PREFIX"/*.x); export A=${#f[@]}', set(), False),
+    "an argument by a pattern": ("export A=$(echo /opt/*)", set(), False),
+    "a part of a path": ('export A=${CONDA_PREFIX%/*} B="${CONDA_PREFIX##*/}"', set(), True),
+    "a program that not all have": ("command -v no-such >/dev/null && export A=1", set(), False),
+    "a program that PATH has": ("type -P no-such >/dev/null && export A=1", set(), False),
+    "a test of a relative path": ('cd "$CONDA_PREFIX"; [ -f setup.sh ] && export A=1', set(), False),
+    "a relative path": ('cd "$CONDA_PREFIX"; export A=$(head -n 1 setup.sh)', set(), False),
     "left out": ('. "$CONDA_PREFIX/setup.sh"; exit 3', set(), False),
 }
 
@@ -169,6 +198,35 @@ def test_files_that_were_looked_for(tmp_path: Path) -> None:
     capture = capture_scripts(tmp_path, ENV)
     assert (capture.changes, capture.complete) == ({"V": "1"}, True)
     assert set(capture.read) == {tmp_path / "later.sh", tmp_path / "version"}
+
+
+TESTS = [
+    "[ -f {prefix}/later ] && export A=1",
+    "if [[ -e {prefix}/later ]]; then export A=1; fi",
+    "if [[ -n x && -d {prefix}/later ]]; then export A=1; fi",
+    "test ! -r {prefix}/later || export A=1",
+    "[ -n x -a -s {prefix}/later ] && export A=1",
+    "[[ {prefix}/later -nt /etc/passwd ]] && export A=1",
+]
+
+
+@needs_bash
+@pytest.mark.parametrize("text", TESTS)
+def test_each_test_of_a_file(text: str, tmp_path: Path) -> None:
+    write(tmp_path, a=text)
+    capture = capture_scripts(tmp_path, ENV)
+    assert tmp_path / "later" in capture.read
+    assert capture.complete
+
+
+@needs_bash
+def test_folders_that_always_change_are_not_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each prompt would compute anew."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, a='[ -w /tmp ] && [ -d / ] && [ -d "{prefix}" ] && [ -d {prefix}/etc ] && export A=1')
+    capture = capture_scripts(tmp_path, ENV)
+    assert (capture.changes, capture.complete) == ({"A": "1"}, True)
+    assert capture.read == (tmp_path / "etc",)
 
 
 @pytest.mark.skipif(not os.access("/bin/dash", os.X_OK), reason="no dash")
