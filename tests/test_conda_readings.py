@@ -219,6 +219,18 @@ def test_each_test_of_a_file(text: str, tmp_path: Path) -> None:
     assert capture.complete
 
 
+@pytest.mark.parametrize(
+    "part", ["/", "=(", "\n", "((", "${", "${x:", "x", " ", "a[", "for a in b ", "set - ", "let ", "$["]
+)
+def test_a_text_takes_time_by_its_size(part: str) -> None:
+    text = (part * (1 << 18))[: 1 << 18].encode()
+    start = time.process_time()
+    readings.is_plain(text)
+    trace = b"+\x1e/x.sh\x1e true\n+\x1e\x1e : wtenv end\n+\x1e\x1e set +x"
+    assert readings.read_trace(trace, [(Path("/x.sh"), text)]).files == ()
+    assert time.process_time() - start < 5
+
+
 @needs_bash
 def test_folders_that_always_change_are_not_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else each prompt would compute anew."""

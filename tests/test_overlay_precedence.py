@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -166,6 +167,58 @@ def test_a_namespace_package_that_the_overlay_makes_at_start(spaces: Scene) -> N
                 assert str(seen[f"path_{kind}.other"]).startswith(str(spaces.base.prefix)), (kind, way, seen)
     finally:
         file.unlink()
+
+
+# --- other ways in ------------------------------------------------------------------------------------
+
+
+def test_a_zip_archive_of_the_base(changing: tuple[Base, Home], tmp_path: Path) -> None:
+    base, home = changing
+    project = make_project(tmp_path / "wt", "setuptools-src", "worktree", name="zipped")
+    archive = base.prefix / "zipped.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ("zipped/__init__.py", "zipped/old.py", "beside.py"):
+            file.writestr(name, "")
+    (base.site_packages / "zipped.pth").write_text(f"{archive}\n")
+    make_overlay(project, base, home.environ, project)
+    env = clean_env(home.environ, project, base)
+    python = project / ".venv/bin/python"
+    assert run(python, "-c", "import beside; print(beside.__file__)", env=env) == f"{archive}/beside.py"
+
+    (project / "src/zipped").rename(project / "src/renamed")  # another branch
+
+    for words in (["-c", "import zipped"], ["-c", "from zipped import old"], ["-m", "zipped.old"]):
+        done = subprocess.run([python, *words], env=env, cwd="/", capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "No module named 'zipped'" in done.stderr
+    look = "from importlib.machinery import PathFinder as P; print(P.find_spec('zipped'))"
+    assert run(python, "-c", look, env=env) == "None"
+
+
+def test_plugins_that_the_bases_copy_has(changing: tuple[Base, Home], tmp_path: Path) -> None:
+    """Of what the overlay has itself, the base's metadata don't count, neither for plugins nor for versions."""
+    base, home = changing
+    project = make_project(tmp_path / "wt", "setuptools-src", "worktree", name="with_plugin")
+    plugins = "[pytest11]\nleft = with_plugin_left\n"
+    files = {"with_plugin_left.py": "", "with_plugin-0.5.dist-info/entry_points.txt": plugins}
+    add_distribution(base.site_packages, "with_plugin", files)
+    others = {"an_other.py": "", "an_other-0.5.dist-info/entry_points.txt": "[pytest11]\nother = an_other\n"}
+    add_distribution(base.site_packages, "an-other", others)
+    make_overlay(project, base, home.environ, project)
+    env = clean_env(home.environ, project, base)
+    text = f"""
+from importlib import metadata
+found = list(metadata.distributions())
+print([each.version for each in found if each.metadata["Name"].replace("_", "-") == "with-plugin"])
+print([point.name for each in found for point in each.entry_points if point.name in ("left", "other")])
+print(len(list(metadata.distributions(name="with-plugin"))), metadata.version("with-plugin"))
+print(len(list(metadata.distributions(name="with-plugin", path=[{str(base.site_packages)!r}]))))
+"""
+    for flags in ((), ("-I",)):
+        said = run(project / ".venv/bin/python", *flags, "-c", text, env=env)
+        assert said.splitlines() == ["['1.0']", "['other']", "1 1.0", "1"]
+    (project / "test_it.py").write_text("def test():\n    pass\n")
+    run(project / ".venv/bin/pytest", "-q", "test_it.py", env=env, cwd=project)
 
 
 # --- bases of several layers --------------------------------------------------------------------------

@@ -27,7 +27,7 @@ _NAME = re.compile(rb"(?<![\w$])[A-Za-z_]\w*")
 # In arithmetic a variable has no `$`.
 _ARITHMETIC = re.compile(
     rb"(?s)\(\((.*?)(?:\)\)|\Z)|\blet\s([^\n]*)|\$\[([^\]]*)|\$\{\w+:\s*(\w[^}]*)|\w\[(\w+)\]"
-    rb"|([^\s\"']*)\s+-(?:eq|ne|lt|le|gt|ge)\s+([^\s\"';]*)"
+    rb"|(?:(?<!\w)([A-Za-z_]\w*)[ \t]*)?[ \t]-(?:eq|ne|lt|le|gt|ge)[ \t]+([^\s\"';]*)"
 )
 # The folder that the shell stands in, but for the usual `$(cd "$folder" && pwd)`.
 _HERE, _MOVES = re.compile(rb"\bpwd\b|\bPWD\b"), re.compile(rb"\b(?:cd|pushd)\s")
@@ -49,7 +49,7 @@ _PARTS = re.compile(rb";;?|&&?|\|\|?")
 _REDIRECTIONS = re.compile(rb"\s\d?>>?\s?(?:/dev/null|&\d)|\s?&>\s?/dev/null")
 
 # File names by a pattern: of a path, of a list, or of what `for` goes through.
-_PATTERN = re.compile(rb"/[^\s\"'=;|&()]*[*?]|=\([^)\n]*[*?]|\bfor\s+\w+\s+in\s[^;\n]*[*?]|\bset\s+--?\s[^;\n]*[*?]")
+_PATTERN = re.compile(rb"/[^\s\"'=;|&()/]*[*?]|=\([^()\n]*[*?]|\b(?:for\s+\w+\s+in|set\s+--?)\s[^;\n]{0,200}[*?]")
 
 _END = b": wtenv end\n+\x1e\x1e set +x"  # the last that `scripts` has in it
 
@@ -228,7 +228,7 @@ def _split(command: str) -> list[str]:
 
 
 def _strip_comments(text: bytes) -> bytes:
-    return re.sub(rb"(?m)^\s*#.*$", b"", text)
+    return re.sub(rb"(?m)^[ \t]*#.*$", b"", text)
 
 
 def _clean(names: Iterable[bytes]) -> frozenset[str]:

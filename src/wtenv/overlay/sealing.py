@@ -39,7 +39,9 @@ def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
     # -S: site is a fifth of a start, and `__follow` loads it where it needs packages.
     python, *words = build_wtenv()
     text += f"import _wtenv_seal; _wtenv_seal.look({manifest.root!a}, {[python, '-S', *words]!a})\n"
-    text += f"import _wtenv_seal; _wtenv_seal.seal({tuple(base_sites)!a}, {skip!a}, {declared!a}, {hidden!a})\n"
+    shadowed = tuple(sorted({*owned} & {*list_base(base_sites)}))
+    arguments = ", ".join(map(ascii, (tuple(base_sites), skip, declared, hidden, shadowed)))
+    text += f"import _wtenv_seal; _wtenv_seal.seal({arguments})\n"
     contents = {name: _EXPLAINING.sub(b"", (Path(__file__).parent / "seal" / name).read_bytes()) for name in MODULES}
     contents[PTH] = text.encode("utf-8", "surrogateescape")
     return contents

@@ -8,7 +8,8 @@
 
 import os
 import sys
-from _frozen_importlib_external import FileFinder, _get_supported_file_loaders
+from _frozen_importlib_external import FileFinder, PathFinder, _get_supported_file_loaders
+from zipimport import zipimporter
 
 _added = None  # what the base's .pth files have added to sys.path; empty while they run
 _done = False
@@ -17,6 +18,8 @@ _declared = {}  # module -> the folder of the declared package that has it
 _shared = set()  # the packages around these modules: others may have a part of them
 _tops = set()  # the first part of all of these names
 _hidden = {}  # folder of the base -> {name in it that belongs to what the overlay has: whether others are in there}
+_shadowed = set()  # the base's distributions of which the overlay has its own, by normalised name
+_sites = ()  # the base's site folders
 _folders = set()  # those of the base in which some names are not to be found
 _looked = False
 
@@ -49,11 +52,11 @@ def look(root, command):
         _wtenv_place.leave_for(place or "/", root, command)
 
 
-def seal(base_sites, skip, declared=(), hidden=()):
+def seal(base_sites, skip, declared=(), hidden=(), shadowed=()):
     """`base_sites`: the base's site folders. `skip`: `.pth` file of the base -> None (leave it out: it
-    belongs to an editable that this overlay has) or a tuple of the lines to leave out. `declared` and
-    `hidden`: see above."""
-    global _added, _done
+    belongs to an editable that this overlay has) or a tuple of the lines to leave out. `declared`, `hidden` and
+    `shadowed`: see above."""
+    global _added, _done, _sites
     if _done:
         # `site` itself runs the .pth files of a virtual environment twice. pip runs them again to learn
         # what its isolated builds must not see, and then the base's folders are there twice: the
@@ -80,6 +83,10 @@ def seal(base_sites, skip, declared=(), hidden=()):
         while "." in name:
             name = name.rpartition(".")[0]
             _shared.add(name)
+    if shadowed:
+        _shadowed.update(shadowed)
+        _sites = tuple(base_sites)
+        PathFinder.find_distributions = _find_distributions
     if _declared or _hidden:
         finders.insert(0, Guard)
         sys.meta_path.insert(0, Guard)
@@ -160,8 +167,8 @@ def _watch(entries):
 
 def _hook(path):
     # A path hook, and not a finder alone: pytest, pkgutil and pkg_resources ask PathFinder, or one folder.
-    if path in _folders and os.path.isdir(path):
-        return _Finder(path, *_get_supported_file_loaders())
+    if path in _folders:
+        return _Finder(path, *_get_supported_file_loaders()) if os.path.isdir(path) else _Archive(path)
     raise ImportError
 
 
@@ -191,6 +198,37 @@ class _Finder(FileFinder):
         return spec
 
 
+class _Archive(zipimporter):
+    """A zip archive of the base (an egg, for example), less what is declared."""
+
+    def find_spec(self, name, target=None):
+        return None if name in _declared else super().find_spec(name, target)
+
+    def find_module(self, name, path=None):  # before Python 3.10
+        return None if name in _declared else super().find_module(name, path)
+
+
+_find_all = PathFinder.find_distributions
+
+
+def _find_distributions(*args, **options):
+    """What PathFinder does, less the base's metadata of what the overlay has itself: its plugins and commands would be
+    loaded, too. Who asks for certain folders is shown all that is in them."""
+    found = _find_all(*args, **options)
+    path = getattr(args[0], "path", None) if args else sys.path
+    return found if path is not sys.path else filter(_counts, found)
+
+
+def _counts(distribution):
+    folder, _, name = str(getattr(distribution, "_path", "")).rpartition("/")
+    if folder not in _sites:
+        return True
+    name = name.partition("-")[0].lower()
+    for other in "_.":
+        name = name.replace(other, "-")
+    return name not in _shadowed
+
+
 class Guard:
     """The first finder. What is declared comes from the overlay, or is not there: the base's finders are not asked."""
 
@@ -217,7 +255,7 @@ class Guard:
 
 def reveal():
     """Let what is hidden be found: for who looks for the base's copies."""
-    for names in (_tops, _shared, _declared, _hidden):
+    for names in (_tops, _shared, _declared, _hidden, _shadowed):
         names.clear()
 
 
