@@ -61,3 +61,33 @@ def test_uv_run_in_a_stack(tmp_path: Path, base: Base) -> None:
     venv = tmp_path / "work/.venv"
     assert run(scene, f"uv run {LOOK}", repo.root)[0].split()[:2] == [str(venv), str(repo.init_file(repo.root))]
     assert not (repo.root / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    {
+        "cd {feature} && uv pip install -q -e .": "replaced pkg",
+        "uv pip uninstall -q pkg": "removed pkg",
+        "uv pip install -q idna==3.9": "",
+        "uv sync -q": "",
+        "cd {feature} && uv sync -q": "",
+    }.items(),
+)
+def test_what_uv_did_is_noticed(act: str, said: str, scene: Scene) -> None:
+    """What it did to an overlay, typed while `main` is active: the next run is right, or says what mends it."""
+    main, feature = (scene.repo.init_file(root) for root in scene.repo.worktrees)
+    run(scene, act.format(feature=scene.feature), scene.root)
+    look = f"cd {scene.root}/tests && {LOOK.replace('numpy, ', '').replace(', numpy.__file__', '')}"
+    try:
+        done = scene("run", "sh", "-c", look)
+        if said:
+            assert done.returncode == 2 and f"another tool has {said}" in done.stderr, done
+            assert done.stderr.endswith("run: wtenv sync\n")
+        else:
+            assert done.stdout.split()[-1] == str(main), done
+        done = scene("run", "sh", "-c", look.replace(str(scene.root), str(scene.feature)), cwd=scene.feature)
+        assert done.stdout.split()[-1] == str(feature), done
+    finally:
+        for root in scene.repo.worktrees:
+            scene("sync", cwd=root, check=True)
+    assert scene("run", "sh", "-c", look, check=True).stdout.split()[-1] == str(main)
