@@ -135,7 +135,7 @@ def test_a_link_in_tmp_that_another_user_put_there(top: Path) -> None:
         env = {"HOME": "/nonexistent", "TMPDIR": str(top / "shared")}
         folders = [folder for folder in cache.list_folders(env) if str(folder).startswith(str(top))]
         assert folders
-        kept = cache.stamp([top / "home/public/file"], (), "/", 0, env)
+        kept = cache.stamp([top / "home/public/file"], (), (), "/", 0, env)
         raise WtenvError(kept[0] if kept else "nowhere")
 
     assert not as_us(stamp).startswith(str(top))

@@ -312,11 +312,11 @@ def replaced_by_pip(patient: Patient) -> None:
 
 
 def damaged_twins(patient: Patient) -> None:
-    (patient.root / ".venv/wtenv/twin").write_text("#!/usr/bin/python3\n")
+    (patient.root / ".venv/bin/.twin").write_text("#!/usr/bin/python3\n")
 
 
 def twins_cannot_run(patient: Patient) -> None:
-    (patient.root / ".venv/wtenv/twin").chmod(0o644)
+    (patient.root / ".venv/bin/.twin").chmod(0o644)
 
 
 def script_of_another_python(patient: Patient) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hookworld import World, active, make_world, name, said  # noqa: F401
+from hookworld import CONFIG, World, active, make_world, name, said  # noqa: F401
+from overlay_projects import make_project
 from realbase import Base
 from shells import Shell
 
@@ -247,3 +248,30 @@ def test_a_file_system_with_whole_seconds(world: World, name: str) -> None:
     finally:
         config.write_text(text)
         world.wtenv("allow")
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory, base: Base) -> World:
+    folder = tmp_path_factory.mktemp("linked")
+    for where in ("one", "two"):
+        make_project(folder / "work" / where, "flit", where, name="lib")
+    (folder / "work/lib").symlink_to("one")
+    return make_world(folder, base, CONFIG + '\n[editables]\npackages = ["../lib"]\n')
+
+
+def test_a_declared_package_that_is_a_link(linked: World, name: str) -> None:
+    """Turned to another folder: never the former one's code, and `sync` follows."""
+    shell = linked.open(name)
+    look = "python -c 'import lib; print(lib.WHERE)'"
+    link = linked.outside / "lib"
+    shell.run(f"cd {linked.main}")
+    for where in ("two", "one"):
+        link.unlink()
+        link.symlink_to(where)
+        [line] = said(shell.run("true"))
+        assert "lib leads to another folder" in line and line.endswith("run: wtenv sync")
+        assert active(shell) == ""
+        assert linked.wtenv("sync").endswith("wtenv: installed lib\n")
+        shell.run("true")
+        assert shell.run(look).out == f"{where}\n"
+    linked.close()

@@ -23,7 +23,7 @@ DAMAGE = {
     "bin": "rm -r .venv/bin",
     "pyvenv.cfg": "rm .venv/pyvenv.cfg",
     "site-packages": f"rm -r .venv/{SITE}",
-    "the program behind twins": "rm .venv/wtenv/twin",
+    "the program behind twins": "rm .venv/bin/.twin",
     "the manifest": "rm .venv/wtenv.json",
     "a script is added": "cp /bin/true .venv/bin/ls",
 }

@@ -115,7 +115,7 @@ def test_whatever_git_brings(attack: Attack, way: str, index: str) -> None:
 
 @pytest.mark.parametrize("way", ["checkout", "merge", "reset"])
 def test_deep_in_the_overlay(attack: Attack, way: str) -> None:
-    """What a checkout brings where no watched folder changes: HEAD or ORIG_HEAD does, and git's index tells."""
+    """What a checkout brings where no watched folder changes: the reflog does, and git's index tells."""
     folder = attack.venv / SITE / "some"
     (attack.venv / SITE / "some-1.0.dist-info").mkdir()
     folder.mkdir()

@@ -97,9 +97,9 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
         "bin/pytest was replaced",
         "bin/pytest",
     ),
-    "the program behind twins": (lambda o: _write(o.venv / "wtenv/twin"), "wtenv/twin was replaced", "wtenv/twin"),
-    "its permissions": (lambda o: (o.venv / "wtenv/twin").chmod(0o644), "wtenv/twin was replaced", "wtenv/twin"),
-    "a program of wtenv's own folder": (lambda o: _write(o.venv / "wtenv/twin-I2"), "was added", "wtenv/twin-I2"),
+    "the program behind twins": (lambda o: _write(o.venv / "bin/.twin"), "bin/.twin was replaced", "bin/.twin"),
+    "its permissions": (lambda o: (o.venv / "bin/.twin").chmod(0o644), "bin/.twin was replaced", "bin/.twin"),
+    "a program of wtenv's own folder": (lambda o: _write(o.venv / "bin/.twin-I2"), "was added", "bin/.twin-I2"),
     "a script is added": (lambda o: _write(o.bin / "ls"), "bin/ls was added", "bin/ls"),
     "a link is added": (lambda o: (o.bin / "ls").symlink_to("/bin/false"), "bin/ls was added", "bin/ls"),
     "a .pth": (lambda o: _write(o.site / "zz.pth", "import os\n"), "zz.pth was added", "zz.pth"),
@@ -184,8 +184,8 @@ def test_a_refresh_that_was_killed_before_it_could_note_what_it_did(overlay: Ove
     """What is as wtenv makes it is not wrong; the next refresh notes it."""
     place = overlay.venv / manifests.MANIFEST
     data = json.loads(place.read_text())
-    del data["contents"]["bin"]["pytest"], data["contents"]["wtenv"]["twin"]
-    data["contents"]["bin"]["gone-from-the-base"] = "-> ../wtenv/twin"
+    del data["contents"]["bin"]["pytest"], data["contents"]["bin"][".twin"]
+    data["contents"]["bin"]["gone-from-the-base"] = "-> .twin"
     data["contents"][str(overlay.site.relative_to(overlay.venv))]["_wtenv_seal.py"] = "1 1"
     place.write_text(json.dumps(data))
     assert (overlay.inspect().kind, overlay.inspect().behind) == ("current", True)
@@ -208,7 +208,7 @@ def test_everything_in_the_places_of_wtenv_is_noted(overlay: Overlay) -> None:
     """By construction: what a later wtenv puts there is covered without a list of names."""
     manifest = manifests.read_manifest(overlay.venv)
     assert manifest
-    files = {place for folder in (overlay.bin, overlay.venv / "wtenv") for place in folder.iterdir()}
+    files = {place for folder in (overlay.bin,) for place in folder.iterdir()}
     files |= {place for place in (*overlay.site.iterdir(), *overlay.info.iterdir()) if place.is_file()}
     assert {str(place.relative_to(overlay.venv)) for place in files} <= manifest.contents.keys()
 

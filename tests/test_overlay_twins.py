@@ -124,7 +124,7 @@ def test_pip_has_all_its_names(tmp_path: Path, fresh_base: Base, home: Home) -> 
     (fresh_base.bin / name).write_text((fresh_base.bin / "pip").read_text())
     (fresh_base.bin / name).chmod(0o755)
     assert refresh(venv, home.environ)
-    assert os.readlink(venv / "bin" / name).startswith("../wtenv/twin")
+    assert os.readlink(venv / "bin" / name).startswith(".twin")
     for script in ("pip", "pip3", name):
         (fresh_base.bin / script).unlink()
     assert refresh(venv, home.environ)

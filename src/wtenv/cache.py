@@ -66,6 +66,7 @@ def list_folders(env: Mapping[str, str]) -> Iterable[Path]:
 def stamp(
     paths: Iterable[Path],
     loose: Container[Path],
+    firm: Container[Path],
     root: str,
     started: int,
     env: Mapping[str, str],
@@ -74,9 +75,9 @@ def stamp(
 ) -> tuple[str, tuple[Watched, ...]] | None:
     """A folder with stamps for `paths` as they are now, or None if what was read can't be relied on.
 
-    loose: those of them of which only a later time is a change; started: when reading began (ns since
-    the epoch). A path that changed since, or just before, makes the answer racy: it holds for this
-    prompt only.
+    loose: those of them of which only a later time is a change; firm: those of which it is so, too, and that may be
+    deleted alone; started: when reading began (ns since the epoch). A path that changed since, or just
+    before, makes the answer racy: it holds for this prompt only.
     """
     try:
         times = {str(path): _read_time(path) for path in paths}
@@ -90,8 +91,12 @@ def stamp(
         try:
             files.make_private_dir(folder)
             # A change that follows on a time in the future has an earlier one.
-            exact = {path for path, value in times.items() if Path(path) not in loose or (value or 0) > started}
-            return str(folder / "stamps" / name), _write_stamps(folder / "stamps" / name, times, exact, coarse=coarse)
+            past = {path for path, value in times.items() if (value or 0) <= started}
+            exact = {path for path in times if path not in past or not (Path(path) in loose or Path(path) in firm)}
+            watched = _write_stamps(folder / "stamps" / name, times, exact, coarse=coarse)
+            return str(folder / "stamps" / name), tuple(
+                item._replace(firm=not item.exact and Path(item.path) in firm) for item in watched
+            )
         except (OSError, WtenvError):
             continue
     return None

@@ -53,6 +53,7 @@ class Decision:
     kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
     base_watch: those of them, mostly of a conda environment, where a change has a later time
     (conda and pip add and replace files; what they unpack may be old, but not its folder or `history`);
+    firm_watch: those where it has so, too, but that may be deleted alone;
     links: names on the way to those paths, and to what the config names, that are symlinks, and where they led;
     news: what has happened to the overlay and is to be said once, so not part of an answer that is kept;
     lasting: whether a change of those paths is the only way to another answer; guards: the variables it
@@ -77,6 +78,7 @@ class Decision:
         self.news: list[str] = []
         self.watch: list[Path] = []
         self.base_watch: set[Path] = set()
+        self.firm_watch: set[Path] = set()
         self.links: dict[str, str] = {}
         self.lasting = True
         self.guards: dict[str, str | None] = {}
@@ -306,12 +308,14 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     config, base, overlay = decision.config, decision.base, decision.overlay
     if decision.kind != "active" or base is None or overlay is None:
         return
+    assert decision.worktree
     decision.kind = "failed"
     prefix = Path(base.prefix)
+    history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
     decision.base_watch = {*overlay.loose}
+    decision.firm_watch = {*overlay.own, *base.watch, trust.locate_record(decision.worktree, env)} - {history}
     found, captured, before = read_base(base, plain)
     if base.kind == "conda":
-        history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
         decision.watch = [path for path in decision.watch if path != folder] + [history]
         decision.watch += [*found.watch, *captured.watch, *captured.read]
         # `state` is watched without its folder: that it is gone shows in no other time.

@@ -10,11 +10,12 @@ from .environ import Activation, Shortcut
 class Watched(NamedTuple):
     """A path that an entry depends on. stamp: the name of a file, in the entry's folder of stamps, that has
     the path's modification time; None if the path has to be absent.
-    exact: any other time counts as a change; else only a later one."""
+    exact: any other time counts as a change; else only a later one, and, if it is firm, that it is gone."""
 
     path: str
     stamp: str | None
     exact: bool = True
+    firm: bool = False
 
 
 class Entry(NamedTuple):

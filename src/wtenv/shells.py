@@ -159,7 +159,7 @@ class Bash(Shell):
         # Each path in a variable of its own: bash expands a bare $x three times faster than a quoted word.
         # ${PWD#…} and not ==, which obeys nocasematch. One command for all of it: this is what a prompt costs.
         assigned, terms = [], ['-z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"}']
-        terms += ["! -e $__wtenv_new", "(-z $__wtenv_way || $__wtenv_top -ef $__wtenv_way)"]
+        terms += ["(-z $__wtenv_new || ! -e .git)", "(-z $__wtenv_way || $__wtenv_top -ef $__wtenv_way)"]
         for index, item in enumerate(entry.watched):
             path, stamp = f"__wtenv_p{index}", f"__wtenv_s{index}"
             assigned.append(f"{path}={self.quote(item.path)}")
@@ -167,6 +167,7 @@ class Bash(Shell):
                 terms.append(f"! -e ${path}")
             else:
                 assigned.append(f"{stamp}=$__wtenv_stamps/{item.stamp}")
+                terms += [f"-e ${path}"] if item.firm else []
                 terms += self.compare_times(f"${path}", f"${stamp}", item.exact)
         for index, (name, real) in enumerate(entry.links):
             assigned += [f"__wtenv_l{index}={self.quote(name)}", f"__wtenv_r{index}={self.quote(real)}"]
@@ -239,6 +240,7 @@ class Fish(Shell):
             if item.stamp is None:
                 words += ["-o", "-e", path]
             else:
+                words += ["-o", "!", "-e", path] if item.firm else []
                 words += ["-o", path, "-nt", stamp]
                 words += ["-o", path, "-ot", stamp] if item.exact else []
         for name, real in entry.links:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # imported where something differs
     from .distributions import Installed
     from .manifest import Manifest
 
-PROGRAMS = "wtenv"  # the folder that is wtenv's alone
 MAX_SIZE = 1 << 30  # of a script: some are whole programs
 _CUSTOMIZE = ("sitecustomize", "usercustomize")  # what `site` imports by itself, beside the .pth files
 _CACHED = ("_wtenv", "__editable__")  # modules that each start of Python may import
@@ -104,12 +103,12 @@ def _make_judge(venv: Path, manifest: Manifest) -> Callable[[str, str | None, st
 
     def judge(path: str, before: str | None, now: str | None) -> bool:
         folder, name = os.path.split(path)
-        if folder == "bin" and now is None:
-            return name not in targets and before is not None and before.startswith(f"-> ../{PROGRAMS}/")
-        if folder == "bin":
-            return name in targets and now == f"-> {targets[name]}"
         if venv / path in programs:
             return twins.is_program(venv / path, programs[venv / path])
+        if folder == "bin" and now is None:
+            return name not in targets and before is not None and before.startswith(f"-> {twins.PROGRAM}")
+        if folder == "bin":
+            return name in targets and now == f"-> {targets[name]}"
         return folder == site and name in seal and not sealing.find_differences(venv / folder, {name: seal[name]})
 
     return judge
@@ -133,9 +132,9 @@ def _find_whole(path: str) -> str:
 
 
 def _scan(venv: Path, sites: Sequence[str]) -> dict[str, str]:
-    """What is in `bin`, in wtenv's own folder and directly in the site folders; of folders only a distribution's."""
+    """What is in `bin` and directly in the site folders; of folders only a distribution's."""
     present = {}
-    for folder in (f"{venv}/bin", f"{venv}/{PROGRAMS}", *sites):
+    for folder in (f"{venv}/bin", *sites):
         try:
             entries = list(os.scandir(folder))
         except OSError:
@@ -170,7 +169,7 @@ def _mark(path: str) -> str:
 def _is_started(path: str) -> bool:
     """Whether something at that place is run without being asked for by its path: by its name, or by `site`."""
     folder, name = os.path.split(path)
-    return folder in ("bin", PROGRAMS) or name.endswith(".pth") or name.partition(".")[0] in _CUSTOMIZE
+    return folder == "bin" or name.endswith(".pth") or name.partition(".")[0] in _CUSTOMIZE
 
 
 def _find_unchecked(venv: Path, sites: Sequence[str]) -> Iterator[str]:
@@ -228,7 +227,7 @@ def _find_lost(manifest: Manifest, installed: Mapping[str, Installed]) -> Iterat
         found = installed.get(item.name)
         if found is None:
             yield f"another tool has removed {item.name} from {manifest.venv}"
-        elif found.source != os.path.realpath(item.path):
+        elif found.source != item.source:
             yield f"another tool has replaced {item.name} in {manifest.venv}: it is not {item.path} any more"
 
 

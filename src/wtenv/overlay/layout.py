@@ -119,7 +119,6 @@ def create(folder: Path, facts: Facts, prompt: str, token: str) -> None:
     for lib in (facts.platlib, facts.purelib):
         # With the folder that the first import would make: open shells watch the time of the one above.
         (folder / lib / "__pycache__").mkdir(parents=True, exist_ok=True)
-    (folder / "wtenv").mkdir()
     bin_dir = folder / "bin"
     bin_dir.mkdir()
     (bin_dir / "python").symlink_to(facts.interpreter)

@@ -36,6 +36,12 @@ class Editable(NamedTuple):
     modules: tuple[str, ...]  # names which sync proved to come from `path`; of a namespace package, those in it
     built_with: tuple[str, ...]  # the packages it was built against, or ("isolated",)
     places: tuple[str, ...] = ()  # the files of these modules
+    real: str = ""  # `path` with its links followed, when it was built
+
+    @property
+    def source(self) -> str:
+        """The real folder that it was built from."""
+        return self.real or os.path.realpath(self.path)
 
 
 class Manifest(NamedTuple):

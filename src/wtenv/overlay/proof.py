@@ -36,7 +36,7 @@ def prove(
     lost = []
     for item in editables:
         found = installed.get(item.name)
-        if found is None or found.source != os.path.realpath(item.path):
+        if found is None or found.source != item.source:
             lost.append(item)
             continue
         names = dict.fromkeys([*item.modules, *distributions.list_inner(found)])

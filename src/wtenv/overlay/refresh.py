@@ -49,7 +49,7 @@ def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool
 
 
 def _follow(venv: Path, manifest: Manifest) -> bool:
-    own = [venv, venv / inventory.PROGRAMS, venv / "bin", *map(Path, manifest.site)]
+    own = [venv, venv / "bin", *map(Path, manifest.site)]
     times = {folder: folder.stat().st_mtime_ns for folder in own}
     stamps = manifests.stamp(manifests.list_sources(manifest, venv))
     tighten(venv)

@@ -24,11 +24,11 @@ class State(NamedTuple):
     `--replace`. incomplete: a sync was interrupted (or is running). unusable: ours, but for another
     place, base or Python, or not as wtenv made it; the next sync puts that right. stale: works, yet the config or a
     package's build files changed since. current: all as declared.
-    `watch` names what a cached verdict depends on; of `loose`, of those, a later time alone is a change, and so it is
-    of `base` where a package manager looks after it. `behind`: twins, seal and notes have to follow what changed
-    (`refresh.refresh`). `wrong`: what was replaced, added or removed below the overlay, by its path; `in_place`: it
-    needs not be made anew for that. `news`: what another tool has put there; `parts`: all that
-    was compared, of which a change in place is no folder's. `mended`: whether a sync mends it;
+    `watch` names what a cached verdict depends on; of `loose`, of those, a later time alone is a change. So it is of
+    `own`, which may be deleted alone, too, and of `base` where a package manager looks after it. `behind`: twins, seal
+    and notes have to follow what changed (`refresh.refresh`). `wrong`: what was replaced, added or removed below the
+    overlay, by its path; `in_place`: it needs not be made anew for that. `news`: what another tool has put there;
+    `parts`: all that was compared, of which a change in place is no folder's. `mended`: whether a sync mends it;
     `lasting`: whether another answer takes a change of `watch`.
     """
 
@@ -38,6 +38,7 @@ class State(NamedTuple):
     watch: tuple[Path, ...] = ()
     behind: bool = False
     loose: tuple[Path, ...] = ()
+    own: tuple[Path, ...] = ()
     base: tuple[Path, ...] = ()
     wrong: tuple[str, ...] = ()
     in_place: bool = False
@@ -73,11 +74,13 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
         return State(kind, reason, replace if kind == "foreign" else SYNC, tuple(watch))
     assert manifest is not None
     base = (*map(Path, manifest.bins), *map(Path, manifest.base_site))
-    own = tuple(map(Path, manifest.site))  # that one is gone shows in no other time: exact, as what is not loose
-    loose = [venv, venv / "bin", venv / inventory.PROGRAMS]
-    # git writes these with the present time: HEAD where it checks out another branch, the other where it merges.
+    own = tuple(map(Path, manifest.site))  # that one is gone shows in no other time
+    loose = [venv, venv / "bin"]
+    # git writes it with the present time at each checkout, merge and reset (gitrepository-layout(5)); without a reflog
+    # only HEAD tells, and only of checkouts.
     if git := tracking.find_git(venv):
-        loose += [git[1] / "HEAD", git[1] / "ORIG_HEAD"]
+        log = git[1] / "logs/HEAD"
+        loose.append(log if log.exists() else git[1] / "HEAD")
     watch += [*base, *own, *loose]
     if hindrance := find_hindrance(venv, env):
         index = [git[1] / "index"] if git else []
@@ -86,8 +89,9 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
     if problem:
         return State("unusable", problem, SYNC, tuple(watch))
     found = inventory.compare(venv, manifest)
-    if found.wrong or found.lost:
-        sentences = [f"{venv}/{path} {words}" for path, words in found.wrong.items()] + [*found.lost]
+    lost = [*found.lost, *_find_turned(manifest)]
+    if found.wrong or lost:
+        sentences = [f"{venv}/{path} {words}" for path, words in found.wrong.items()] + lost
         reason = sentences[0] + (f" (and {len(sentences) - 1} more)" if sentences[1:] else "")
         # Another tool may be at it: what it says about what it has installed comes last.
         watch += [place for site in manifest.site for place in sorted(Path(site).glob("*.dist-info"))]
@@ -99,7 +103,7 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
     behind = found.any or manifests.is_behind(manifest, venv)
     fix = SYNC if change else ""
     parts = tuple(f"{venv}/{path}" for path in (manifests.MANIFEST, *manifest.contents))
-    return State(kind, change, fix, kept, behind, tuple(loose), base, news=found.news, parts=parts)
+    return State(kind, change, fix, kept, behind, tuple(loose), own, base, news=found.news, parts=parts)
 
 
 def find_hindrance(venv: Path, env: Mapping[str, str]) -> tuple[str, str, bool] | None:
@@ -178,11 +182,17 @@ def _find_damage(venv: Path, manifest: Manifest) -> str:
     return "" if {*wanted} <= {*manifests.read_config(venv)} else "pyvenv.cfg is missing, or not as wtenv wrote it"
 
 
+def _find_turned(manifest: Manifest) -> list[str]:
+    """The declared packages whose links lead elsewhere by now, in words: the pointers would import the former one."""
+    turned = [item for item in manifest.editables if item.real and os.path.realpath(item.path) != item.real]
+    return [f"{item.path} leads to another folder than when {manifest.venv} was built" for item in turned]
+
+
 def _find_change(manifest: Manifest, editables: Sequence[Path]) -> str:
     if manifests.identify(manifest.interpreter) != manifest.interpreter_id:
         return "the base's Python was replaced by another build"
     # By their real paths: a worktree may be entered by several names.
-    have = {os.path.realpath(item.path): item for item in manifest.editables}
+    have = {item.source: item for item in manifest.editables}
     want = {os.path.realpath(path): path for path in editables}
     for real, path in want.items():
         if real not in have:

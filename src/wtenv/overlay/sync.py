@@ -191,7 +191,7 @@ class _Job:
     def _choose(self, projects: Sequence[Project], manifest: Manifest) -> tuple[Project, ...]:
         """The projects to build."""
         plan = self.plan
-        have = {os.path.realpath(item.path): item for item in manifest.editables}
+        have = {item.source: item for item in manifest.editables}
         present = distributions.list_installed(manifest.site)
         base, own = sealing.list_base(manifest.base_site), sealing.list_base(manifest.site)
         chosen = []
@@ -220,7 +220,7 @@ class _Job:
         """Those that `only` names, by name or by path; a name that only a build has told is in `known`."""
         if not self.plan.only:
             return tuple(projects)
-        names = {os.path.realpath(item.path): item.name for item in known}
+        names = {item.source: item.name for item in known}
         chosen: dict[Path, Project] = {}
         for word in self.plan.only:
             name, real = sealing.normalise(word), os.path.realpath(word)
@@ -239,14 +239,14 @@ class _Job:
         """The distributions in the overlay that nothing declares."""
         if self.plan.inexact or self.plan.only:
             return ()
-        names = {os.path.realpath(item.path): item.name for item in known}
+        names = {item.source: item.name for item in known}
         wanted = {item.name or names.get(os.path.realpath(item.path), "") for item in projects}
         tools = building.list_tools(known)
         return tuple(sorted(distributions.find_surplus(manifest, wanted, tools, deps=self.plan.install_deps)))
 
     def _kept(self, manifest: Manifest, built: Sequence[Editable]) -> tuple[Editable, ...]:
         """The manifest's list: declared ones, as they are now, in the declared order."""
-        have = {os.path.realpath(item.path): item for item in (*manifest.editables, *built)}
+        have = {item.source: item for item in (*manifest.editables, *built)}
         wanted = {os.path.realpath(path): os.fspath(path) for path in self.plan.editables}
         return tuple(have[real]._replace(path=path) for real, path in wanted.items() if real in have)
 
@@ -286,7 +286,7 @@ class _Job:
                 )
             modules, _ = distributions.find_modules(own)
             made = (prints[project.path], modules, built_with[project.path])
-            built.append(Editable(os.fspath(project.path), own.name, own.version, *made))
+            built.append(Editable(os.fspath(project.path), own.name, own.version, *made, real=real))
         # A redirector is imported while the base is not on the path yet: it must be in the overlay.
         redirectors = {
             text.partition(";")[0].strip()

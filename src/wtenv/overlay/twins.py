@@ -1,6 +1,6 @@
 """Twin scripts: every Python script of the base's `bin`, under its name, on the overlay's Python.
 
-A twin is a link to a small program (`.venv/wtenv/twin*`, one for each set of shebang arguments) that
+A twin is a link to a small program (`.venv/bin/.twin*`, one for each set of shebang arguments) that
 runs the base's script of that name. Links rather than rewritten copies: 50 copies would take 200 KB
 on disk, and each would be stale once the base's script changed. pip and uv replace a link by the file
 they install (measured: neither writes through it), so an overlay's own script always wins.
@@ -28,6 +28,8 @@ _SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 _RELOCATABLE = re.compile(rf"""/'?"?({_PYTHON})'?"? (.*)"\$0" "\$@\"""")  # uv's --relocatable
 _ITSELF = ("$0", "${0}", "$BASH_SOURCE", "${BASH_SOURCE}")
 SHEBANG_LIMIT = 127
+# In `bin` beside the links, whose folder is watched for them anyway. No script of a base begins with a dot.
+PROGRAM = ".twin"
 _HEAD, _TEXT = 1 << 12, 1 << 16
 
 
@@ -252,7 +254,6 @@ def refresh(venv: Path, manifest: Manifest) -> bool:
     targets, programs = plan(venv, manifest)
     for program, data in programs.items():
         if not is_program(program, data):
-            program.parent.mkdir(exist_ok=True)
             files.write_atomic(program, data, 0o755)
             changed = True
     bin_dir = venv / "bin"
@@ -295,8 +296,8 @@ def plan(venv: Path, manifest: Manifest) -> tuple[dict[str, str], dict[Path, byt
     targets = dict.fromkeys(find_names(manifest) - {"python"}, "python")
     programs: dict[Path, bytes] = {}
     for name, arguments in find_scripts(manifest).items():
-        program = venv / "wtenv" / _program_name(arguments)
-        targets[name] = f"../wtenv/{program.name}"
+        program = venv / "bin" / _program_name(arguments)
+        targets[name] = program.name
         if program not in programs:
             programs[program] = _render_program(venv, manifest.bins, arguments)
     if "pip" in targets:
@@ -328,14 +329,14 @@ def _read_link(path: str) -> str:
     except OSError:
         return ""
     is_alias = target == "python" or (target == "pip" and os.path.basename(path).startswith("pip"))
-    return target if is_alias or target.startswith("../wtenv/twin") else ""
+    return target if is_alias or target.startswith(PROGRAM) else ""
 
 
 def _program_name(arguments: str) -> str:
     if not arguments:
-        return "twin"
+        return PROGRAM
     safe = (char if char.isalnum() or char == "-" else f"_{ord(char):x}" for char in arguments)
-    return "twin" + "".join(safe)
+    return PROGRAM + "".join(safe)
 
 
 def _render_program(venv: Path, bins: Sequence[str], arguments: str) -> bytes:

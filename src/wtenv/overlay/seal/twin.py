@@ -9,7 +9,7 @@ def _load(here):
     for place in (here, sys.argv[0]):  # pdb has resolved the links of the first
         while os.path.islink(place):
             target = os.readlink(place)
-            if os.path.dirname(target) == "../wtenv":
+            if target.startswith(".twin"):
                 here = place
                 break
             place = os.path.join(os.path.dirname(place), target)  # a link to the twin, from elsewhere
