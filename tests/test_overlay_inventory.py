@@ -123,6 +123,7 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
     "pip install": (lambda o: o.pip("install", "--no-deps", "--no-build-isolation", o.project), "has replaced pkg", ""),
     "the interpreter's links": (lambda o: [place.unlink() for place in o.bin.glob("python*")], "bin/python", ""),
     "bin": (lambda o: shutil.rmtree(o.bin), "bin/python", ""),
+    "pyvenv.cfg, written": (lambda o: (o.venv / "pyvenv.cfg").touch(), "pyvenv.cfg was replaced", ""),
     "pyvenv.cfg": (lambda o: (o.venv / "pyvenv.cfg").unlink(), "pyvenv.cfg", ""),
     "site-packages": (lambda o: shutil.rmtree(o.site), "site-packages", ""),
     "notes of an older wtenv": (lambda o: _forget(o.venv), "older wtenv", ""),

@@ -95,7 +95,9 @@ def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Ma
         reason = sentences[0] + (f" (and {len(sentences) - 1} more)" if sentences[1:] else "")
         # Another tool may be at it: what it says about what it has installed comes last.
         watch += [place for site in manifest.site for place in sorted(Path(site).glob("*.dist-info"))]
-        return State("unusable", reason, SYNC, tuple(watch), behind=True, wrong=tuple(found.wrong), in_place=True)
+        wrong = tuple(found.wrong)
+        keeps = "pyvenv.cfg" not in wrong  # without it its Python is the base's: nothing can be put into the overlay
+        return State("unusable", reason, SYNC, tuple(watch), behind=True, wrong=wrong, in_place=keeps)
     change = _find_change(manifest, editables)
     # Every path here costs at every prompt. The manifest is none of them: it lies in the overlay's folder, whose time
     # tells that it was written, and so does a sync (`manifest.touch`).
