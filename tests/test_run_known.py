@@ -175,6 +175,12 @@ def test_it_notices_variables_and_trust(scene: Scene, learn: Callable[..., None]
     learn()
     assert not start(scene, "true", env={"XDG_CONFIG_HOME": str(tmp_path)})[0]
     learn()
+    (tmp_path / "envs" / scene.base.name / "conda-meta").mkdir(parents=True)
+    (tmp_path / ".condarc").write_text(f"envs_dirs: [{tmp_path}/envs]\n")  # before the home's
+    was_known, done = start(scene, "true", env={"CONDA_PREFIX": str(tmp_path)})
+    assert (was_known, done.returncode) == (False, 2)
+    assert f"the config says {tmp_path}/envs/{scene.base.name}" in done.stderr.decode()
+    learn()
     scene("deny", check=True)
     try:
         was_known, done = start(scene, "true")

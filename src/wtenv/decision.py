@@ -57,8 +57,8 @@ class Decision:
     links: names on the way to those paths, and to what the config names, that are symlinks, and where they led;
     news: what has happened to the overlay and is to be said once, so not part of an answer that is kept;
     lasting: whether a change of those paths is the only way to another answer; guards: the variables it
-    depends on, with their values; faults: what was met that may pass, one line each, for people. The parts are
-    None as far as it didn't get.
+    depends on, with their values; asked: those that it asked for, also such as a shell can't compare; faults: what
+    was met that may pass, one line each, for people. The parts are None as far as it didn't get.
     """
 
     def __init__(self) -> None:
@@ -82,6 +82,7 @@ class Decision:
         self.links: dict[str, str] = {}
         self.lasting = True
         self.guards: dict[str, str | None] = {}
+        self.asked: dict[str, str | None] = {}
 
     def require(self) -> Activation:
         """The activation, or the WtenvError that says why there is none."""
@@ -107,6 +108,7 @@ def decide(directory: Path, env: Mapping[str, str]) -> Decision:
             f"{first.filename or 'a file'}: {first.strerror}{others}; asked again at the next prompt"
         )
     decision.links = _find_links(decision)
+    decision.asked = {name: env.get(name) for name in recording.asked}
     for name in sorted(recording.asked):
         # What the shells own can't be compared in a running shell; HOME is the exception that matters.
         if name == "HOME" or environ.explain_refusal(name) is None:

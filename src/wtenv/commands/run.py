@@ -71,7 +71,8 @@ def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
         # The hook does not watch these, which cost at each prompt; here one stat each does not count.
         build = (f"{folder}/{name}" for folder in found.config.packages for name in BUILD_FILES)
         parts = found.overlay.parts if found.overlay else ()
-        paths, guards = dict.fromkeys([*map(str, found.watch), *build, *parts]), sorted(found.guards.items())
+        paths = dict.fromkeys([*map(str, found.watch), *build, *parts])
+        guards = sorted({**found.asked, **found.guards}.items())
         venv, real = str(found.config.venv), str(found.worktree.root)
         cache.keep(found.activation, real, venv, list(paths), guards, found.links.items(), started, plain)
 
