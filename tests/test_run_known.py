@@ -139,7 +139,7 @@ CHANGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "the overlay": (".venv/wtenv.json", lambda path: os.utime(path)),
     "an overlay that goes": (".venv", lambda path: path.rename(path.with_name("gone"))),
     "a script of the overlay's, in place": (".venv/bin/pkg-cli", _append("# x\n")),
-    "the twins' program, in place": (".venv/wtenv/twin", _append("# x\n")),
+    "the twins' program, in place": (".venv/bin/.twin", _append("# x\n")),
     "the overlay's settings, in place": (".venv/pyvenv.cfg", _append("# x\n")),
     "who may write to .git": (".git", lambda path: path.chmod(0o777)),
     "who may write to a folder above": ("..", lambda path: path.chmod(0o777)),
@@ -246,6 +246,9 @@ def test_damaged(scene: Scene, learn: Callable[..., None], monkeypatch: pytest.M
     monkeypatch.chdir(scene.root)
     assert known.find(str(scene.root), plain)
     try:
+        for end in range(len(data) - 60, len(data) - 1):
+            file.write_bytes(data[:end])
+            assert known.find(str(scene.root), plain) is None, data[end:]
         for _ in range(400):
             damaged = bytearray(data)
             for _ in range(chance.choice((1, 1, 3))):

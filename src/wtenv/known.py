@@ -77,10 +77,6 @@ def find(folder: str, plain: Mapping[str, str]) -> tuple[str, Activation] | None
             name, value = take(), take()
             if plain.get(name) != (value[1:] if value else None):
                 return None
-        for _ in range(int(take())):
-            name, led = take(), take()
-            if os.path.realpath(name) != led:
-                return None
         root, identity = take(), take()
         level = [_Record(prefix=take(), name=take(), modifier=take()) for _ in range(int(take()))]
         changes = [_Record(name=take(), kind=take(), value=take()) for _ in range(int(take()))]
@@ -102,20 +98,17 @@ def render(
 ) -> bytes:
     """What `find` reads, with the stamps of `paths` as they are now. real: the root, resolved; links: names, and where
     they lead. Raises OSError where one can't be asked for."""
-    watched, guarded, linked = list(paths), list(guards), list(links)
+    watched, guarded = list(paths), list(guards)
     fields = [_HEAD, real, _stamp(real, whole=False), venv, str(len(watched))]
     for path in watched:
         fields += path, _stamp(path)
-    above = _list_above([*watched, *(led for _, led in linked)])
+    above = _list_above([*watched, *(led for _, led in links)])
     fields.append(str(len(above)))
     for path in above:
         fields += path, _stamp(path, whole=False)
     fields.append(str(len(guarded)))
     for name, value in guarded:
         fields += name, "" if value is None else f"={value}"
-    fields.append(str(len(linked)))
-    for pair in linked:
-        fields += pair
     fields += activation.root, activation.id, "1" if activation.conda else "0", *(activation.conda or ())
     fields.append(str(len(activation.changes)))
     for change in activation.changes:
