@@ -176,7 +176,7 @@ def test_in_a_sandbox(top: Path) -> None:
     assert as_us(look) == f"[None, None, None, ('x', 65534), ('{top.name}', 65534)]; "
 
 
-def test_private_groups(tmp_path: Path) -> None:
+def test_private_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As Debian and Fedora make them, for the user and for whoever is excused; with somebody else in it, it is none."""
     user = next(
         (each for each in pwd.getpwall() if each.pw_uid and [each.pw_name, []] == list_group(each.pw_gid)), None
@@ -188,6 +188,11 @@ def test_private_groups(tmp_path: Path) -> None:
     os.chown(file, user.pw_uid, user.pw_gid)
     assert access.find_exposure(file) == (file, user.pw_uid)
     assert access.find_exposure(file, owners={user.pw_uid}) is None
+    users = tmp_path / "passwd"  # in which another one has that group as the first one, so the group's list hasn't
+    users.write_text(Path("/etc/passwd").read_text() + f"other:x:54321:{user.pw_gid}::/:/bin/sh\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(access, "_USERS", str(users))
+        assert access.find_exposure(file, owners={user.pw_uid}) == (file, None)
     os.chown(file, 0, user.pw_gid)
     assert access.find_exposure(file) == (file, None)
     os.chown(file, user.pw_uid, 0)

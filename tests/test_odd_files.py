@@ -254,17 +254,18 @@ def test_what_a_build_would_read(tmp_path: Path, kind: str) -> None:
 
 # module -> why it may open a file by itself
 OPENED = {
-    "access.py": "/proc",
+    "access.py": "/proc, and the system's users",
     "cache.py": "entries, in the user's own folder",
     "cli.py": "/dev/null",
-    "commands/run.py": "/proc",
     "commands/setup.py": "the user's rc file",
     "conda/scripts.py": "what a script printed, in a folder of ours",
     "files.py": "the one place",
+    "known.py": "what is known to run, in the user's own folder",
     "layers.py": "programs, which were looked at before",
     "overlay/lock.py": "locks, in the user's own folder",
     "overlay/sealing.py": "what came with wtenv",
     "overlay/twins.py": "what came with wtenv, and the base's scripts, which were looked at before",
+    "process.py": "/proc",
     "shells.py": "what came with wtenv",
     "trust.py": "a folder of the user's own",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -162,6 +163,18 @@ def test_pypy(pypy: Path, tmp_path: Path, home: Home, wtenv: Wtenv) -> None:
     assert {path.name for path in (root / ".venv/bin").iterdir() if path.resolve() == pypy / "bin" / kind} == names
     command = ("run", "pypy3", "-c", "import pkg, inbase; print(pkg.__file__)")
     assert wtenv(*command, cwd=root, check=True).stdout.strip() == here
+    # A zip archive on the base's path, by the finders that Python had before 3.10.
+    with zipfile.ZipFile(pypy / "base.zip", "w") as file:
+        file.writestr("beside.py", "")
+        file.writestr("pkg.py", "")
+    (site,) = pypy.glob("lib/*/site-packages")
+    (site / "base.pth").write_text(f"{pypy}/base.zip\n")
+    look = "import beside; from importlib.machinery import PathFinder as P; print(P.find_spec('pkg').origin)"
+    assert wtenv("run", "pypy3", "-c", look, cwd=root, check=True).stdout.strip() == here
+    (root / "pkg").rename(root / "kgp")
+    look = "import beside; from importlib.machinery import PathFinder as P; print(P.find_spec('pkg'))"
+    assert wtenv("run", "--no-sync", "pypy3", "-c", look, cwd=root, check=True).stdout.strip() == "None"
+    (root / "kgp").rename(root / "pkg")
     # By PyPy's own name, too, an overlay's Python is nothing in another worktree.
     home.run(["git", "commit", "-q", "--allow-empty", "-m", "x"], root, check=True)
     home.run(["git", "worktree", "add", "-q", "../other"], root, check=True)

@@ -8,6 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+_USERS = "/etc/passwd"  # passwd(5); users that a directory service has are not listed one by one
+
 
 class Exposure(NamedTuple):
     """A place that another user could write to. owner: who that is, if it is theirs; None if its mode lets others."""
@@ -153,5 +155,15 @@ def _is_private_group(gid: int, accepted: Collection[int]) -> bool:
         except KeyError:
             continue
         if gid == user.pw_gid and group.gr_name == user.pw_name and not {*group.gr_mem} - {user.pw_name}:
-            return True
+            return not _list_others(gid, uid)
     return False
+
+
+def _list_others(gid: int, uid: int) -> list[str]:
+    """The users of this machine whose first group `gid` is, but `uid`: the group's own list has none of them."""
+    try:
+        with open(_USERS, encoding="utf-8", errors="replace") as file:
+            users = [line.split(":") for line in file]
+    except OSError:
+        return []
+    return [user[0] for user in users if len(user) > 3 and user[3] == str(gid) and user[2] != str(uid)]

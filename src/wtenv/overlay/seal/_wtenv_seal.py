@@ -201,11 +201,15 @@ class _Finder(FileFinder):
 class _Archive(zipimporter):
     """A zip archive of the base (an egg, for example), less what is declared."""
 
-    def find_spec(self, name, target=None):
-        return None if name in _declared else super().find_spec(name, target)
+    if hasattr(zipimporter, "find_spec"):
 
-    def find_module(self, name, path=None):  # before Python 3.10
-        return None if name in _declared else super().find_module(name, path)
+        def find_spec(self, name, target=None):
+            return None if name in _declared else super().find_spec(name, target)
+
+    else:  # before Python 3.10
+
+        def find_loader(self, name, path=None):
+            return (None, []) if name in _declared else super().find_loader(name, path)
 
 
 _find_all = PathFinder.find_distributions
