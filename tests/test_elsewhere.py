@@ -447,7 +447,8 @@ def test_settings(scene: Scene) -> None:
 def test_no_variable_says_which_wtenv(scene: Scene, tmp_path: Path) -> None:
     (tmp_path / "wtenv").write_text("#!/bin/sh\necho mine\n")
     (tmp_path / "wtenv").chmod(0o755)
-    (tmp_path / "wtenv.py").write_text("raise SystemExit('mine')")
+    for name in ("wtenv", "_wtenv_seal", "_wtenv_place"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('mine')")
     place = scene.places["feature"]
     env = {"PATH": f"{tmp_path}:{scene.env['PATH']}", "PYTHONPATH": str(tmp_path)}
     env |= {name: str(tmp_path / "wtenv") for name in ("WTENV", "WTENV_COMMAND", "WTENV_EXE")}

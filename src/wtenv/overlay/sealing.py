@@ -38,7 +38,9 @@ def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
     text = "".join(f"{folder}\n" for folder in base_sites)
     # -S: site is a fifth of a start, and `__follow` loads it where it needs packages.
     python, *words = build_wtenv()
-    text += f"import _wtenv_seal; _wtenv_seal.look({manifest.root!a}, {[python, '-S', *words]!a})\n"
+    # PYTHONPATH comes before this folder, and may have a module of that name: an entry of it may mean "here".
+    text += f"import sys; sys.path.insert(0, {manifest.site[-1]!a}); import _wtenv_seal; "
+    text += f"_wtenv_seal.look({manifest.root!a}, {[python, '-S', *words]!a}); del sys.path[0]\n"
     shadowed = tuple(sorted({*owned} & {*list_base(base_sites)}))
     arguments = ", ".join(map(ascii, (tuple(base_sites), skip, declared, hidden, shadowed)))
     text += f"import _wtenv_seal; _wtenv_seal.seal({arguments})\n"
