@@ -199,6 +199,17 @@ def test_private_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert access.find_exposure(file, owners={user.pw_uid}) == (file, None)
 
 
+def test_a_sticky_folder_on_the_way_and_at_the_end(tmp_path: Path) -> None:
+    """Others can't replace what is not theirs in it, but they can add to it."""
+    folder = tmp_path / "shared"
+    (folder / "own").mkdir(parents=True)
+    folder.chmod(0o1777)
+    assert access.find_exposure(folder / "own") is None
+    assert access.find_exposure(folder) == (folder, None)
+    folder.chmod(0o777)
+    assert access.find_exposure(folder / "own") == (folder, None)
+
+
 def list_group(gid: int) -> list[object]:
     try:
         group = grp.getgrgid(gid)

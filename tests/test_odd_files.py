@@ -208,9 +208,10 @@ def test_the_writer_of_a_fifo_keeps_what_it_writes(tmp_path: Path) -> None:
     got: list[int] = []
     writer = threading.Thread(target=lambda: got.append(os.open(path, os.O_WRONLY)), daemon=True)
     writer.start()
+    writer.join(0.5)  # now it waits for a reader
     with pytest.raises(WtenvError, match="not a regular file"):
         files.read_bytes(path)
-    writer.join(0.2)
+    writer.join(0.5)
     assert writer.is_alive()
     os.close(os.open(path, os.O_RDONLY))
     writer.join(10)
