@@ -434,6 +434,10 @@ def pycharm(patient: Patient) -> None:
     place.write_text('<project><component project-jdk-name="Python 3.9" project-jdk-type="Python SDK" /></project>\n')
 
 
+def write(place: Path, text: str) -> None:
+    place.write_text(text)
+
+
 def noted(make: Callable[[Patient], None]) -> Callable[[Patient], None]:
     """The same, in an overlay that was noted to be so: what is compared with the notes is `overlay`'s to find."""
 
@@ -764,7 +768,8 @@ def test_one_start_of_the_overlays_python(patient: Patient) -> None:
         patient.wtenv(*words)
     patient.activate()
     log = patient.root.parent / "starts"
-    (patient.site / "sitecustomize.py").write_text(f"open({str(log)!r}, 'a').write('start\\n')\n")
+    text = f"open({str(log)!r}, 'a').write('start\\n')\n"
+    noted(lambda patient: write(patient.site / "sitecustomize.py", text))(patient)
     code, facts = patient.ask()
     assert code == 0
     assert [item["finding"] for item in facts["findings"] if item["check"] == "editables"] == [
@@ -856,7 +861,7 @@ def test_a_worktree_inside_of_another_is_another_one(patient: Patient) -> None:
     patient.wtenv("sync", cwd=inner)
     assert patient.find() == {}
     assert list(patient.find(cwd=inner)) == ["hook"]
-    (patient.site / "pkg.pth").write_text(f"{inner}\n")
+    noted(lambda patient: write(patient.site / "pkg.pth", f"{inner}\n"))(patient)
     ((state, said),) = patient.find()["editables"]
     assert (state, said) == ("problem", f"import pkg gives {inner}/pkg/__init__.py")
     assert f"> {inner}/pkg/__init__.py (other)" in patient.home.run(["wtenv", "which", "pkg"], patient.root).stdout
