@@ -12,6 +12,7 @@ import pytest
 from hookworld import World, active, make_world, name, said  # noqa: F401
 from realbase import VERSION, Base
 from scenes import call, one_line
+from workspace import wtenv_program
 
 from wtenv.overlay import manifest as manifests
 from wtenv.overlay.state import State, inspect
@@ -181,3 +182,19 @@ def test_paths_that_only_look_alike(attack: Attack) -> None:
     for version in INDEXES.values():
         attack.git("update-index", *version.split())
         assert attack.inspect().kind == "current"
+
+
+@pytest.mark.parametrize("fault", ["no git", "git fails"])
+def test_what_git_can_not_say_is_not_used(attack: Attack, fault: str, tmp_path: Path) -> None:
+    """An index that only git can read, and a git that does not: nothing is active, nothing is kept, and it is said."""
+    attack.git("update-index", "--index-version", "4")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "wtenv").symlink_to(wtenv_program())
+    if fault == "git fails":
+        (tools / "git").write_text("#!/bin/sh\necho 'fatal: no' >&2\nexit 128\n")
+        (tools / "git").chmod(0o755)
+    for _ in range(2):
+        told = one_line(call(attack.world.home, "run", "/bin/true", cwd=attack.world.main, env={"PATH": str(tools)}))
+        assert told.startswith("git can't say whether it tracks anything in") and " ls-files" in told
+    assert call(attack.world.home, "run", "true", cwd=attack.world.main).returncode == 0

@@ -18,6 +18,7 @@ from workspace import Home
 from wtenv.conda import find_python
 from wtenv.overlay import layout
 from wtenv.overlay import manifest as manifests
+from wtenv.overlay.refresh import note
 from wtenv.overlay.state import State, inspect
 
 KINDS = {
@@ -58,7 +59,7 @@ def inspect_made_for(prefix: Path, venv: Path, interpreter: str, home: Home) -> 
         interpreter_id=manifests.identify(facts.interpreter), python_version=facts.version,
         site=(f"{venv}/lib/site",), base_bin=f"{prefix}/bin", base_site=(),
     )  # fmt: skip
-    manifests.write_manifest(manifest, venv)
+    manifests.write_manifest(note(venv, manifest), venv)
     record = manifests.Record("token", str(venv), venv.stat().st_ino, building=False)
     manifests.write_record(record, manifests.record_path(venv, home.environ))
     return inspect(venv, base_prefix=prefix, editables=(), env=home.environ)

@@ -28,7 +28,8 @@ def find_git(venv: Path) -> tuple[Path, Path] | None:
 
 
 def find_tracked(venv: Path, env: Mapping[str, str]) -> str:
-    """A path in the overlay that git's index has, from the worktree's root; empty if there is none, or no index."""
+    """A path in the overlay that git's index has, from the worktree's root; empty if there is none, or no index.
+    WtenvError where only git could tell, and does not."""
     found = find_git(venv)
     if found is None:
         return ""
@@ -69,7 +70,8 @@ def _search(data: bytes, start: bytes) -> str:
 
 
 def _ask(root: Path, inside: str, env: Mapping[str, str]) -> str:
-    """What git says; empty if it can't be asked."""
+    """What git says. WtenvError where it does not: what can't be known is not used."""
+    import shlex
     import subprocess
 
     # fsmonitor may be a program. What a git hook or a user has set for another repository must not count here.
@@ -87,6 +89,10 @@ def _ask(root: Path, inside: str, env: Mapping[str, str]) -> str:
     kept = {name: value for name, value in env.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")}
     try:
         done = subprocess.run(command, env=kept, capture_output=True, timeout=30, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.SubprocessError):
-        return ""
+        said = os.fsdecode(done.stderr).strip().rpartition("\n")[2] if done.returncode else ""
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (error.strerror if isinstance(error, OSError) else "") or "it gave no answer"
+    if said:
+        what = f"git can't say whether it tracks anything in {root / inside} ({said})"
+        raise WtenvError(what, f"see: git -C {shlex.quote(str(root))} ls-files", lasting=False)
     return os.fsdecode(done.stdout.partition(b"\0")[0])
