@@ -3,7 +3,7 @@
     CACHE/v1/ROOT…/%wtenv.bash          the entry, found by the hook without hashing or encoding anything
     CACHE/v1/ROOT…/%wtenv.run           the same as data, see `known`
     CACHE/stamps/HASH/0, 1, …           a stamp per watched path that exists, with its exact time
-    CACHE/stamps/HASH/0-, …             and one a little earlier
+    CACHE/stamps/HASH/0-, 0+, …         and one a little earlier or later
 
 A hook compares a path with its stamp by `-nt` and `-ot`; neither means the same time. The folder is the
 user's alone; entries are written whole or not at all, and can always be recomputed.
@@ -93,9 +93,9 @@ def stamp(
             # A change that follows on a time in the future has an earlier one.
             past = {path for path, value in times.items() if (value or 0) <= started}
             exact = {path for path in times if path not in past or not (Path(path) in loose or Path(path) in firm)}
-            watched = _write_stamps(folder / "stamps" / name, times, exact, coarse=coarse)
-            return str(folder / "stamps" / name), tuple(
-                item._replace(firm=not item.exact and Path(item.path) in firm) for item in watched
+            lone = {path for path in times if path not in exact and Path(path) in firm}
+            return str(folder / "stamps" / name), _write_stamps(
+                folder / "stamps" / name, times, exact, lone, coarse=coarse
             )
         except (OSError, WtenvError):
             continue
@@ -143,19 +143,22 @@ def find_change(paths: Iterable[Path], root: str, shell: Shell, env: Mapping[str
 
 
 def _write_stamps(
-    folder: Path, times: Mapping[str, int | None], exact: Container[str], *, coarse: bool
+    folder: Path, times: Mapping[str, int | None], exact: Container[str], firm: Container[str], *, coarse: bool
 ) -> tuple[Watched, ...]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     watched = []
     for index, (path, nanoseconds) in enumerate(times.items()):
-        stamp = None if nanoseconds is None else str(index)
+        item = Watched(path, None if nanoseconds is None else str(index), path in exact, path in firm)
         if nanoseconds is not None:
             if not _write_stamp(folder / str(index), nanoseconds):
                 raise OSError("this file system keeps coarser times")
-            # zsh asks for "newer than just before", which says at once that the path is there.
-            if path in exact and (coarse or not _write_stamp(folder / f"{index}-", nanoseconds - 1)):
+            # zsh asks for "newer than just before" and "older than just after", which says at once that the path is
+            # there.
+            if item.firm and (coarse or not _write_stamp(folder / f"{index}+", nanoseconds + 1)):
+                item = item._replace(exact=True, firm=False)
+            if item.exact and (coarse or not _write_stamp(folder / f"{index}-", nanoseconds - 1)):
                 _write_stamp(folder / f"{index}-", nanoseconds - 10**9)
-        watched.append(Watched(path, stamp, path in exact))
+        watched.append(item)
     return tuple(watched)
 
 

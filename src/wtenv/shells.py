@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # this module is imported at every start of a shell
     from collections.abc import Sequence
 
-    from .entry import Entry
+    from .entry import Entry, Watched
     from .environ import Activation, Shortcut
 
 _MARK = "# --- the hook ---"
@@ -167,8 +167,7 @@ class Bash(Shell):
                 terms.append(f"! -e ${path}")
             else:
                 assigned.append(f"{stamp}=$__wtenv_stamps/{item.stamp}")
-                terms += [f"-e ${path}"] if item.firm else []
-                terms += self.compare_times(f"${path}", f"${stamp}", item.exact)
+                terms += self.compare_times(f"${path}", f"${stamp}", item)
         for index, (name, real) in enumerate(entry.links):
             assigned += [f"__wtenv_l{index}={self.quote(name)}", f"__wtenv_r{index}={self.quote(real)}"]
             terms.append(f"$__wtenv_l{index} -ef $__wtenv_r{index}")
@@ -179,9 +178,10 @@ class Bash(Shell):
         check = f'__wtenv_check() {{ [[ {" && ".join(terms)} ]] || "${{1:-__wtenv_decide}}"; }}\n'
         return " ".join(assigned), way + check
 
-    def compare_times(self, path: str, stamp: str, exact: bool) -> list[str]:
+    def compare_times(self, path: str, stamp: str, item: Watched) -> list[str]:
         # In bash -nt and -ot are true as well if only one of the two files exists.
-        return [f"! {path} -nt {stamp}", *([f"! {path} -ot {stamp}"] if exact else [])]
+        there = [f"-e {path}"] if item.firm else []
+        return [*there, f"! {path} -nt {stamp}", *([f"! {path} -ot {stamp}"] if item.exact else [])]
 
     def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:
         from .straight import render_posix
@@ -201,9 +201,11 @@ class Bash(Shell):
 class Zsh(Bash):
     name = "zsh"
 
-    def compare_times(self, path: str, stamp: str, exact: bool) -> list[str]:
+    def compare_times(self, path: str, stamp: str, item: Watched) -> list[str]:
         # In zsh -nt and -ot are false if one of the two files is missing. An entry with stamps has exact ones.
-        return [*([f"{path} -nt {stamp}-"] if exact else []), f"! {path} -nt {stamp}"]
+        if item.firm:
+            return [f"{path} -ot {stamp}+"]
+        return [*([f"{path} -nt {stamp}-"] if item.exact else []), f"! {path} -nt {stamp}"]
 
     def wrap_hook(self, text: str) -> str:
         # `emulate -c` parses and later runs the text under zsh's own defaults (zshbuiltins(1), emulate).
