@@ -346,3 +346,18 @@ def test_closed_stderr(world: World, name: str) -> None:
     for folder, expected in ((world.main, "main"), (world.feature, "feature"), (world.outside, "")):
         assert shell.run(f"cd {folder} 2>&-").status == 0
         assert active(shell) == expected
+
+
+@pytest.mark.parametrize("place", [".local/share/wtenv/trust", ".condarc"])
+def test_a_file_of_the_users_that_is_deleted(world: World, name: str, place: str) -> None:
+    """Of what only ever gets a later time, too."""
+    at = world.home.path / place
+    shell = world.open(name)
+    shell.run(f"cd {world.main}")
+    assert active(shell) == "main"
+    aside = at.rename(world.home.path / "aside")
+    shell.run("true")
+    assert active(shell) == ""
+    aside.rename(at)
+    shell.run("true")
+    assert active(shell) == "main"
