@@ -294,6 +294,7 @@ end
 # it is sourced again, or by an entry of a newer version.
 if test "$__wtenv_shell" != $fish_pid
     set -e __wtenv_pwd __wtenv_root __wtenv_held __wtenv_watch __wtenv_adopted __wtenv_straight
+    set -e __wtenv_top __wtenv_here __wtenv_way
     set -g __wtenv_shell $fish_pid
 end
 for __wtenv_name in pwd root held watch said farewell from adopted settled top here way

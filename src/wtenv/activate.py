@@ -13,32 +13,32 @@ _POSIX = """\
 # Source this in a POSIX shell (bash, zsh, dash, busybox, …): the same activation as wtenv's hook gives.
 # It fails, and changes nothing, where nothing can be activated.
 if [ -n "${{BASH_VERSION-}}" ]; then
-    __wtenv_shell=bash
-    __wtenv_here=${{BASH_SOURCE[0]}}
+    __wtenv_language=bash
+    __wtenv_folder=${{BASH_SOURCE[0]}}
 elif [ -n "${{ZSH_VERSION-}}" ]; then
-    __wtenv_shell=zsh
-    eval '__wtenv_here=${{(%):-%x}}' # zsh's name for this file
+    __wtenv_language=zsh
+    eval '__wtenv_folder=${{(%):-%x}}' # zsh's name for this file
 else
-    __wtenv_shell=sh
-    __wtenv_here={here}/activate
+    __wtenv_language=sh
+    __wtenv_folder={here}/activate
 fi
-case $__wtenv_here in
-*/*) __wtenv_here=${{__wtenv_here%/*}} ;;
-*) __wtenv_here=. ;;
+case $__wtenv_folder in
+*/*) __wtenv_folder=${{__wtenv_folder%/*}} ;;
+*) __wtenv_folder=. ;;
 esac
 if ! [ -x {python} ] || ! [ -r {main} ]; then
     echo {gone} >&2
-    unset -v __wtenv_shell __wtenv_here
+    unset -v __wtenv_language __wtenv_folder
     return 1
 fi
-if __wtenv_text=$({start} --directory "$__wtenv_here" "$__wtenv_shell"); then
+if __wtenv_text=$({start} --directory "$__wtenv_folder" "$__wtenv_language"); then
     :
 else
-    unset -v __wtenv_shell __wtenv_here __wtenv_text
+    unset -v __wtenv_language __wtenv_folder __wtenv_text
     return 1
 fi
 eval "$__wtenv_text"
-case $__wtenv_shell in
+case $__wtenv_language in
 sh)
     deactivate() {{
         if __wtenv_text=$({start} --leave sh); then
@@ -64,7 +64,7 @@ sh)
     }}
     ;;
 esac
-unset -v __wtenv_shell __wtenv_here __wtenv_text
+unset -v __wtenv_language __wtenv_folder __wtenv_text
 """
 
 _FISH = """\
