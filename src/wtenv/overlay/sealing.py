@@ -16,8 +16,9 @@ from .manifest import Manifest
 PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
 MODULES = ("_wtenv_seal.py", "_wtenv_pip.py", "_wtenv_place.py")
 MAX_METADATA = 1 << 26  # the RECORD of the largest packages takes some MiB
-# What a copy goes without, since each overlay has one: comments, and docstrings but the module's.
-_EXPLAINING = re.compile(rb'^ +"""(?:[^"]|"(?!""))*"""\n|^ *#.*\n', re.M)
+# What a copy goes without, since each overlay has one: comments, docstrings but the module's, and wide indents.
+_EXPLAINING = re.compile(rb'^ +"""(?:[^"]|"(?!""))*"""\n|^ *#.*\n|  #[^"\'\n]*$|^\n', re.M)
+_INDENT = re.compile(rb"^(?: {4})+", re.M)
 _SUFFIXES = (".py", ".so", ".pyd")
 
 
@@ -44,9 +45,14 @@ def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
     shadowed = tuple(sorted({*owned} & {*list_base(base_sites)}))
     arguments = ", ".join(map(ascii, (tuple(base_sites), skip, declared, hidden, shadowed)))
     text += f"import _wtenv_seal; _wtenv_seal.seal({arguments})\n"
-    contents = {name: _EXPLAINING.sub(b"", (Path(__file__).parent / "seal" / name).read_bytes()) for name in MODULES}
+    contents = {name: _shorten((Path(__file__).parent / "seal" / name).read_bytes()) for name in MODULES}
     contents[PTH] = text.encode("utf-8", "surrogateescape")
     return contents
+
+
+def _shorten(text: bytes) -> bytes:
+    """The same program in less room."""
+    return _INDENT.sub(lambda found: b" " * (len(found[0]) // 4), _EXPLAINING.sub(b"", text))
 
 
 def find_differences(site: Path, contents: Mapping[str, bytes]) -> list[str]:
