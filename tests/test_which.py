@@ -15,6 +15,8 @@ from realbase import Base, copy_base
 from scenes import CONFIG, Scene, make_git, make_scene, one_line
 
 from wtenv.layers import Layers, find_commands, find_interpreter
+from wtenv.overlay import manifest as manifests
+from wtenv.overlay.refresh import note
 
 ACTIVATION = '\n[activation]\npath = ["scripts"]\n'
 
@@ -312,6 +314,10 @@ def test_python_that_does_not_answer(base: Base, tmp_path: Path) -> None:
     scene = make_scene(tmp_path, base)
     (site,) = (scene.feature / ".venv/lib").glob("python*/site-packages")
     (site / "sitecustomize.py").write_text("raise SystemExit(3)\n")
+    venv = scene.feature / ".venv"
+    found = manifests.read_manifest(venv)
+    assert found
+    manifests.write_manifest(note(venv, found), venv)  # else it is not as wtenv made it, and not used
     facts = ask(scene, "pytest")
     assert facts["commands"][0]["layer"] == "twin"
     assert "does not answer; run: wtenv doctor" in facts["note"]

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import faults, files
 from ..errors import WtenvError
 from .manifest import Manifest
 from .twins import find_names, is_python
@@ -28,6 +28,8 @@ def refresh(venv: Path, manifest: Manifest) -> bool:
     A spec that the overlay has itself (a package's) is left alone.
     """
     changes = find_changes(venv, manifest)
+    if faults.has_met():
+        return False
     for place, spec in changes.items():
         if spec:
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -61,8 +61,10 @@ def _follow(venv: Path, manifest: Manifest) -> bool:
     for folder in own[1:]:
         if folder.stat().st_mtime_ns != times[folder]:
             manifests.touch(folder, times[folder])
-    manifests.write_manifest(note(venv, manifest._replace(stamps=stamps)), venv)
-    manifests.touch(venv, times[venv])
+    noted = note(venv, manifest._replace(stamps=stamps))
+    if not faults.has_met():
+        manifests.write_manifest(noted, venv)
+        manifests.touch(venv, times[venv])
     return changed
 
 

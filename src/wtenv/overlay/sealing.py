@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from .. import files
+from .. import faults, files
 from ..digest import sha256
 from ..errors import WtenvError
 from ..shells import build_wtenv
@@ -72,6 +72,8 @@ def write(manifest: Manifest, owned: Collection[str]) -> bool:
     """Write the seal into the overlay; True if it changed."""
     site, contents = Path(manifest.site[-1]), render(manifest, owned)
     different = find_differences(site, contents)
+    if faults.has_met():
+        return False
     for name in different:
         files.write_atomic(site / name, contents[name], 0o644)
     return bool(different)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import files
+from .. import faults, files
 from ..errors import WtenvError, make_printable
 from .manifest import Manifest
 
@@ -252,6 +252,8 @@ def refresh(venv: Path, manifest: Manifest) -> bool:
     """
     changed = False
     targets, programs = plan(venv, manifest)
+    if faults.has_met():
+        return False  # a part of the base could not be seen: its twins are not to go for that
     for program, data in programs.items():
         if not is_program(program, data):
             files.write_atomic(program, data, 0o755)
