@@ -258,9 +258,14 @@ def _wait_for(command: list[str], env: dict[str, str], timeout: float, scratch: 
     quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
     quiet += [(os.POSIX_SPAWN_OPEN, 2, f"{scratch}/shell", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)]
     reset = [signal.SIGPIPE, signal.SIGXFSZ]  # Python ignores these two, and a child would inherit that
-    pid = os.posix_spawn(command[0], command, env, file_actions=quiet, setsid=True, setsigdef=reset)
-    done = status = 0
+    # A Ctrl-C between the start and what ends it would leave the command running. It waits until then.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    pid = done = status = 0
     try:
+        pid = os.posix_spawn(
+            command[0], command, env, file_actions=quiet, setsid=True, setsigmask=mask, setsigdef=reset
+        )
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         start = time.monotonic()
         while not done and (waited := time.monotonic() - start) < timeout:
             time.sleep(min(0.0005 if waited < 0.2 else 0.01, timeout))
@@ -268,7 +273,8 @@ def _wait_for(command: list[str], env: dict[str, str], timeout: float, scratch: 
             if not done and waited > 0.05 and _measure(scratch) > _MAX_OUTPUT:
                 break
     finally:
-        if not done:  # too late, or Ctrl-C
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if pid and not done:  # too late, or Ctrl-C
             try:
                 os.killpg(pid, signal.SIGKILL)
             except OSError:
