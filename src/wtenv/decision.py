@@ -310,12 +310,13 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     config, base, overlay = decision.config, decision.base, decision.overlay
     if decision.kind != "active" or base is None or overlay is None:
         return
-    assert decision.worktree
+    place = decision.worktree
+    assert place
     decision.kind = "failed"
     prefix = Path(base.prefix)
     history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
     decision.base_watch = {*overlay.loose}
-    decision.firm_watch = {*overlay.own, *base.watch, trust.locate_record(decision.worktree, env)} - {history}
+    decision.firm_watch = {*overlay.own, *base.watch, trust.locate_record(place, env)} - {history}
     found, captured, before = read_base(base, plain)
     if base.kind == "conda":
         decision.watch = [path for path in decision.watch if path != folder] + [history]
@@ -331,8 +332,6 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     if os.path.lexists(config.lock):  # the hook says once that it is not met; git writes with the present time
         decision.watch.append(config.lock)
         decision.base_watch.add(config.lock)
-    place = decision.worktree
-    assert place
     # By the name that the shell has for it, unless that one leads to another repository (a link below its root).
     root = worktree.find_root(directory) or place.root
     root = root if os.path.realpath(root) == str(place.root) else place.root
