@@ -121,6 +121,26 @@ def test_venv_inside(venv: str, root: Path) -> None:
     assert read(root).venv == root / venv
 
 
+@pytest.mark.parametrize("venv", ["{root}/.venv", "{root}/a/b", "{link}/.venv", "{root}//x/"])
+def test_an_absolute_venv_inside(venv: str, root: Path) -> None:
+    """By any name of the root; the overlay has one place, however it is written."""
+    link = root.parent / "link"
+    link.symlink_to(root)
+    written = venv.format(root=root, link=link)
+    (root / "wtenv.toml").write_text(f'{BASE}venv = "{written}"\n')
+    assert read(root).venv == root / venv.partition("}")[2].strip("/")
+
+
+@pytest.mark.parametrize("venv", ["{root}", "{root}/.", "{root}x/.venv", "{root}/../x", "{root}/.git/x", "{root}/in/.venv",
+                                  "{root}/back/.venv", "{root}/wtenv.toml", "{root}/a:b", "{feature}/.venv"])  # fmt: skip
+def test_an_absolute_venv_that_is_not_inside(venv: str, root: Path) -> None:
+    (root / "in").symlink_to(root.parent)
+    (root / "back").symlink_to(root)
+    written = venv.format(root=root, feature=root.parent / "feature")
+    (root / "wtenv.toml").write_text(f'{BASE}venv = "{written}"\n')
+    assert "[python] venv" in refuse(root)
+
+
 # --- every mistake ------------------------------------------------------------------------------
 
 ENV, PYTHON, EDITABLES, ACTIVATION, WTENV = "[env]", "[python]", "[editables]", "[activation]", "[wtenv]"

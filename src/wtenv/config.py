@@ -327,11 +327,10 @@ def _choose_base(
 
 
 def _place_venv(merged: Table, origin: Mapping[tuple[str, str], _File], layers: list[_File]) -> Path:
-    """The overlay's folder: a relative path that stays below the folder that owns it, also after
-    resolving symlinks."""
+    """The overlay's folder: a path that stays below the folder that owns it, also after resolving symlinks."""
     written: str = merged["python"].get("venv", ".venv")
     anchor, path = layers[0].folder, origin.get(("python", "venv"), layers[0]).path
-    relative = Path(written)
+    relative = _strip_root(Path(written), anchor)
     fix = 'use a folder inside the root, such as ".venv"'
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or written.startswith("~"):
         _fail(path, "python", "venv", f"{_show(written)} is not a folder inside the root", fix)
@@ -341,6 +340,13 @@ def _place_venv(merged: Table, origin: Mapping[tuple[str, str], _File], layers: 
     if os.path.realpath(venv.parent) != str(venv.parent):
         _fail(path, "python", "venv", f"{_show(written)} leads through a symlink", fix)
     return venv
+
+
+def _strip_root(path: Path, root: Path) -> Path:
+    """`path` as it is below `root`, by whatever name it says where that is; `path` itself if it is not below."""
+    # From / downwards: a link inside the root that leads back to it is not taken for the root.
+    above = next((folder for folder in reversed(path.parents) if files.is_same(str(folder), str(root))), None)
+    return path.relative_to(above) if above and path.is_absolute() else path
 
 
 def _read_dotenv(paths: list[Path], sources: tuple[Source, ...]) -> tuple[tuple[str, str], ...]:
