@@ -16,8 +16,9 @@ import pytest
 from scenes import snapshot
 from test_other_users import THEM, US
 
-from wtenv import access, cache, files
+from wtenv import access, files
 from wtenv.errors import WtenvError
+from wtenv.hook import cache
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
 

@@ -9,7 +9,7 @@ import pytest
 
 from wtenv import activation, environ
 from wtenv.conda import Base
-from wtenv.config import Config
+from wtenv.config.read import Config
 from wtenv.environ import Change
 from wtenv.errors import WtenvError
 
@@ -21,7 +21,7 @@ Values = Mapping[str, str | None]
 
 def make_config(**changes: object) -> Config:
     values: dict[str, object] = {
-        "anchor": Path("/w/root"),
+        "root": Path("/w/root"),
         "base": "shared",
         "base_kind": "base_conda_env",
         "base_file": Path("/w/root/wtenv.toml"),
@@ -227,7 +227,7 @@ def test_placeholders(written: str, expected: str) -> None:
 
 
 def test_placeholders_are_filled_in_once() -> None:
-    config = make_config(anchor=Path("/w/{venv}\\1"), venv=Path("/w/{base}"), env=(("X", "{root} {venv}"),))
+    config = make_config(root=Path("/w/{venv}\\1"), venv=Path("/w/{base}"), env=(("X", "{root} {venv}"),))
     assert enter({"PATH": "/u"}, config)["X"] == "/w/{venv}\\1 /w/{base}"
 
 
@@ -237,7 +237,7 @@ def test_dotenv_and_base_values_have_no_placeholders() -> None:
 
 
 def test_a_stack_is_named_by_its_folder() -> None:
-    config = make_config(anchor=Path("/w"), venv=Path("/w/.wt"), env=(("X", "{root}"),))
+    config = make_config(root=Path("/w"), venv=Path("/w/.wt"), env=(("X", "{root}"),))
     found = enter({"PATH": "/u"}, config)
     assert (found["VIRTUAL_ENV"], found["VIRTUAL_ENV_PROMPT"], found["X"]) == ("/w/.wt", "w", "/w")
 

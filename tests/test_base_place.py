@@ -11,8 +11,8 @@ import pytest
 from scenes import call, can_mount, git, make_git, make_home
 from workspace import Home
 
-from wtenv import config as configs
 from wtenv import decision
+from wtenv.config import read as configs
 from wtenv.errors import WtenvError
 from wtenv.worktree import require_worktree
 

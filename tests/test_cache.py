@@ -14,7 +14,7 @@ import pytest
 from hookworld import World, active, name, own_world, said, shared_world, without, world  # noqa: F401
 from shells import HOOK_LINES
 
-from wtenv.shells import ABI
+from wtenv.hook.shells import ABI
 
 
 def find_entry(world: World, shell: str) -> Path:

@@ -19,10 +19,10 @@ from scenes import call, git, make_fake_base, make_git, make_home, one_line
 from shells import TIMEOUT, require_shell, run_script, write_rc
 from workspace import Home
 
-from wtenv import shells as languages
 from wtenv.cli import build_parser
 from wtenv.commands import completions
 from wtenv.completion import Answer, complete
+from wtenv.hook import shells as languages
 
 ODD = ["my env", "it's", 'a"b', "$HOME", "a;b&c", "naïve", "back\\slash", "x*y?[z]", "(a)", "a=b", "#no", "!x"]
 LOADS = {

@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped,import-not-found,unused-ignore]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wtenv.conda import BaseNotFound, condarc, find_base, find_python, list_environments, names, open_prefix
+from wtenv.conda import BaseNotFound, condarc, find_base, find_python, list_environments, open_prefix, prefixes
 from wtenv.errors import WtenvError
 
 
@@ -44,7 +44,7 @@ def make_env(prefix: Path) -> Path:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """HOME, and a machine without the roots that the one running the tests may have."""
-    monkeypatch.setattr(names, "_ROOTS", str(tmp_path / "opt/conda"))
+    monkeypatch.setattr(prefixes, "_ROOTS", str(tmp_path / "opt/conda"))
     home = tmp_path / "home"
     home.mkdir()
     return home

@@ -22,10 +22,12 @@ from test_completions import LOADS
 from test_status import inside
 from workspace import Home, Repo, make_repo
 
-from wtenv import config, files, settings
-from wtenv.checks import CHECKS
+from wtenv import files
 from wtenv.cli import build_parser
-from wtenv.shells import FORMATS
+from wtenv.config import read as configs
+from wtenv.config import settings
+from wtenv.hook.shells import FORMATS
+from wtenv.insight.checks import CHECKS
 from wtenv.worktree import find_worktree
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -74,10 +76,10 @@ def root(tmp_path: Path) -> Path:
     return found
 
 
-def read(root: Path) -> config.Config:
+def read(root: Path) -> configs.Config:
     worktree = find_worktree(root)
     assert worktree
-    return config.read_config(worktree, config.find_sources(worktree, root), root)
+    return configs.read_config(worktree, configs.find_sources(worktree, root), root)
 
 
 def test_config_block(root: Path) -> None:
@@ -109,7 +111,7 @@ def test_stack_blocks(place: str, root: Path) -> None:
     stack.write_text(block("stack"))
     (root / place).write_text(block("pointer"))
     found = read(root)
-    assert found.anchor == root.parent
+    assert found.root == root.parent
     assert found.packages == (root, root.parent / "worker")
     assert stack.name in block("stack") and "../" + stack.name in block("pointer")
 
@@ -120,7 +122,7 @@ def test_every_key_is_documented() -> None:
         for table, keys in parse(block(name).replace("# base_prefix", "base_prefix")).items():
             tables.setdefault(table, set()).update(keys)
     assert tables.pop("env")
-    assert tables == {table: set(keys) for table, keys in config._KEYS.items()}
+    assert tables == {table: set(keys) for table, keys in configs._KEYS.items()}
 
 
 def test_settings_block(tmp_path: Path) -> None:

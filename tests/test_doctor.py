@@ -19,10 +19,10 @@ from scenes import CONFIG, make_fake_base, make_git, make_home, make_scene, snap
 from shells import HOOK_LINES, Shell, require_shell, write_rc
 from workspace import Home, Repo
 
-from wtenv.checks import CHECKS
+from wtenv.hook.shells import ABI
+from wtenv.insight.checks import CHECKS
 from wtenv.overlay import manifest
 from wtenv.overlay.refresh import note
-from wtenv.shells import ABI
 
 
 @dataclass
@@ -311,12 +311,12 @@ def replaced_by_pip(patient: Patient) -> None:
     (found / "direct_url.json").unlink()
 
 
-def damaged_twins(patient: Patient) -> None:
-    (patient.root / ".venv/bin/.twin").write_text("#!/usr/bin/python3\n")
+def damaged_wrappers(patient: Patient) -> None:
+    (patient.root / ".venv/bin/.wrapper").write_text("#!/usr/bin/python3\n")
 
 
-def twins_cannot_run(patient: Patient) -> None:
-    (patient.root / ".venv/bin/.twin").chmod(0o644)
+def wrappers_cannot_run(patient: Patient) -> None:
+    (patient.root / ".venv/bin/.wrapper").chmod(0o644)
 
 
 def script_of_another_python(patient: Patient) -> None:
@@ -337,8 +337,8 @@ def damaged_kernel(patient: Patient) -> None:
     spec.parent.mkdir(parents=True)
     spec.write_text(json.dumps({"argv": [str(patient.base.python), "-m", "ipykernel_launcher"]}))
     patient.wtenv("sync")
-    twin = patient.root / ".venv/share/jupyter/kernels/python3/kernel.json"
-    twin.write_text(twin.read_text().replace(f"{patient.root}/.venv/bin/python", str(patient.base.python)))
+    wrapper = patient.root / ".venv/share/jupyter/kernels/python3/kernel.json"
+    wrapper.write_text(wrapper.read_text().replace(f"{patient.root}/.venv/bin/python", str(patient.base.python)))
 
 
 def damaged_seal(patient: Patient) -> None:
@@ -488,8 +488,8 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (python_does_not_start, "problem", True),
         (other_copy, "problem", True),
         (replaced_by_pip, "problem", True),
-        (damaged_twins, "problem", True),
-        (twins_cannot_run, "problem", True),
+        (damaged_wrappers, "problem", True),
+        (wrappers_cannot_run, "problem", True),
         (no_script, "problem", True),
         (damaged_kernel, "problem", True),
         (damaged_seal, "problem", True),
@@ -500,9 +500,9 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (other_copy_in_the_overlay, "problem", False),
         (noted(module_is_gone), "problem", True),
     ],
-    "twins": [
-        (noted(damaged_twins), "problem", True),
-        (noted(twins_cannot_run), "problem", True),
+    "wrappers": [
+        (noted(damaged_wrappers), "problem", True),
+        (noted(wrappers_cannot_run), "problem", True),
         (noted(script_of_another_python), "problem", True),
         (noted(no_script), "problem", True),
         (noted(script_cannot_run), "problem", True),

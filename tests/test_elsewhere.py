@@ -22,7 +22,7 @@ from scenes import CONFIG, can_mount, git, make_home
 from shells import require_shell
 from workspace import Home, Repo, make_repo, wtenv_program
 
-from wtenv.shells import build_wtenv
+from wtenv.hook.shells import build_wtenv
 
 SHOW = "import sys, pkg; print(sys.prefix, pkg.__file__)"
 FILES = {
@@ -350,8 +350,8 @@ if __name__ == "__main__":
     for name in (sys.executable, "python"):
         found[os.path.basename(name) if "/" not in name else "by path"] = subprocess.check_output([name, *ask], text=True).strip()
     site.main()
-    import _wtenv_seal
-    _wtenv_seal._looked, _wtenv_seal._added = False, None
+    import _wtenv_bootstrap
+    _wtenv_bootstrap._looked, _wtenv_bootstrap._added = False, None
     site.main()
     found["site.main()"] = sys.prefix
     late = [sys.executable, "-S", "-c", "import site, sys; site.main(); print(sys.prefix)"]
@@ -365,7 +365,7 @@ if __name__ == "__main__":
             interpreters = None
     if interpreters:
         made = interpreters.create()
-        interpreters.run_string(made, "import _wtenv_seal, sys; assert '_wtenv_place' in sys.modules; print('inside')")
+        interpreters.run_string(made, "import _wtenv_bootstrap, sys; assert '_wtenv_elsewhere' in sys.modules; print('inside')")
     print(json.dumps(found))
 """
 
@@ -447,7 +447,7 @@ def test_settings(scene: Scene) -> None:
 def test_no_variable_says_which_wtenv(scene: Scene, tmp_path: Path) -> None:
     (tmp_path / "wtenv").write_text("#!/bin/sh\necho mine\n")
     (tmp_path / "wtenv").chmod(0o755)
-    for name in ("wtenv", "_wtenv_seal", "_wtenv_place"):
+    for name in ("wtenv", "_wtenv_bootstrap", "_wtenv_elsewhere"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('mine')")
     place = scene.places["feature"]
     env = {"PATH": f"{tmp_path}:{scene.env['PATH']}", "PYTHONPATH": str(tmp_path)}
@@ -535,7 +535,7 @@ int main(int argc, char **argv) {
     PyConfig_SetBytesString(&config, &config.program_name, argv[0]);
     PyConfig_SetBytesArgv(&config, argc, argv);
     if (PyStatus_Exception(Py_InitializeFromConfig(&config))) return 1;
-    return PyRun_SimpleString("import sys, site; site.main(); print(sys.prefix, '_wtenv_place' in sys.modules, flush=True)");
+    return PyRun_SimpleString("import sys, site; site.main(); print(sys.prefix, '_wtenv_elsewhere' in sys.modules, flush=True)");
 }
 """
 
@@ -560,13 +560,13 @@ def test_an_embedding_program(scene: Scene, base: Base, tmp_path: Path) -> None:
 
 # --- by itself ----------------------------------------------------------------------------------
 
-SEAL = Path(__file__).resolve().parents[1] / "src/wtenv/overlay/seal"
+SEAL = Path(__file__).resolve().parents[1] / "src/wtenv/overlay/bootstrap"
 
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The module, as if it ran in an overlay below `tmp_path` whose `bin` is on PATH."""
-    spec = util.spec_from_file_location("_wtenv_place", SEAL / "_wtenv_place.py")
+    spec = util.spec_from_file_location("_wtenv_elsewhere", SEAL / "_wtenv_elsewhere.py")
     assert spec and spec.loader
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -618,13 +618,13 @@ def test_before_orig_argv(place: ModuleType) -> None:
         assert place._read_arguments()[1:] == sys.orig_argv[1:]
 
 
-@pytest.mark.parametrize("module", ["_wtenv_seal", "_wtenv_place"])
+@pytest.mark.parametrize("module", ["_wtenv_bootstrap", "_wtenv_elsewhere"])
 def test_it_is_python_3_8(module: str) -> None:
     ast.parse((SEAL / f"{module}.py").read_text(), feature_version=(3, 8))
 
 
 def test_nothing_is_imported_at_home(scene: Scene) -> None:
-    ask = "import sys; print('_wtenv_seal' in sys.modules, '_wtenv_place' in sys.modules)"
+    ask = "import sys; print('_wtenv_bootstrap' in sys.modules, '_wtenv_elsewhere' in sys.modules)"
     for folder in (scene.main, scene.main / "tests", scene.home.path.parent / "nowhere"):
         assert scene.run(["python", "-c", ask], folder).stdout == "True False\n"
     assert scene.run(["python", "-c", ask], scene.main / "vendor/stranger").stdout == "True True\n"

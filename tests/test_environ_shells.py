@@ -14,7 +14,7 @@ from test_fuzz import damaged_states
 
 from wtenv import environ
 from wtenv.environ import Activation, Change, CondaLevel
-from wtenv.shells import SHELLS
+from wtenv.hook.shells import SHELLS
 
 # What a shell adds for itself.
 OWN = {"_", "SHLVL", "PWD", "OLDPWD", "LS_COLORS"}

@@ -25,8 +25,8 @@ from workspace import wtenv_program
 from wtenv import decision, environ, faults
 from wtenv.conda import capture_scripts, scripts
 from wtenv.decision import Decision
+from wtenv.hook.shells import ABI, SHELLS
 from wtenv.overlay import manifest as manifests
-from wtenv.shells import ABI, SHELLS
 
 QUESTIONS = [(os, name) for name in ("stat", "lstat", "fstat", "open", "read", "scandir", "listdir", "readlink")]
 QUESTIONS += [(io, "open"), (builtins, "open")]
@@ -303,7 +303,7 @@ def test_a_busy_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_fault_while_the_overlay_follows(world: World) -> None:
-    """What could not be looked at is looked at again: seal and twins are not taken for in step."""
+    """What could not be looked at is looked at again: seal and wrappers are not taken for in step."""
     env, root = environ.undo(world.home.environ), world.main
     os.utime(world.base.prefix / "bin")
     with failing(0, 0) as asked:

@@ -21,11 +21,12 @@ from hypothesis import HealthCheck, event, given, settings
 from realbase import Base
 from scenes import snapshot
 
-from wtenv import config as configs
-from wtenv import decision, environ, shells, trust
+from wtenv import decision, environ, trust
 from wtenv.commands import export, status, verify
 from wtenv.conda import list_environments
+from wtenv.config import read as configs
 from wtenv.errors import WtenvError
+from wtenv.hook import shells
 from wtenv.overlay import manifest as manifests
 from wtenv.worktree import find_worktree, list_worktrees, require_worktree
 
@@ -229,7 +230,7 @@ def test_any_file_damaged(target: Target, chosen: list[tuple[int, tuple[str, Dam
     event(found.kind)
     after = snapshot(*folders)
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    # Twins and seal of a sound overlay follow its base; nothing else is ever written.
+    # Wrappers and seal of a sound overlay follow its base; nothing else is ever written.
     assert not {path for path in changed if "/.venv" not in path and "/overlays" not in path}, changed
 
 

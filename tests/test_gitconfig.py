@@ -17,7 +17,7 @@ from scenes import git, make_git, make_home
 from test_other_users import THEM, US, give
 from workspace import Home
 
-from wtenv import gitconfig
+from wtenv import gitfiles
 
 TEXTS = [
     "", "\n\n", "[core]", "[core]\n\tbare = true\n", "[CORE]\nBare\n", "[core] bare = yes\n", "[core]bare=yes # x\n",
@@ -43,7 +43,7 @@ def test_settings_as_git_reads_them(text: str, home: Home) -> None:
     file.write_text(text, newline="")
     done = home.run(["git", "config", "--file", file, "--list", "-z"], home.path)
     try:
-        found = [f"{name}\n{value}" if value is not None else name for name, value in gitconfig.parse(text)]
+        found = [f"{name}\n{value}" if value is not None else name for name, value in gitfiles.parse(text)]
     except ValueError:
         assert done.returncode != 0
         return
@@ -71,7 +71,7 @@ def test_a_text_that_is_built_to_be_slow(name: str) -> None:
     """The config of a submodule is read at a cd, before anybody has allowed it."""
     started = time.process_time()
     with contextlib.suppress(ValueError):
-        list(gitconfig.parse(SLOW[name]))
+        list(gitfiles.parse(SLOW[name]))
     assert time.process_time() - started < 3
 
 
@@ -141,18 +141,18 @@ def test_safe_directories_as_git_has_them(name: str, place: str, theirs: Path) -
     found = re.search(r"[0-9]+\.[0-9]+", subprocess.check_output(["git", "version"], text=True))
     assert found
     is_old = tuple(map(int, found[0].split("."))) < (2, 46)
-    assert gitconfig.is_safe(root, env) == (done.returncode == 0 or (is_old and name in NEWER)), done.stderr
+    assert gitfiles.is_safe(root, env) == (done.returncode == 0 or (is_old and name in NEWER)), done.stderr
 
 
 def test_a_config_of_others_counts_for_nothing(tmp_path: Path) -> None:
     file = tmp_path / ".gitconfig"
     file.write_text("[safe]\ndirectory = *\n")
     env = {"HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
-    assert gitconfig.is_safe(tmp_path / "x", env)
+    assert gitfiles.is_safe(tmp_path / "x", env)
     file.chmod(0o666)
-    assert not gitconfig.is_safe(tmp_path / "x", env)
+    assert not gitfiles.is_safe(tmp_path / "x", env)
     file.chmod(0o644)
     (tmp_path / "other").write_text("[safe]\ndirectory = *\n")
     (tmp_path / "other").chmod(0o646)
     file.write_text("[include]\npath = other\n")
-    assert not gitconfig.is_safe(tmp_path / "x", env)
+    assert not gitfiles.is_safe(tmp_path / "x", env)

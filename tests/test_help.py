@@ -9,9 +9,11 @@ import pytest
 from scenes import call, make_home, one_line
 from workspace import Home
 
-from wtenv import config, files, settings
+from wtenv import files
 from wtenv.cli import build_parser
 from wtenv.commands import help as helping
+from wtenv.config import read as configs
+from wtenv.config import settings
 from wtenv.worktree import Worktree
 
 
@@ -89,12 +91,12 @@ def test_near_words(words: list[str], message: str, home: Home) -> None:
 
 def test_config_names_every_key(home: Home) -> None:
     text = told(home, "help", "config")
-    known = {table: set(keys) for table, keys in config._KEYS.items()}
+    known = {table: set(keys) for table, keys in configs._KEYS.items()}
     assert {table: set(keys) for table, keys in helping.KEYS.items()} == {**known, "env": {"NAME"}}
     assert {table: set(keys) for table, keys in helping.SETTINGS.items()} == {
         table: set(keys) for table, keys in settings._KNOWN.items()
     }
-    for tables, wanted in ((helping.KEYS, config.list_keys()), (helping.SETTINGS, settings.list_keys())):
+    for tables, wanted in ((helping.KEYS, configs.list_keys()), (helping.SETTINGS, settings.list_keys())):
         for table, keys in tables.items():
             assert f"\n[{table}]\n" in text
             for name, key in keys.items():
@@ -105,13 +107,13 @@ def test_config_names_every_key(home: Home) -> None:
     assert max(map(len, text.splitlines())) <= 110
 
 
-def read(root: Path, text: str) -> config.Config:
+def read(root: Path, text: str) -> configs.Config:
     (root / ".git").mkdir(exist_ok=True)
     (root / "wtenv.toml").write_text(text)
     for folder in (root.parent / "sibling", root / "scripts"):
         folder.mkdir(exist_ok=True)
     place = Worktree(root, root / ".git", False, "", ())
-    return config.read_config(place, config.find_sources(place, root), root)
+    return configs.read_config(place, configs.find_sources(place, root), root)
 
 
 BASE = '[python]\nbase_conda_env = "x"\n'
@@ -127,7 +129,7 @@ def test_examples_and_defaults_are_so(table: str, key: str, tmp_path: Path) -> N
     if table == "wtenv":
         stack = helping.KEYS["wtenv"]["kind"].example
         (tmp_path / "wtenv.backend.toml").write_text(f"[wtenv]\nkind = {stack}\n{BASE}")
-        assert read(root, f"[wtenv]\nextends = {helping.KEYS['wtenv']['extends'].example}\n").anchor == tmp_path
+        assert read(root, f"[wtenv]\nextends = {helping.KEYS['wtenv']['extends'].example}\n").root == tmp_path
         return
     text = (
         f"[python]\n{line}"

@@ -12,7 +12,7 @@ from realbase import Base
 from scenes import CONFIG, Scene, call, make_git, make_home, make_scene
 from workspace import Home
 
-from wtenv.shells import ABI
+from wtenv.hook.shells import ABI
 
 SOURCE = Path(__file__).resolve().parents[1] / "src/wtenv"
 
@@ -20,21 +20,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("commands",),
-    ("checks", "completion"),
-    ("layers", "leftovers"),
+    ("insight", "completion"),
     ("decision",),
-    ("activation", "drift"),
-    ("conda", "overlay", "trust", "cache", "lockfile"),
-    ("contents", "settings"),
+    ("activation", "lock"),
+    ("conda", "overlay", "trust"),
+    ("contents",),
     ("config",),
     ("worktree",),
-    ("startup", "activate"),
-    ("shells", "known"),
-    ("entry", "straight"),
-    ("environ", "gitconfig"),
+    ("hook",),
+    ("environ", "gitfiles"),
     ("changes",),
     ("files", "process"),
-    ("access", "progress", "places", "digest", "names", "faults"),
+    ("access", "console", "dirs", "digest", "names", "faults"),
     ("errors",),
     ("__init__",),
 )
@@ -48,7 +45,7 @@ def modules() -> dict[str, Path]:
     found = {}
     for path in SOURCE.rglob("*.py"):
         parts = path.relative_to(SOURCE).with_suffix("").parts
-        if "seal" not in parts:
+        if "bootstrap" not in parts:
             found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
     return found
 
@@ -104,7 +101,7 @@ def test_no_circles() -> None:
 
 
 def test_the_check_sees_imports() -> None:
-    assert {"errors", "files"} <= list_imports("config", modules()["config"])
+    assert {"errors", "files"} <= list_imports("config.read", modules()["config.read"])
     assert "commands.hook" in list_imports("cli", modules()["cli"])
     assert "overlay.state" in list_imports("decision", modules()["decision"])
 

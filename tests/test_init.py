@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scenes import call, git, make_fake_base, make_git, make_home, one_line, snapshot
 from workspace import Home
 
-from wtenv import config as configs
 from wtenv import files
 from wtenv.commands.init import Draft, render
-from wtenv.config import Config
+from wtenv.config import read as configs
+from wtenv.config.read import Config
 from wtenv.errors import WtenvError
 from wtenv.worktree import find_worktree
 

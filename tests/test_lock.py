@@ -21,8 +21,9 @@ from scenes import CONFIG, Scene, call, git, make_git, make_home, make_scene, on
 from shells import Shell
 from workspace import Home
 
-from wtenv import decision, drift, files
+from wtenv import decision, files
 from wtenv.conda import records
+from wtenv.lock import gather
 
 # `url_pat` of conda/misc.py (26.7): what a line of an explicit file has to be.
 CONDA_LINE = re.compile(
@@ -267,7 +268,7 @@ def find_quickly(scene: Scene) -> list[str]:
     env = dict(scene.home.environ)
     place, config = decision.load(scene.root, env)
     base = decision.locate_base(place, config, env)
-    return [finding.text for finding in drift.find_drift(config, base, env, quick=True)]
+    return [finding.text for finding in gather.find_drift(config, base, env, quick=True)]
 
 
 BY_CONTENT = {"content", "platform", "backend"}  # what names don't tell

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wtenv import files, lockfile
+from wtenv import files
 from wtenv.errors import WtenvError
-from wtenv.lockfile import Dist, Editable, Lock, Package
+from wtenv.lock import format as lockfile
+from wtenv.lock.format import Dist, Editable, Lock, Package
 
 PATH = Path("/w/wtenv.lock")
 URL = "https://conda.anaconda.org/conda-forge/linux-64/torch-2.4.1-h_0.conda"

@@ -11,8 +11,8 @@ from shells import require_shell
 from test_environ_shells import dump, read_dump, run
 
 from wtenv import environ, names
+from wtenv.hook.shells import SHELLS
 from wtenv.names import explain_refusal, is_reserved
-from wtenv.shells import SHELLS
 
 # Special to a shell, and yet for everybody to set: what programs read, and no shell runs or is broken by. zsh ties an
 # array to MANPATH, and sets HOST; HISTSIZE and such are not among these.

@@ -25,9 +25,9 @@ from test_fuzz import in_time
 
 from wtenv import cli, files
 from wtenv.errors import WtenvError
+from wtenv.hook.shells import ABI
 from wtenv.overlay import building
 from wtenv.overlay import manifest as manifests
-from wtenv.shells import ABI
 
 HUGE = 20 << 30  # as a sparse file; whoever reads it has no memory left
 
@@ -256,18 +256,18 @@ def test_what_a_build_would_read(tmp_path: Path, kind: str) -> None:
 # module -> why it may open a file by itself
 OPENED = {
     "access.py": "/proc, and the system's users",
-    "cache.py": "entries, in the user's own folder",
+    "hook/cache.py": "entries, in the user's own folder",
     "cli.py": "/dev/null",
     "commands/setup.py": "the user's rc file",
     "conda/scripts.py": "what a script printed, in a folder of ours",
     "files.py": "the one place",
-    "known.py": "what is known to run, in the user's own folder",
-    "layers.py": "programs, which were looked at before",
-    "overlay/lock.py": "locks, in the user's own folder",
-    "overlay/sealing.py": "what came with wtenv",
-    "overlay/twins.py": "what came with wtenv, and the base's scripts, which were looked at before",
+    "hook/known.py": "what is known to run, in the user's own folder",
+    "insight/origins.py": "programs, which were looked at before",
+    "overlay/exclusive.py": "locks, in the user's own folder",
+    "overlay/pth.py": "what came with wtenv",
+    "overlay/wrappers.py": "what came with wtenv, and the base's scripts, which were looked at before",
     "process.py": "/proc",
-    "shells.py": "what came with wtenv",
+    "hook/shells.py": "what came with wtenv",
     "trust.py": "a folder of the user's own",
 }
 
@@ -283,7 +283,7 @@ def test_files_are_opened_in_one_place() -> None:
             ):
                 found.add(path.relative_to(source).as_posix())
     # The seal runs on the overlay's Python, without wtenv.
-    assert {name for name in found if "/seal/" not in name} == OPENED.keys()
+    assert {name for name in found if "/bootstrap/" not in name} == OPENED.keys()
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -15,7 +15,7 @@ from realbase import Base
 from workspace import Home
 
 from wtenv.errors import WtenvError
-from wtenv.overlay import building, builds
+from wtenv.overlay import building, reuse
 from wtenv.overlay import manifest as manifests
 from wtenv.overlay.state import inspect
 
@@ -118,12 +118,12 @@ SETTINGS = {
 def test_what_can_not_be_told_has_no_key(what: str, tmp_path: Path) -> None:
     root = make_project(tmp_path / "wt", "hatchling", "worktree")
     manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "", "3.11.7", (), "", ())
-    assert builds.identify(building.read_project(root), manifest, (), {}) is not None
+    assert reuse.identify(building.read_project(root), manifest, (), {}) is not None
     old, new = SETTINGS[what]
     text = (root / "pyproject.toml").read_text()
     assert old in text
     (root / "pyproject.toml").write_text(text.replace(old, new))
-    assert builds.identify(building.read_project(root), manifest, (), {}) is None
+    assert reuse.identify(building.read_project(root), manifest, (), {}) is None
 
 
 def test_what_else_is_in_the_key(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_what_else_is_in_the_key(tmp_path: Path) -> None:
     (tmp_path / ".config/uv").mkdir(parents=True)
     (tmp_path / ".config/uv/uv.toml").write_text("no-index = true\n")
     keys = {
-        builds.identify(project, *facts)
+        reuse.identify(project, *facts)
         for facts in (
             (manifest, (), {}),
             (manifest, ("flit-core==3.11",), {}),
@@ -144,8 +144,8 @@ def test_what_else_is_in_the_key(tmp_path: Path) -> None:
         )
     }
     assert len(keys) == 7
-    assert builds.identify(project, manifest, (), {"DIST_EXTRA_CONFIG": "/x"}) is None
-    assert builds.identify(project, manifest, (), {"HOME": "/x"}) in keys
+    assert reuse.identify(project, manifest, (), {"DIST_EXTRA_CONFIG": "/x"}) is None
+    assert reuse.identify(project, manifest, (), {"HOME": "/x"}) in keys
 
 
 @pytest.mark.parametrize("backend", sorted(set(BACKENDS) - set(KEPT)))
@@ -211,7 +211,7 @@ def test_a_damaged_one_is_built_anew(tmp_path: Path, base: Base, home: Home) -> 
     second = make_project(tmp_path / "second", "flit", "worktree")
     for damage in [*DAMAGES, good[:-1].decode(), good.replace(b"pkg", b"gkp").decode()]:
         data = damage.encode("latin-1")
-        place.write_bytes(builds._sign(data) if damage in DAMAGES else data)
+        place.write_bytes(reuse._sign(data) if damage in DAMAGES else data)
         make_overlay(second, base, home.environ, second)
         assert run(second / ".venv/bin/pkg-cli", env=clean_env(home.environ, second, base)).startswith(str(second))
         assert place.read_bytes() == good
@@ -226,10 +226,10 @@ def test_a_kept_build_that_does_not_stand_the_proof_is_replaced(
     first = make_project(tmp_path / "first", "hatchling", "worktree")
     make_overlay(first, base, home.environ, first)
     (place,) = kept(home)
-    token = json.dumps(builds._PROJECT)[1:-1]
+    token = json.dumps(reuse._PROJECT)[1:-1]
     good = place.read_text()
     text = good.partition("\n")[2].replace(token, other.format(first=first, project=token))
-    place.write_bytes(builds._sign(text.encode()))
+    place.write_bytes(reuse._sign(text.encode()))
     second = make_project(tmp_path / "second", "hatchling", "worktree")
     said: list[str] = []
     make_overlay(second, base, home.environ, second, said=said)
@@ -291,11 +291,11 @@ def test_a_project_edited_while_it_is_built_is_not_kept(
     tmp_path: Path, base: Base, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_project(tmp_path / "wt", "flit", "worktree")
-    build = building.Uv.build
+    original = building.Uv.build
 
     def edit(*words: Any, **options: Any) -> Any:
         append(root / "pyproject.toml", "# edited\n")
-        return build(*words, **options)
+        return original(*words, **options)
 
     monkeypatch.setattr(building.Uv, "build", edit)
     make_overlay(root, base, home.environ, root)
@@ -318,7 +318,7 @@ def test_a_failing_build_leaves_the_kept_ones_out(tmp_path: Path, base: Base, ho
 
 
 def test_only_so_many_are_kept(tmp_path: Path, base: Base, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builds, "MAX_KEPT", 2)
+    monkeypatch.setattr(reuse, "MAX_KEPT", 2)
     for number in range(4):
         root = make_project(tmp_path / str(number), "flit", "worktree", version=f"{number}.0")
         make_overlay(root, base, home.environ, root)

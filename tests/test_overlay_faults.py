@@ -18,12 +18,12 @@ from shells import HOOK_LINES, SHELLS, require_shell
 
 SITE = "lib/python*/site-packages"
 DAMAGE = {
-    "a twin": "rm .venv/bin/pytest",
+    "a wrapper": "rm .venv/bin/pytest",
     "the interpreter's links": "rm .venv/bin/python*",
     "bin": "rm -r .venv/bin",
     "pyvenv.cfg": "rm .venv/pyvenv.cfg",
     "site-packages": f"rm -r .venv/{SITE}",
-    "the program behind twins": "rm .venv/bin/.twin",
+    "the program behind wrappers": "rm .venv/bin/.wrapper",
     "the manifest": "rm .venv/wtenv.json",
     "a script is added": "cp /bin/true .venv/bin/ls",
 }

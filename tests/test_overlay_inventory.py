@@ -82,7 +82,7 @@ def _write(place: Path, text: str = SCRIPT, mode: int = 0o755) -> None:
 
 def _plant_cached(overlay: Overlay) -> None:
     """Compiled code that Python takes unchecked (PEP 552)."""
-    source = overlay.site / "_wtenv_seal.py"
+    source = overlay.site / "_wtenv_bootstrap.py"
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     program = f"import py_compile; py_compile.compile({str(source)!r}, invalidation_mode=py_compile.{unchecked})"
     subprocess.run([overlay.base.python, "-c", program], check=True)
@@ -90,22 +90,22 @@ def _plant_cached(overlay: Overlay) -> None:
 
 # name -> what is done, what the reason names below the overlay, and what of it a sync sets aside
 CHANGES: dict[str, tuple[Change, str, str]] = {
-    "a twin is removed": (lambda o: (o.bin / "pytest").unlink(), "bin/pytest is missing", ""),
-    "a twin is replaced": (lambda o: _write(o.bin / "pytest"), "bin/pytest was replaced", "bin/pytest"),
-    "a twin leads elsewhere": (
+    "a wrapper is removed": (lambda o: (o.bin / "pytest").unlink(), "bin/pytest is missing", ""),
+    "a wrapper is replaced": (lambda o: _write(o.bin / "pytest"), "bin/pytest was replaced", "bin/pytest"),
+    "a wrapper leads elsewhere": (
         lambda o: ((o.bin / "pytest").unlink(), (o.bin / "pytest").symlink_to("/bin/false")),
         "bin/pytest was replaced",
         "bin/pytest",
     ),
-    "the program behind twins": (lambda o: _write(o.venv / "bin/.twin"), "bin/.twin was replaced", "bin/.twin"),
-    "its permissions": (lambda o: (o.venv / "bin/.twin").chmod(0o644), "bin/.twin was replaced", "bin/.twin"),
-    "a program of wtenv's own folder": (lambda o: _write(o.venv / "bin/.twin-I2"), "was added", "bin/.twin-I2"),
+    "the program behind wrappers": (lambda o: _write(o.venv / "bin/.wrapper"), "bin/.wrapper was replaced", "bin/.wrapper"),
+    "its permissions": (lambda o: (o.venv / "bin/.wrapper").chmod(0o644), "bin/.wrapper was replaced", "bin/.wrapper"),
+    "a program of wtenv's own folder": (lambda o: _write(o.venv / "bin/.wrapper-I2"), "was added", "bin/.wrapper-I2"),
     "a script is added": (lambda o: _write(o.bin / "ls"), "bin/ls was added", "bin/ls"),
     "a link is added": (lambda o: (o.bin / "ls").symlink_to("/bin/false"), "bin/ls was added", "bin/ls"),
     "a .pth": (lambda o: _write(o.site / "zz.pth", "import os\n"), "zz.pth was added", "zz.pth"),
     "sitecustomize": (lambda o: _write(o.site / "sitecustomize.py", ""), "sitecustomize.py was added", "sitecustomize.py"),
     "a compiled start-up module": (_plant_cached, "would run unchecked", ".pyc"),
-    "the seal": (lambda o: _write(o.site / "_wtenv_seal.py", ""), "_wtenv_seal.py was replaced", "_wtenv_seal.py"),
+    "the seal": (lambda o: _write(o.site / "_wtenv_bootstrap.py", ""), "_wtenv_bootstrap.py was replaced", "_wtenv_bootstrap.py"),
     "the seal's .pth": (lambda o: (o.site / "~wtenv.pth").unlink(), "~wtenv.pth is missing", ""),
     "activate": (lambda o: _write(o.bin / "activate"), "bin/activate was replaced", "bin/activate"),
     "an editable's script": (lambda o: _write(o.bin / "pkg-cli"), "bin/pkg-cli was replaced", "bin/pkg-cli"),
@@ -156,9 +156,9 @@ def test_what_is_not_as_wtenv_made_it_is_not_used(overlay: Overlay, change: str)
     assert any(path.endswith(aside) for path in moved) if aside else not moved
 
 
-# name -> what another tool does, what is said about it, and whether the overlay's script of that name is a twin then
+# name -> what another tool does, what is said about it, and whether the overlay's script of that name is a wrapper then
 BY_RIGHT: dict[str, tuple[Change, str, bool]] = {
-    "uv puts a script in a twin's place": (lambda o: o.pip("install", "--no-deps", "pytest"), "pytest", False),
+    "uv puts a script in a wrapper's place": (lambda o: o.pip("install", "--no-deps", "pytest"), "pytest", False),
     "and takes it away": (lambda o: o.pip("uninstall", "pytest"), "", True),
     "pip does so": (lambda o: o.pip("install", "--no-deps", "--ignore-installed", "pytest", program="pip"), "pytest", False),
     "and takes it away again": (lambda o: o.pip("uninstall", "-y", "pytest", program="pip"), "", True),
@@ -169,8 +169,8 @@ BY_RIGHT: dict[str, tuple[Change, str, bool]] = {
 
 
 def test_what_other_tools_install_is_used(overlay: Overlay) -> None:
-    """Said once, with what it is; and what they remove again is a twin as before."""
-    for change, (act, news, twin) in BY_RIGHT.items():
+    """Said once, with what it is; and what they remove again is a wrapper as before."""
+    for change, (act, news, wrapper) in BY_RIGHT.items():
         act(overlay)
         state = overlay.inspect()
         assert (state.kind, state.behind) == ("current", True), change
@@ -178,16 +178,16 @@ def test_what_other_tools_install_is_used(overlay: Overlay) -> None:
         refresh(overlay.venv, overlay.home.environ)
         again = overlay.inspect()
         assert (again.kind, again.behind, again.news) == ("current", False, ()), change
-        assert (overlay.bin / "pytest").is_symlink() == twin, change
+        assert (overlay.bin / "pytest").is_symlink() == wrapper, change
 
 
 def test_a_refresh_that_was_killed_before_it_could_note_what_it_did(overlay: Overlay) -> None:
     """What is as wtenv makes it is not wrong; the next refresh notes it."""
     place = overlay.venv / manifests.MANIFEST
     data = json.loads(place.read_text())
-    del data["contents"]["bin"]["pytest"], data["contents"]["bin"][".twin"]
-    data["contents"]["bin"]["gone-from-the-base"] = "-> .twin"
-    data["contents"][str(overlay.site.relative_to(overlay.venv))]["_wtenv_seal.py"] = "1 1"
+    del data["contents"]["bin"]["pytest"], data["contents"]["bin"][".wrapper"]
+    data["contents"]["bin"]["gone-from-the-base"] = "-> .wrapper"
+    data["contents"][str(overlay.site.relative_to(overlay.venv))]["_wtenv_bootstrap.py"] = "1 1"
     place.write_text(json.dumps(data))
     assert (overlay.inspect().kind, overlay.inspect().behind) == ("current", True)
     refresh(overlay.venv, overlay.home.environ)

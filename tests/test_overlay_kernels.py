@@ -54,7 +54,7 @@ def test_a_notebook_runs_on_the_overlays_python(tmp_path: Path, fresh_base: Base
     assert {name for name in changed if "__pycache__" not in name} == set()
 
 
-def test_which_kernels_get_a_twin(tmp_path: Path, fresh_base: Base, home: Home) -> None:
+def test_which_kernels_get_a_wrapper(tmp_path: Path, fresh_base: Base, home: Home) -> None:
     prefix, python = fresh_base.prefix, str(fresh_base.python)
     add_kernel(prefix, "python3", python, "-m", "ipykernel_launcher", metadata={"debugger": True}, env={"A": "b"})
     add_kernel(prefix, "beside", python, "{resource_dir}/launch.py", "-f", "{connection_file}")
@@ -71,13 +71,13 @@ def test_which_kernels_get_a_twin(tmp_path: Path, fresh_base: Base, home: Home) 
     assert sorted(path.name for path in (venv / kernels.FOLDER).iterdir()) == ["beside", "python3"]
     beside = json.loads((venv / kernels.FOLDER / "beside/kernel.json").read_text())["argv"]
     assert beside[1:] == [f"{prefix}/{kernels.FOLDER}/beside/launch.py", "-f", "{connection_file}"]
-    twin = json.loads((venv / kernels.FOLDER / "python3/kernel.json").read_text())
-    assert twin["argv"] == [f"{venv}/bin/python", "-m", "ipykernel_launcher"]
-    assert twin["env"] == {"A": "b"}
-    assert twin["metadata"]["debugger"] is True
+    wrapper = json.loads((venv / kernels.FOLDER / "python3/kernel.json").read_text())
+    assert wrapper["argv"] == [f"{venv}/bin/python", "-m", "ipykernel_launcher"]
+    assert wrapper["env"] == {"A": "b"}
+    assert wrapper["metadata"]["debugger"] is True
 
 
-def test_twins_follow_the_base_and_leave_a_packages_own(tmp_path: Path, fresh_base: Base, home: Home) -> None:
+def test_wrappers_follow_the_base_and_leave_a_packages_own(tmp_path: Path, fresh_base: Base, home: Home) -> None:
     root = tmp_path / "wt"
     root.mkdir()
     make_overlay(root, fresh_base, home.environ)

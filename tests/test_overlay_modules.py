@@ -10,8 +10,8 @@ from overlay_projects import add_distribution, make_overlay
 from realbase import Base
 from workspace import Home
 
-from wtenv.overlay import sealing
-from wtenv.overlay.distributions import Installed, find_modules, list_inner
+from wtenv.overlay import pth
+from wtenv.overlay.installed import Installed, find_modules, list_inner
 
 MESON = "def init():\n    finder = Finder(\n        'it',\n        {'it', 'it_too'},\n        '/b',\n        ['/bin/ninja'],\n    )\n"
 SKBUILD = (
@@ -159,10 +159,10 @@ def test_what_of_the_base_is_hidden(tmp_path: Path) -> None:
     (site / "spaced-1-py3.11.egg-info").mkdir()
     (site / "spaced-1-py3.11.egg-info/top_level.txt").write_text("ns\n")
     (site / "spaced-1-py3.11.egg-info/namespace_packages.txt").write_text("ns\n")
-    assert sealing.find_hidden([str(site)], {"it", "old", "spaced", "absent"}) == {
+    assert pth.find_hidden([str(site)], {"it", "old", "spaced", "absent"}) == {
         str(site): {"it": False, "it_single": False, "shared": True, "old": False, "_old": False},
         f"{site}/shared": {"mine": False},
         f"{site}/ns": {"it": False},
         f"{site}/ns/deep": {"it": False},
     }
-    assert sealing.find_hidden([str(site), "/nonexistent"], set()) == {}
+    assert pth.find_hidden([str(site), "/nonexistent"], set()) == {}

@@ -54,7 +54,7 @@ for name in sys.argv[1].split():
         seen[name] = None
 print(json.dumps(seen))
 """
-WAYS = ("plain", "-I", "-E", "-s", "-P", "child", "-m", "twin")
+WAYS = ("plain", "-I", "-E", "-s", "-P", "child", "-m", "wrapper")
 
 
 class Scene(NamedTuple):
@@ -116,7 +116,7 @@ def look(scene: Scene, way: str, names: str) -> dict[str, str | list[str] | None
         "plain": [scene.python, "-c", LOOK],
         "child": [scene.python, "-c", child],
         "-m": [scene.python, "-m", "look_module"],
-        "twin": [scene.root / ".venv/bin/look"],
+        "wrapper": [scene.root / ".venv/bin/look"],
     }
     program, *rest = words.get(way, [scene.python, way, "-c", LOOK])
     seen: dict[str, str | list[str] | None] = json.loads(

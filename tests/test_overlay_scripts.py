@@ -17,7 +17,7 @@ import pytest
 from realbase import VERSION, Base, copy_base
 from scenes import CONFIG, Scene, make_scene
 
-from wtenv.overlay import twins
+from wtenv.overlay import wrappers
 from wtenv.overlay.manifest import Manifest, read_manifest
 
 BODY = "import pkg, sys\nprint(pkg.__file__, *sys.argv[1:])\n"
@@ -25,7 +25,7 @@ EXEC = '"$0" "$@"'
 
 # How the script is made right. The forms are those of conda (also noarch and long prefixes), conda-build, pip, distlib,
 # uv (also relocatable), zipapp, shiv and pex, virtualenv of old, Debian, and what people write.
-TWIN = {
+WRAPPER = {
     "plain": "#!{P}/python\n",
     "three": "#!{P}/python3\n",
     "versioned": "#!{P}/python{M}\n",
@@ -63,7 +63,7 @@ TWIN = {
     "exec-env-path": '#!/bin/sh\n"exec" "env" "{P}/python" ' + EXEC + "\n",
 }
 
-# No twin, and right: they ask PATH.
+# No wrapper, and right: they ask PATH.
 BY_PATH = {
     "env-variable": "#!/usr/bin/env -S PKG_X=1 python -u\n" + BODY,
     "env-unset": "#!/usr/bin/env -S -u PKG_X python\n" + BODY,
@@ -72,7 +72,7 @@ BY_PATH = {
     "venv-variable": '#!/bin/sh\nexec "$VIRTUAL_ENV/bin/python" -c "import pkg; print(pkg.__file__)"\n',
 }
 
-# No twin, and wrong: name -> text and what is said.
+# No wrapper, and wrong: name -> text and what is said.
 SHOW = ' -c "import pkg; print(pkg.__file__)"\n'
 SAID = {
     "env-variable-path": ("#!/usr/bin/env -S PKG_X=1 {P}/python\n" + BODY, "its first lines start {P}/python"),
@@ -137,7 +137,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Scene:
     folder = tmp_path_factory.mktemp("scripts")
     copy = copy_base(base, folder / "miniforge3", "fresh")
     (folder / "link").symlink_to(copy.prefix)
-    texts = {name: head + BODY for name, head in TWIN.items()} | BY_PATH | {n: text for n, (text, _) in SAID.items()}
+    texts = {name: head + BODY for name, head in WRAPPER.items()} | BY_PATH | {n: text for n, (text, _) in SAID.items()}
     for name, text in (texts | OTHERS).items():
         write(copy.bin / fill(name, copy), fill(text, copy))
     write(copy.bin / "zipapp", zip_app(f"#!{copy.bin}/python -I\n"))
@@ -180,10 +180,10 @@ def start(scene: Scene, synced: str) -> Callable[[str], str]:
     return run
 
 
-@pytest.mark.parametrize("name", [*TWIN, "zipapp", "zipapp-env", "linked"])
-def test_a_twin_imports_the_worktrees_copy(name: str, scene: Scene, start: Callable[..., str]) -> None:
+@pytest.mark.parametrize("name", [*WRAPPER, "zipapp", "zipapp-env", "linked"])
+def test_a_wrapper_imports_the_worktrees_copy(name: str, scene: Scene, start: Callable[..., str]) -> None:
     assert start(name, "a b", "-x") == f"{scene.repo.init_file(scene.root)} a b -x"
-    assert twins.read_twin(f"{scene.root}/.venv/bin/{name}")
+    assert wrappers.read_wrapper(f"{scene.root}/.venv/bin/{name}")
 
 
 @pytest.mark.parametrize("name", BY_PATH)
@@ -195,7 +195,7 @@ def test_by_path(name: str, scene: Scene, start: Callable[..., str]) -> None:
 @pytest.mark.parametrize("name", ["python", "python3", f"python{VERSION}", "python3.1"])
 def test_every_name_of_the_bases_python(name: str, scene: Scene, start: Callable[..., str]) -> None:
     assert start(name, "-c", "import pkg; print(pkg.__file__)") == str(scene.repo.init_file(scene.root))
-    assert not twins.read_twin(f"{scene.root}/.venv/bin/{name}")
+    assert not wrappers.read_wrapper(f"{scene.root}/.venv/bin/{name}")
 
 
 def test_the_others_are_said(scene: Scene, synced: str, start: Callable[..., str]) -> None:
@@ -206,7 +206,7 @@ def test_the_others_are_said(scene: Scene, synced: str, start: Callable[..., str
     manifest = read_manifest(scene.root / ".venv")
     assert manifest is not None
     places, taken = [str(scene.base.bin), str(home / ".local/bin")], os.listdir(scene.root / ".venv/bin")
-    found = twins.find_others(manifest, places, taken)
+    found = wrappers.find_others(manifest, places, taken)
     wanted = {str(scene.base.bin / name): fill(why, scene.base) for name, (_, why) in SAID.items()}
     wanted[f"{home}/.local/bin/of-a-user"] = f"its first lines start {scene.base.bin}/python"
     assert found == wanted
@@ -215,7 +215,7 @@ def test_the_others_are_said(scene: Scene, synced: str, start: Callable[..., str
     assert not right
     path = f"{home}/.local/bin:{scene.home.environ['PATH']}"
     said = scene("doctor", env={"PATH": path}).stdout
-    lines = [line.strip() for line in said[said.index("note     twins") :].splitlines()]
+    lines = [line.strip() for line in said[said.index("note     wrappers") :].splitlines()]
     for place, why in wanted.items():
         assert f"{place}: {why}".replace("\n", "\\n") in lines
     assert "not every program of the base runs on the overlay's Python (" in synced
@@ -224,7 +224,7 @@ def test_the_others_are_said(scene: Scene, synced: str, start: Callable[..., str
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_has_no_twin(name: str, scene: Scene, synced: str) -> None:
+def test_what_has_no_wrapper(name: str, scene: Scene, synced: str) -> None:
     assert not os.path.lexists(scene.root / ".venv/bin" / fill(name, scene.base))
 
 
@@ -232,7 +232,7 @@ def test_a_base_with_nothing_odd_is_quiet(tmp_path: Path, base: Base) -> None:
     scene = make_scene(tmp_path, base, CONFIG.replace('"."', ""), sync=False)
     assert "not every program" not in scene("sync", check=True).stderr
     said = scene("doctor").stdout
-    assert "ok       twins" in said, said
+    assert "ok       wrappers" in said, said
 
 
 def make_manifest(base: Path, *sites: str) -> Manifest:
@@ -251,7 +251,7 @@ def test_scripts_of_usr_local(tmp_path: Path) -> None:
     write(usr / "local/bin/apt-tool", f"#!{usr}/bin/python3 -I\n")
     manifest = make_manifest(usr, f"{usr}/local/lib/python3.11/dist-packages", f"{usr}/lib/python3/dist-packages")
     assert manifest.bins == (f"{usr}/bin", f"{usr}/local/bin")
-    assert twins.find_scripts(manifest) == {"apt-tool": "", "both": "", "pip-tool": ""}
+    assert wrappers.find_scripts(manifest) == {"apt-tool": "", "both": "", "pip-tool": ""}
     layered = make_manifest(tmp_path / "venv", f"{tmp_path}/venv/lib/python3.11/site-packages", *manifest.base_site)
     assert layered.bins == (f"{tmp_path}/venv/bin",)
 
@@ -265,9 +265,9 @@ def test_a_virtual_environment_as_base(tmp_path: Path) -> None:
     (venv / "bin/python3").symlink_to(tmp_path / "real/bin/python3.11")
     write(venv / "bin/own", f"#!{venv}/bin/python3\n")
     write(venv / "bin/behind", f"#!{tmp_path}/real/bin/python3.11\n")
-    assert twins.find_scripts(make_manifest(venv)) == {"own": ""}
+    assert wrappers.find_scripts(make_manifest(venv)) == {"own": ""}
     (venv / "pyvenv.cfg").unlink()
-    assert twins.find_scripts(make_manifest(venv)) == {"own": "", "behind": ""}
+    assert wrappers.find_scripts(make_manifest(venv)) == {"own": "", "behind": ""}
 
 
 def test_what_can_be_read_and_run(tmp_path: Path) -> None:
@@ -284,6 +284,6 @@ def test_what_can_be_read_and_run(tmp_path: Path) -> None:
     os.mkfifo(prefix / "bin/fifo")
     (tmp_path / "link").symlink_to("real")
     for place in (prefix, tmp_path / "link"):
-        assert twins.find_scripts(make_manifest(place)) == {"good": "", "alias": ""}
-        assert twins.find_others(make_manifest(place), [f"{place}/bin"], ()) == {}
-    assert twins.find_scripts(make_manifest(tmp_path / "nowhere")) == {}
+        assert wrappers.find_scripts(make_manifest(place)) == {"good": "", "alias": ""}
+        assert wrappers.find_others(make_manifest(place), [f"{place}/bin"], ()) == {}
+    assert wrappers.find_scripts(make_manifest(tmp_path / "nowhere")) == {}

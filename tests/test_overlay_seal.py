@@ -14,7 +14,7 @@ from overlay_projects import clean_env, install, make_overlay, make_project, run
 from realbase import VERSION, Base
 from workspace import Home
 
-from wtenv.overlay import sealing
+from wtenv.overlay import pth
 from wtenv.overlay.refresh import refresh
 
 
@@ -164,18 +164,18 @@ def test_shared_easy_install_file(tmp_path: Path) -> None:
     site.mkdir()
     (site / "My_Pkg.egg-link").write_text("/somewhere/my pkg\n.")
     (site / "other-1.0-py3.11.egg").mkdir()
-    skip = sealing.find_skipped([str(site), "/nonexistent"], {"my-pkg", "other"})
+    skip = pth.find_skipped([str(site), "/nonexistent"], {"my-pkg", "other"})
     assert skip == {f"{site}/easy-install.pth": ("./other-1.0-py3.11.egg", "/somewhere/my pkg")}
-    assert sealing.find_skipped([str(site)], set()) == {}
+    assert pth.find_skipped([str(site)], set()) == {}
 
 
 def test_distribution_names_from_folders(tmp_path: Path) -> None:
     for name in ("A.b_c-1.0.dist-info", "old-2.0-py3.11.egg-info", "plain", "noversion.dist-info"):
         (tmp_path / name).mkdir()
-    assert sealing.list_distributions(str(tmp_path)) == {"a-b-c": "1.0", "old": "2.0"}
+    assert pth.list_distributions(str(tmp_path)) == {"a-b-c": "1.0", "old": "2.0"}
 
 
-def test_a_base_editable_without_its_overlay_twin_still_works(tmp_path: Path, fresh_base: Base, home: Home) -> None:
+def test_a_base_editable_without_its_overlay_wrapper_still_works(tmp_path: Path, fresh_base: Base, home: Home) -> None:
     install(fresh_base, home.environ, "-e", make_project(tmp_path / "theirs", "setuptools-flat", "base"))
     root = tmp_path / "wt"
     root.mkdir()

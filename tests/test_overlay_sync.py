@@ -21,7 +21,7 @@ from workspace import Home
 
 from wtenv import files
 from wtenv.errors import WtenvError
-from wtenv.overlay import building, removal, sealing
+from wtenv.overlay import building, pth, removal
 from wtenv.overlay import manifest as manifests
 from wtenv.overlay.refresh import refresh
 from wtenv.overlay.state import State, inspect
@@ -32,7 +32,7 @@ def judge(root: Path, base: Base, home: Home, *editables: Path) -> State:
 
 
 def names_in(root: Path) -> set[str]:
-    return set(sealing.list_distributions(str(next((root / ".venv/lib").glob("python*/site-packages")))))
+    return set(pth.list_distributions(str(next((root / ".venv/lib").glob("python*/site-packages")))))
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_what_pip_installed_is_removed_by_an_exact_sync(root: Path, base: Base, 
     assert make_overlay(root, base, home.environ, root).removed == ("extra",)
 
 
-def test_a_package_from_the_index_replaces_a_twin_and_gives_it_back(
+def test_a_package_from_the_index_replaces_a_wrapper_and_gives_it_back(
     root: Path, base: Base, home: Home, tmp_path: Path
 ) -> None:
     make_overlay(root, base, home.environ, root)
@@ -120,11 +120,11 @@ def test_a_package_from_the_index_replaces_a_twin_and_gives_it_back(
     text = (fake / "pyproject.toml").read_text().replace("fake-cli", "pytest")
     (fake / "pyproject.toml").write_text(text)
     make_overlay(root, base, home.environ, root, fake)
-    twin = root / ".venv/bin/pytest"
-    assert not twin.is_symlink()
+    wrapper = root / ".venv/bin/pytest"
+    assert not wrapper.is_symlink()
     make_overlay(root, base, home.environ, root)
-    assert twin.is_symlink()
-    assert "pytest" in run(twin, "--version", env=clean_env(home.environ, root, base))
+    assert wrapper.is_symlink()
+    assert "pytest" in run(wrapper, "--version", env=clean_env(home.environ, root, base))
 
 
 @pytest.mark.parametrize("folder", ["a b", "ünï", "it's", "a$HOME", "50%", "[x]", "x#y;z", "p" * 110])

@@ -18,8 +18,8 @@ from scenes import Scene, call, make_fake_base, make_git, make_home, make_scene,
 from shells import HOOK_LINES, require_shell, run_script
 from workspace import Home
 
-from wtenv import leftovers
-from wtenv.overlay.lock import hold, lock
+from wtenv.insight import garbage
+from wtenv.overlay.exclusive import hold, lock
 
 CONFIG = '[python]\nbase_conda_env = "fake"\n'
 
@@ -200,15 +200,15 @@ def make_there(folder: Path) -> Path:
     ],
 )
 def test_search(make: Callable[[Path], Path], expected: str, tmp_path: Path) -> None:
-    assert leftovers.search(make(tmp_path)) == expected
+    assert garbage.search(make(tmp_path)) == expected
 
 
 def test_a_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where removable disks appear: /media, /mnt, /Volumes are root's."""
     (tmp_path / "another disk").mkdir()
-    assert leftovers.search(tmp_path / "disk/repo/.git") == "gone"
+    assert garbage.search(tmp_path / "disk/repo/.git") == "gone"
     monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
-    assert leftovers.search(tmp_path / "disk/repo/.git") == "unreachable"
+    assert garbage.search(tmp_path / "disk/repo/.git") == "unreachable"
 
 
 # --- caches -----------------------------------------------------------------------------------------

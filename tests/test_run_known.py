@@ -17,9 +17,10 @@ from realbase import Base
 from scenes import CONFIG, Scene, make_scene
 from workspace import wtenv_program
 
-from wtenv import cache, environ, known
+from wtenv import environ
 from wtenv.cli import parse_run
-from wtenv.shells import ABI, build_wtenv, locate_entries
+from wtenv.hook import cache, known
+from wtenv.hook.shells import ABI, build_wtenv, locate_entries
 
 DUMP = "import os, sys; sys.stdout.buffer.write(b'\\0'.join(sorted(k + b'=' + v for k, v in os.environb.items())))"
 
@@ -139,7 +140,7 @@ CHANGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "the overlay": (".venv/wtenv.json", lambda path: os.utime(path)),
     "an overlay that goes": (".venv", lambda path: path.rename(path.with_name("gone"))),
     "a script of the overlay's, in place": (".venv/bin/pkg-cli", _append("# x\n")),
-    "the twins' program, in place": (".venv/bin/.twin", _append("# x\n")),
+    "the wrappers' program, in place": (".venv/bin/.wrapper", _append("# x\n")),
     "the overlay's settings, in place": (".venv/pyvenv.cfg", _append("# x\n")),
     "who may write to .git": (".git", lambda path: path.chmod(0o777)),
     "who may write to a folder above": ("..", lambda path: path.chmod(0o777)),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wtenv.config.settings import Settings, read_settings
 from wtenv.errors import WtenvError
-from wtenv.settings import Settings, read_settings
 
 
 def read(home: Path, data: bytes | str) -> Settings:

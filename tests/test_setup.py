@@ -12,8 +12,8 @@ from scenes import Scene, make_scene
 from shells import RC_FILES, Shell, require_shell
 from workspace import Home
 
-from wtenv.shells import ABI
-from wtenv.startup import MARK
+from wtenv.hook.install import MARK
+from wtenv.hook.shells import ABI
 
 
 def test_setup_adds_one_guarded_line(wtenv: Wtenv, home: Home, shell_name: str) -> None:

@@ -12,7 +12,7 @@ from realbase import Base
 from scenes import CONFIG, Scene, call, make_git, make_home, make_scene, one_line, snapshot
 from workspace import wtenv_program
 
-from wtenv.progress import DELAY
+from wtenv.console import DELAY
 
 DEPS = CONFIG + "install_deps = true\n"
 

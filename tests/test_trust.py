@@ -17,9 +17,9 @@ from scenes import git, make_git, make_home, snapshot
 from workspace import Home
 
 from wtenv import access, trust
-from wtenv import config as configs
+from wtenv.config import read as configs
+from wtenv.config.settings import Settings
 from wtenv.errors import WtenvError
-from wtenv.settings import Settings
 from wtenv.trust import Verdict
 from wtenv.worktree import find_worktree
 

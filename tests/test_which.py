@@ -14,7 +14,7 @@ from overlay_projects import easy_install, install, make_project
 from realbase import Base, copy_base
 from scenes import CONFIG, Scene, make_git, make_scene, one_line
 
-from wtenv.layers import Layers, find_commands, find_interpreter
+from wtenv.insight.origins import Layers, find_commands, find_interpreter
 from wtenv.overlay import manifest as manifests
 from wtenv.overlay.refresh import note
 
@@ -63,11 +63,11 @@ def commands(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
 # --- commands -----------------------------------------------------------------------------------------
 
 
-def test_a_twin_and_what_it_runs(scene: Scene, base: Base) -> None:
+def test_a_wrapper_and_what_it_runs(scene: Scene, base: Base) -> None:
     facts = ask(scene, "pytest")
     venv = scene.feature / ".venv"
     assert commands(facts)[:2] == [
-        ("twin", f"{venv}/bin/pytest", f"{venv}/bin/python"),
+        ("wrapper", f"{venv}/bin/pytest", f"{venv}/bin/python"),
         ("base", f"{base.bin}/pytest", os.path.realpath(base.python)),
     ]
     assert facts["commands"][0]["origin"] == f"runs {base.bin}/pytest on {venv}/bin/python"
@@ -77,7 +77,7 @@ def test_a_twin_and_what_it_runs(scene: Scene, base: Base) -> None:
 @pytest.mark.parametrize("name", ["envtools-env", "envtools-isolated", "envtools-prefix"])
 def test_every_form_of_a_first_line(name: str, scene: Scene, base: Base) -> None:
     found = commands(ask(scene, name))
-    assert [layer for layer, _, _ in found] == ["twin", "base"]
+    assert [layer for layer, _, _ in found] == ["wrapper", "base"]
     assert found[0][2] == f"{scene.feature}/.venv/bin/python"
     # env looks it up, and so the base's script would run on the overlay's Python, too
     assert os.path.dirname(found[1][2]) in (f"{scene.feature}/.venv/bin", str(base.bin))
@@ -319,5 +319,5 @@ def test_python_that_does_not_answer(base: Base, tmp_path: Path) -> None:
     assert found
     manifests.write_manifest(note(venv, found), venv)  # else it is not as wtenv made it, and not used
     facts = ask(scene, "pytest")
-    assert facts["commands"][0]["layer"] == "twin"
+    assert facts["commands"][0]["layer"] == "wrapper"
     assert "does not answer; run: wtenv doctor" in facts["note"]

@@ -7,7 +7,7 @@ from os.path import relpath
 
 from . import environ
 from .conda import Base
-from .config import Config
+from .config.read import Config
 from .digest import sha256
 from .environ import Activation, Change, CondaLevel
 from .errors import WtenvError
@@ -45,18 +45,18 @@ def build(
             changes[name] = _find_extension(name, before.get(name), value)
     own: dict[str, str | None] = {
         "VIRTUAL_ENV": str(config.venv),
-        "VIRTUAL_ENV_PROMPT": config.anchor.name,
+        "VIRTUAL_ENV_PROMPT": config.root.name,
         "PYTHONNOUSERSITE": "1",
         "PYTHONHOME": None,
         # `uv run` would fill the overlay with all that the base has already.
         "UV_NO_SYNC": "1",
     }
     shared = any(source.role == "stack" for source in config.sources)
-    if shared or config.venv != config.anchor / ".venv":
+    if shared or config.venv != config.root / ".venv":
         # uv's own choice is .venv beside the project. Relative where it can be: uv then means the worktree that it is
         # started in.
-        own["UV_PROJECT_ENVIRONMENT"] = str(config.venv) if shared else relpath(config.venv, config.anchor)
-    placeholders = {"root": str(config.anchor), "venv": str(config.venv), "base": base.prefix}
+        own["UV_PROJECT_ENVIRONMENT"] = str(config.venv) if shared else relpath(config.venv, config.root)
+    placeholders = {"root": str(config.root), "venv": str(config.venv), "base": base.prefix}
     for name, value in (*own.items(), *config.dotenv, *fill_placeholders(config.env, placeholders)):
         changes[name] = [_to_change(name, value)]
     front = [*config.path, f"{config.venv}/bin", *front]

@@ -96,7 +96,8 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
 
         return export.run_hook(words[2], words[3], words[4], bool(words[5]), env)
     if words[:1] == ["run"] and (asked := parse_run(words[1:])):
-        from . import known, process
+        from . import process
+        from .hook import known
 
         folder, command = asked
         if folder is not None:
@@ -132,7 +133,7 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
 
 def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """See `commands.run.follow`; straight where what it needs is known."""
-    from . import known
+    from .hook import known
 
     known.start(command, env, origin)
     load_site()
@@ -180,7 +181,7 @@ def build_parser() -> argparse.ArgumentParser:
     import argparse
 
     from . import __version__
-    from .shells import FORMATS
+    from .hook.shells import FORMATS
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
@@ -280,7 +281,7 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
         return hook.run(arguments.shell, env)
     if command == "setup":
         from .commands import setup
-        from .shells import SHELLS, find_shell
+        from .hook.shells import SHELLS, find_shell
 
         if arguments.all_shells and not arguments.shell:
             import shutil
@@ -313,9 +314,9 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
     if command in ("sync", "update-editables"):
         from .commands import sync
 
-        wishes = sync.Wishes(arguments.replace, arguments.inexact, arguments.reinstall, tuple(arguments.package))
+        options = sync.Options(arguments.replace, arguments.inexact, arguments.reinstall, tuple(arguments.package))
         return sync.run(
-            directory, env, wishes, dry_run=arguments.dry_run, check=arguments.check, locked=arguments.locked
+            directory, env, options, dry_run=arguments.dry_run, check=arguments.check, locked=arguments.locked
         )
     if command == "lock":
         from .commands import lock
@@ -339,7 +340,7 @@ def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
         return which.run(arguments.name, directory, env, as_json=arguments.json)
     if command == "doctor":
         from .commands import doctor
-        from .shells import SHELLS
+        from .hook.shells import SHELLS
 
         return doctor.run(
             directory,
@@ -372,6 +373,6 @@ def find_shell_name(env: Mapping[str, str]) -> str:
         name: str = shellingham.detect_shell()[0]
     except Exception:  # shellingham's own error, or it isn't there, or no /proc
         name = env.get("SHELL", "")
-    from .shells import find_shell
+    from .hook.shells import find_shell
 
     return find_shell(name).name

@@ -99,7 +99,7 @@ def _list_nothing(_: Path, __: Mapping[str, str]) -> Values:
 
 
 def _list_shells(_: Path, __: Mapping[str, str]) -> Values:
-    from .shells import SHELLS
+    from .hook.shells import SHELLS
 
     return [(name, "") for name in SHELLS]
 

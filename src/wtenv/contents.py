@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .config import Source
+from .config.read import Source
 from .digest import sha256
 from .errors import make_printable
 from .worktree import Worktree

@@ -1,5 +1,5 @@
 """Decisions: what should be active in a folder, and why. Reads files, runs activate.d scripts, and
-keeps the overlay's twins in step with the base; changes nothing else and prints nothing."""
+keeps the overlay's wrappers in step with the base; changes nothing else and prints nothing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from . import access, environ, faults, files, trust, worktree
-from . import config as configs
 from .activation import build, build_base, find_guards
 from .conda import Base, Capture, Variables, capture_scripts, find_base, open_prefix, read_variables
-from .config import Config, Source
+from .config import read as configs
+from .config.read import Config, Source
+from .config.settings import Settings, locate_settings, read_settings
 from .digest import sha256
 from .environ import Activation
 from .errors import WtenvError, make_printable
 from .overlay.state import State, inspect
-from .settings import Settings, locate_settings, read_settings
 from .trust import Verdict
 from .worktree import Worktree
 
@@ -195,7 +195,7 @@ def _find_checkout(prefix: Path, place: Worktree, config: Config, env: Mapping[s
     Every folder and link on that way counts, by its identity and not by its name (bind mounts, case). The way is
     short, so its cost does not grow with the worktrees: a folder on it with a `.git` is asked whose it is.
     """
-    own = {(info.st_dev, info.st_ino) for root in (place.root, config.anchor) if (info := _stat(root))}
+    own = {(info.st_dev, info.st_ino) for root in (place.root, config.root) if (info := _stat(root))}
     for path, info in access.trace(prefix)[0]:
         if (info.st_dev, info.st_ino) in own:
             return path
@@ -209,7 +209,7 @@ def _is_related(root: Path, place: Worktree, config: Config, env: Mapping[str, s
     extends it, or that has one of its editables."""
     clone = worktree.find_claimed_clone(root)
     clones = [place.common_dir]
-    if config.anchor != place.root:
+    if config.root != place.root:
         roots = [found for path in config.packages if (found := worktree.find_root(path))]
         clones += [worktree.find_claimed_clone(each) for each in roots]
     if clone and any(each and os.path.lexists(each) and os.path.samefile(clone, each) for each in clones):
@@ -277,7 +277,7 @@ def _inspect(decision: Decision, env: Mapping[str, str], *, follow: bool) -> Non
     overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
     failed = None
     if overlay.behind and follow:
-        from .overlay.refresh import refresh  # twin scripts and seal follow the base
+        from .overlay.refresh import refresh  # wrapper scripts and seal follow the base
 
         try:
             refresh(config.venv, env)
@@ -354,7 +354,7 @@ def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture,
 def make_build_env(config: Config, base: Base, plain: Mapping[str, str]) -> dict[str, str]:
     """The environment that the builds of a sync see: what being inside gives, before there is an overlay."""
     found, captured, before = read_base(base, plain)
-    activation = build(config, base, found.values, captured.changes, before, str(config.anchor))
+    activation = build(config, base, found.values, captured.changes, before, str(config.root))
     return {name: value for name, value in environ.apply(plain, activation).items() if not environ.is_state(name)}
 
 

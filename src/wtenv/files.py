@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import access, places
+from . import access, dirs
 from .errors import WtenvError
 
 MAX_TEXT = 1 << 20  # a config or record larger than 1 MiB is a mistake, not a config
@@ -37,27 +37,27 @@ _TOML = rf"""(?x)
 
 def config_dir(env: Mapping[str, str]) -> Path:
     """See `places.find_config`."""
-    return Path(places.find_config(env))
+    return Path(dirs.find_config(env))
 
 
 def data_dir(env: Mapping[str, str]) -> Path:
     """See `places.find_data`."""
-    return Path(places.find_data(env))
+    return Path(dirs.find_data(env))
 
 
 def cache_dir(env: Mapping[str, str]) -> Path:
     """See `places.find_cache`."""
-    return Path(places.find_cache(env))
+    return Path(dirs.find_cache(env))
 
 
 def state_dir(env: Mapping[str, str]) -> Path:
     """See `places.find_state`."""
-    return Path(places.find_state(env))
+    return Path(dirs.find_state(env))
 
 
 def home_dir(env: Mapping[str, str]) -> Path:
     """See `places.find_home`."""
-    return Path(places.find_home(env))
+    return Path(dirs.find_home(env))
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int = MAX_TEXT) -> bytes:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from . import access, files
-from .config import Source
+from .config.read import Source
+from .config.settings import Settings
 from .digest import sha256
 from .errors import WtenvError
-from .settings import Settings
 from .worktree import Worktree
 
 MAX_DIGESTS = 200  # of one clone; the oldest go first
@@ -145,12 +145,12 @@ def find_unsafe(
     watch: tuple[Path, ...] = ()
     fix = ""
     if found.owner is not None:
-        from . import gitconfig
+        from . import gitfiles
 
-        watch = gitconfig.list_protected(env)
+        watch = gitfiles.list_protected(env)
         owners = {info.st_uid for place in git for _, info in access.trace(place)[0]}
         rest = access.find_exposure(*places, owners=owners)
-        if gitconfig.is_safe(worktree.root, env):
+        if gitfiles.is_safe(worktree.root, env):
             found = rest
         elif found.owner in owners:
             fix = _advise(worktree, rest, env)

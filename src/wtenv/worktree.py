@@ -255,12 +255,12 @@ def _read_link(dot_git: Path) -> Path:
 
 def _read_setting(file: Path, name: str) -> str | None:
     """`core.NAME` of a git folder's own config file, or None; of several the last one, as git has it."""
-    from . import gitconfig
+    from . import gitfiles
 
     found = None
     try:
         text = files.read_bytes(file, _MAX_CONFIG).decode("utf-8", "surrogateescape")
-        for key, value in gitconfig.parse(text):
+        for key, value in gitfiles.parse(text):
             if key == f"core.{name}":
                 found = "true" if value is None else value
     except (OSError, WtenvError, ValueError):  # as far as it can be read

@@ -249,7 +249,7 @@ class Bench:
         other = self.repo.feature / ".venv"
         for pth in other.glob("lib/python3*/site-packages/~wtenv.pth"):
             text = pth.read_text()
-            pth.write_text("".join(line for line in text.splitlines(True) if "_wtenv_seal.look(" not in line))
+            pth.write_text("".join(line for line in text.splitlines(True) if "_wtenv_bootstrap.look(" not in line))
         starts = [[os.fspath(root / ".venv/bin/python"), "-c", "pass"] for root in self.repo.worktrees]
         return compare(
             "start of the overlay's Python",

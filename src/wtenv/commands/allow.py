@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import config, environ, files, trust
+from .. import environ, files, trust
+from ..config import read as configs
 from ..errors import WtenvError, say
 from ..worktree import require_worktree
 from .hook import write
@@ -16,11 +17,11 @@ def allow(directory: Path, env: Mapping[str, str]) -> int:
     was allowed before goes to stdout, as git would show it."""
     place, env = require_worktree(directory), environ.undo(env)
     home = files.home_dir(env)
-    sources = config.require_sources(place, home)
+    sources = configs.require_sources(place, home)
     unsafe, _ = trust.find_unsafe(place, sources, env)
     if unsafe:
         raise WtenvError(f"{place.root} {unsafe.reason}", unsafe.fix)
-    config.read_config(place, sources, home)
+    configs.read_config(place, sources, home)
     write("".join(f"{line}\n" for line in trust.allow(place, sources, env)))
     say("allowed " + ", ".join(str(source.path) for source in sources if source.data is not None))
     return 0

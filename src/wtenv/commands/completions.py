@@ -8,8 +8,9 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from .. import completion, environ, shells
+from .. import completion, environ
 from ..completion import Answer
+from ..hook import shells
 from .hook import write
 
 

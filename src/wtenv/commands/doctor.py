@@ -7,18 +7,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..checks import CHECKS, Case, Finding, examine
-from ..checks.case import Mend
-from ..checks.worktree import find_exposed
+from ..console import Progress
 from ..errors import WtenvError, make_printable, say
+from ..hook.install import locate_hook
+from ..hook.shells import Shell
+from ..insight.checks import CHECKS, Case, Finding, examine
+from ..insight.checks.case import Mend
+from ..insight.checks.worktree import find_exposed
 from ..overlay.refresh import refresh
 from ..overlay.sync import sync
-from ..progress import Progress
-from ..shells import Shell
-from ..startup import locate_hook
 from . import setup
 from .hook import write
-from .sync import Wishes, make_plan
+from .sync import Options, make_plan
 
 
 def run(
@@ -86,7 +86,7 @@ def _mend_hook(case: Case) -> Iterator[str]:
 
 def _sync(case: Case, *, reinstall: bool = False) -> Iterator[str]:
     # Inexact: what was installed by hand is not wtenv's to remove.
-    plan, plain = make_plan(case.directory, case.env, Wishes(inexact=True, reinstall=reinstall))
+    plan, plain = make_plan(case.directory, case.env, Options(inexact=True, reinstall=reinstall))
     with Progress() as report:
         outcome = sync(plan, plain, report)
     yield "synced the overlay" + (f" ({', '.join(outcome.installed)})" if outcome.installed else "")
@@ -99,7 +99,7 @@ def _rebuild(case: Case) -> Iterator[str]:
 def _refresh(case: Case) -> Iterator[str]:
     config = case.decision.config
     if config and refresh(config.venv, case.plain, always=True):
-        yield f"renewed twins and seal of {config.venv}"
+        yield f"renewed wrappers and seal of {config.venv}"
 
 
 _MENDS: Mapping[Mend, Callable[[Case], Iterator[str]]] = {

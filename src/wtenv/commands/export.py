@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import cache, decision, environ, shells
+from .. import decision, environ
 from ..decision import Decision
 from ..digest import sha256
-from ..entry import Entry, Watched
 from ..errors import WtenvError, make_printable, say
+from ..hook import cache, shells
+from ..hook.entry import Entry, Watched
 from .hook import write
 from .run import remember
 
@@ -139,10 +140,10 @@ def find_own(found: Decision) -> str:
     if found.activation is None or found.config is None:
         return ""
     try:
-        is_own = os.stat(found.config.anchor).st_uid == os.getuid()
+        is_own = os.stat(found.config.root).st_uid == os.getuid()
     except OSError:
         return ""
-    return str(found.config.anchor) if is_own else ""
+    return str(found.config.root) if is_own else ""
 
 
 def render_dotenv(changes: Mapping[str, str | None]) -> str:

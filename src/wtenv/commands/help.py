@@ -6,7 +6,8 @@ from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .. import config, settings
+from ..config import read as configs
+from ..config import settings
 from .hook import write
 
 CONFIG = "config"
@@ -137,9 +138,9 @@ def render_overview(parser: ArgumentParser) -> str:
 def render_config() -> str:
     """Every key of configs and of the user's own settings: type, default, meaning, an example."""
     lines = [
-        f"{config.NAME} at a worktree's root, or in the clone's .git folder for all of its worktrees; with both,",
+        f"{configs.NAME} at a worktree's root, or in the clone's .git folder for all of its worktrees; with both,",
         "the clone's keys win, key by key. Relative paths start at the worktree's root, in a stack at its folder.",
-        *_render_tables(KEYS, config.list_keys()),
+        *_render_tables(KEYS, configs.list_keys()),
         "",
         "",
         "~/.config/wtenv/config.toml: your own settings, never a repository's.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .. import shells
+from ..hook import shells
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def run(shell: str, env: Mapping[str, str]) -> int:
 
 def prepare_cache(env: Mapping[str, str]) -> None:
     """Create the folder of the entries, once. Without a cache the hook works, only slower."""
-    from .. import cache
     from ..errors import WtenvError
+    from ..hook import cache
 
     try:
         cache.prepare(env)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import conda, config, environ, files
+from .. import conda, environ, files
+from ..config import read as configs
 from ..errors import WtenvError, say
 from ..worktree import Worktree, require_worktree
 
@@ -37,7 +38,7 @@ def run(source: str | None, directory: Path, env: Mapping[str, str], *, clone: b
     """
     place, env = require_worktree(directory, "run: git init"), environ.undo(env)
     folder = _choose_folder(place, clone)
-    target = folder / config.NAME
+    target = folder / configs.NAME
     if target.exists() or target.is_symlink():
         raise WtenvError(f"{target} exists already", "edit it, or remove it first")
     draft = read_draft(source, place, directory, env)
@@ -119,7 +120,7 @@ def _read_other_tool(path: Path, root: Path) -> Draft:
         what = f"{path}: extends the stack config {stack}"
         fix = (
             f'write {Path(stack).parent / "wtenv.NAME.toml"} with [wtenv] kind = "stack" and that file\'s [python] and '
-            f'[editables], and {root / config.NAME} with [wtenv] extends = "…" alone'
+            f'[editables], and {root / configs.NAME} with [wtenv] extends = "…" alone'
         )
         raise WtenvError(what, fix)
     base, packages = get("python", "base_conda_env", None), get("editables", "packages", [])

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import config, decision, environ, files, trust, worktree
+from .. import decision, environ, files, trust, worktree
+from ..config import read as configs
 from ..decision import Decision
 from ..errors import WtenvError, make_printable, say
 from ..overlay import manifest as manifests
@@ -104,7 +105,7 @@ def describe_overlay(found: Decision, env: Mapping[str, str]) -> dict[str, Any] 
     if found.worktree is None or not found.sources:
         return None
     try:
-        venv, shared = config.locate_venv(found.worktree, found.sources)
+        venv, shared = configs.locate_venv(found.worktree, found.sources)
     except WtenvError:
         return None
     manifest = manifests.read_manifest(venv)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import decision, drift, environ, files, lockfile
+from .. import decision, environ, files
 from ..conda.records import read_records
-from ..config import Config
+from ..config.read import Config
 from ..errors import WtenvError, say
-from ..lockfile import Lock, Package
+from ..lock import format as lockfile
+from ..lock import gather
+from ..lock.format import Lock, Package
 from ..worktree import Worktree
 from .hook import write
 from .verify import render
@@ -20,10 +22,10 @@ def run(directory: Path, env: Mapping[str, str]) -> int:
     env = environ.undo(env)
     place, config = decision.load(directory, env)
     base = decision.locate_base(place, config, env)
-    manifest, problem = drift.open_overlay(config, base, env)
+    manifest, problem = gather.open_overlay(config, base, env)
     if manifest is None or problem:
         raise WtenvError(f"nothing is locked: {problem}", "run: wtenv sync")
-    new = drift.gather(config, base, manifest, env)
+    new = gather.gather(config, base, manifest, env)
     path, old, before = config.lock, None, b""
     if path.is_symlink():  # in a checkout, it may lead anywhere
         raise WtenvError(f"{path} is a symbolic link", "remove it")

@@ -6,8 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 
-from .. import environ, files, leftovers
+from .. import environ, files
 from ..errors import WtenvError, make_printable, say
+from ..insight import garbage
 from .hook import write
 
 
@@ -21,14 +22,14 @@ def run(env: Mapping[str, str], *, every: bool, dry_run: bool) -> int:
     failed: list[OSError] = []
     count, size = 0, 0
     lines: Counter[str] = Counter()
-    for item in list(leftovers.find(env)):
+    for item in list(garbage.find(env)):
         about = make_printable(f"{item.kind} of {item.about}", keep="")
         if item.doubt and not every:
             lines[f"kept {about}: {item.doubt}"] += 1
             continue
         found = [file.lstat().st_blocks * 512 for file in item.files if os.path.lexists(file)]
         try:
-            if not dry_run and not leftovers.remove(item, env):
+            if not dry_run and not garbage.remove(item, env):
                 lines[f"kept {about}: it is in use"] += 1
                 continue
         except OSError as error:

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from .. import cache, decision, environ
+from .. import decision, environ
 from ..decision import Decision
 from ..errors import WtenvError, say
-from ..known import take_off
+from ..hook import cache
+from ..hook.known import take_off
 from ..overlay.manifest import BUILD_FILES
 from ..process import become, drop_coerced
 
@@ -48,7 +49,7 @@ def _share_config(root: str, found: Decision) -> str:
     import shlex
 
     from .. import worktree
-    from ..config import NAME
+    from ..config.read import NAME
 
     here, file = found.worktree, f"{root}/{NAME}"
     there = worktree.find_worktree(Path(root))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from .. import files
 from ..errors import WtenvError, say
-from ..shells import Shell
-from ..startup import MARK, MARK_ALL, list_lines, locate_hook, locate_rc, render_hook, render_line
+from ..hook.install import MARK, MARK_ALL, list_lines, locate_hook, locate_rc, render_hook, render_line
+from ..hook.shells import Shell
 from .hook import prepare_cache
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import cache, decision, environ
+from .. import decision, environ
 from ..decision import Decision
 from ..errors import make_printable
-from ..shells import SHELLS, Shell
+from ..hook import cache
+from ..hook.shells import SHELLS, Shell
 from .hook import write
 
 MOST = 8  # editables on the screen
@@ -51,7 +52,7 @@ def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
             "path": str(config.venv),
             "state": overlay.kind,
             "reason": overlay.reason,
-            "shared": bool(place and config.anchor != place.root),
+            "shared": bool(place and config.root != place.root),
         }
         if config and overlay
         else None,

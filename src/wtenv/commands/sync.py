@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import decision, environ
-from ..activate import render_activate
 from ..conda import find_python
+from ..console import Progress
 from ..errors import WtenvError, say
+from ..overlay.activate import render_activate
 from ..overlay.sync import Outcome, Plan, preview, sync
-from ..progress import Progress
 
 
-class Wishes(NamedTuple):
+class Options(NamedTuple):
     """How a sync goes about it, see `Plan`. only: names, or paths from the current folder."""
 
     replace: bool = False
@@ -26,7 +26,7 @@ class Wishes(NamedTuple):
 def run(
     directory: Path,
     env: Mapping[str, str],
-    wishes: Wishes,
+    options: Options,
     *,
     dry_run: bool = False,
     check: bool = False,
@@ -37,7 +37,7 @@ def run(
     editables are not as the lock says, and afterwards if the overlay isn't."""
     if locked:
         require_locked(directory, env, overlay=False)
-    plan, plain = make_plan(directory, env, wishes)
+    plan, plain = make_plan(directory, env, options)
     if dry_run or check:
         outcome = preview(plan, plain)
         if outcome.changed and outcome.reason:
@@ -54,14 +54,14 @@ def run(
 
 def require_locked(directory: Path, env: Mapping[str, str], *, overlay: bool) -> None:
     """WtenvError if the base (and the overlay) are not as `wtenv.lock` says, or if there is none."""
-    from .. import drift
+    from ..lock import gather
 
     plain = environ.undo(env)
     place, config = decision.load(directory, plain)
-    found = drift.find_drift(config, decision.locate_base(place, config, plain), plain, overlay=overlay)
+    found = gather.find_drift(config, decision.locate_base(place, config, plain), plain, overlay=overlay)
     if found:
         fix = "see: wtenv verify; if that is as it should be, run: wtenv lock"
-        raise WtenvError(f"{config.lock} is not met: {drift.summarise(found)}", fix)
+        raise WtenvError(f"{config.lock} is not met: {gather.summarise(found)}", fix)
 
 
 def _say_outcome(outcome: Outcome, installed: str, removed: str) -> None:
@@ -72,25 +72,27 @@ def _say_outcome(outcome: Outcome, installed: str, removed: str) -> None:
             say(f"{verb} {', '.join(names)}")
 
 
-def make_plan(directory: Path, env: Mapping[str, str], wishes: Wishes | None = None) -> tuple[Plan, Mapping[str, str]]:
+def make_plan(
+    directory: Path, env: Mapping[str, str], options: Options | None = None
+) -> tuple[Plan, Mapping[str, str]]:
     """What the overlay of `directory` shall be, and the user's environment without what is active in it, which
     must not reach records and builds. Raises WtenvError if it isn't allowed, or with what is wrong."""
-    wishes = wishes or Wishes()
+    options = options or Options()
     plain = environ.undo(env)
     place, config = decision.load(directory, plain)
     base = decision.locate_base(place, config, plain)
     plan = Plan(
-        root=config.anchor,
+        root=config.root,
         venv=config.venv,
         base_prefix=Path(base.prefix),
         base_python=find_python(Path(base.prefix)),
         editables=config.packages,
         install_deps=config.install_deps,
         build_isolation=config.build_isolation,
-        replace=wishes.replace,
-        inexact=wishes.inexact,
-        reinstall=wishes.reinstall,
-        only=tuple(str(directory / word) if "/" in word or word.startswith(".") else word for word in wishes.only),
+        replace=options.replace,
+        inexact=options.inexact,
+        reinstall=options.reinstall,
+        only=tuple(str(directory / word) if "/" in word or word.startswith(".") else word for word in options.only),
         activate=render_activate(config.venv),
         build_env=lambda: decision.make_build_env(config, base, plain),
     )

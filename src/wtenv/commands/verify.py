@@ -7,29 +7,30 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import cache, decision, environ, files
+from .. import decision, environ, files
 from ..conda import Base
-from ..config import Config
+from ..config.read import Config
 from ..digest import sha256
 from ..errors import WtenvError, make_printable, say
+from ..hook import cache
 from ..overlay import manifest as manifests
 from .hook import write
 
 if TYPE_CHECKING:  # the hook needs that only for a state that it has not seen yet
-    from ..lockfile import Finding
+    from ..lock.format import Finding
 
 MAX_SEEN = 200  # states that the hook has looked at, and what it has said; the oldest go first
 
 
 def run(directory: Path, env: Mapping[str, str], *, as_json: bool) -> int:
     """Print what differs; 1 if something does. WtenvError if there is no lock to compare with."""
-    from .. import drift
+    from ..lock import gather
 
     env = environ.undo(env)
     place, config = decision.load(directory, env)
     base = decision.locate_base(place, config, env)
     path = config.lock
-    found = drift.find_drift(config, base, env)
+    found = gather.find_drift(config, base, env)
     if as_json:
         import json
 
@@ -57,11 +58,11 @@ def mention(config: Config, base: Base, env: Mapping[str, str]) -> None:
     seen, state = _read_seen(env), _digest(lock, *_list_names(config, base))
     if state in seen:
         return
-    from .. import drift
+    from ..lock import gather
 
     try:
-        found = drift.find_drift(config, base, env, quick=True)
-        text = f"{drift.summarise(found)}, unlike {config.lock.name}; see: wtenv verify" if found else ""
+        found = gather.find_drift(config, base, env, quick=True)
+        text = f"{gather.summarise(found)}, unlike {config.lock.name}; see: wtenv verify" if found else ""
         told = _digest(lock, *(item.text.encode("utf-8", "surrogateescape") for item in found))
     except WtenvError as error:
         text = str(error)

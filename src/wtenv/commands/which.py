@@ -11,8 +11,8 @@ from typing import Any
 
 from .. import decision, environ
 from ..errors import WtenvError, make_printable
-from ..layers import Command, Distribution, Layers, Module, Overlay, find_commands, find_unusable, list_names
-from ..overlay import sealing
+from ..insight.origins import Command, Distribution, Layers, Module, Overlay, find_commands, find_unusable, list_names
+from ..overlay import pth
 from .hook import write
 
 
@@ -80,7 +80,7 @@ def look_up(name: str, directory: Path, env: Mapping[str, str]) -> Answer:
 def _advise(name: str, answer: Answer, directory: Path) -> str:
     if place := find_unusable(name, answer.search_path, str(directory)):
         return f"if that is what you mean, run: chmod +x {shlex.quote(make_printable(place, keep=''))}"
-    known = list_names(answer.search_path) | {*sealing.list_base(answer.overlay.sites if answer.overlay else ())}
+    known = list_names(answer.search_path) | {*pth.list_base(answer.overlay.sites if answer.overlay else ())}
     if close := difflib.get_close_matches(name, sorted(known), 3, 0.7):
         return f"did you mean {', '.join(close)}?"
     # A child sees nothing of these.
@@ -111,7 +111,7 @@ def render(facts: Mapping[str, Any]) -> str:
         lines.append(f"{'>' if item['wins'] else ' '} {item['path']} ({item['layer']})")
         if item["layer"] not in ("overlay", "base", "system"):
             lines.append(f"    {item['origin']}")
-        if item["python"] not in ("", item["path"]) and item["layer"] != "twin":
+        if item["python"] not in ("", item["path"]) and item["layer"] != "wrapper":
             lines.append(f"    runs on {item['python']}")
     for item in facts["modules"]:
         owner = f" ({item['distribution']} {item['version']})" if item["distribution"] else ""

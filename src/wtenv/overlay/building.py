@@ -15,7 +15,7 @@ from .. import files
 from ..errors import WtenvError
 from .indexes import Certificates
 from .manifest import BUILD_FILES, MAX_BUILD_FILE, Editable
-from .sealing import normalise
+from .pth import normalise
 
 Isolation = Literal["auto", True, False]
 ISOLATED = ("isolated",)

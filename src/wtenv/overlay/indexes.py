@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import access, files, places
+from .. import access, dirs, files
 from ..errors import WtenvError
 
 Report = Callable[[str], None]
@@ -53,7 +53,7 @@ def list_settings(env: Mapping[str, str]) -> list[str]:
     """The files with settings for uv that there are, the user's own and the system's, as uv looks for them."""
     system = [f"{folder}/uv/uv.toml" for folder in _list_system(env)]
     found = next((file for file in (*system, "/etc/uv/uv.toml") if os.path.isfile(file)), None)
-    user = f"{os.path.dirname(places.find_config(env))}/uv/uv.toml"
+    user = f"{os.path.dirname(dirs.find_config(env))}/uv/uv.toml"
     return [file for file in (user, found) if file and os.path.lexists(file)]
 
 
@@ -135,12 +135,12 @@ def _read_pip(env: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
 
 def _list_pip(env: Mapping[str, str], prefix: str) -> list[str]:
     """pip's configuration files, later ones winning (pip's documentation, Configuration; on a Mac also Library)."""
-    named, home = env.get("PIP_CONFIG_FILE", ""), places.find_home(env)
+    named, home = env.get("PIP_CONFIG_FILE", ""), dirs.find_home(env)
     if named == os.devnull:
         return []
     library = "Library/Application Support/pip/pip.conf"
     system = [f"/{library}", *(f"{folder}/pip/pip.conf" for folder in _list_system(env)), PIP_CONF]
     if os.path.exists(named):
         return [*system, f"{prefix}/pip.conf", named]
-    config = os.path.dirname(places.find_config(env))
+    config = os.path.dirname(dirs.find_config(env))
     return [*system, f"{home}/.pip/pip.conf", f"{config}/pip/pip.conf", f"{home}/{library}", f"{prefix}/pip.conf"]

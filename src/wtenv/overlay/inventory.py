@@ -17,7 +17,7 @@ from .. import files
 from ..errors import WtenvError
 
 if TYPE_CHECKING:  # imported where something differs
-    from .distributions import Installed
+    from .installed import Installed
     from .manifest import Manifest
 
 MAX_SIZE = 1 << 30  # of a script: some are whole programs
@@ -41,7 +41,8 @@ def take(venv: Path, sites: Sequence[str], editables: Iterable[str]) -> tuple[di
 
     `editables` are the names of the declared ones, whose pointers are noted, too.
     """
-    from . import distributions, kernels
+    from . import installed as distributions
+    from . import kernels
 
     present = _scan(venv, sites)
     names = {*editables}
@@ -63,7 +64,7 @@ def compare(venv: Path, manifest: Manifest) -> Changes:
     wrong = dict.fromkeys(_find_unchecked(venv, manifest.site), "would run unchecked")
     if present == noted and not wrong:
         return Changes({}, (), (), False)
-    from . import distributions
+    from . import installed as distributions
 
     installed = distributions.list_installed(manifest.site)
     differing = {path for path in {**noted, **present} if noted.get(path) != present.get(path)}
@@ -94,22 +95,22 @@ def compare(venv: Path, manifest: Manifest) -> Changes:
 def _make_judge(venv: Path, manifest: Manifest) -> Callable[[str, str | None, str | None], bool]:
     """A function that says of a path, and its marks before and now, whether it is as a refresh would make it: one may
     be at it, or was killed before it could note that."""
-    from . import sealing, twins
+    from . import pth, wrappers
 
-    targets, programs = twins.plan(venv, manifest)
+    targets, programs = wrappers.plan(venv, manifest)
     site = os.path.relpath(manifest.site[-1], venv)
-    owned = {name for folder in manifest.site for name in sealing.list_distributions(folder)}
-    seal = sealing.render(manifest, owned)
+    owned = {name for folder in manifest.site for name in pth.list_distributions(folder)}
+    seal = pth.render(manifest, owned)
 
     def judge(path: str, before: str | None, now: str | None) -> bool:
         folder, name = os.path.split(path)
         if venv / path in programs:
-            return twins.is_program(venv / path, programs[venv / path])
+            return wrappers.is_program(venv / path, programs[venv / path])
         if folder == "bin" and now is None:
-            return name not in targets and before is not None and before.startswith(f"-> {twins.PROGRAM}")
+            return name not in targets and before is not None and before.startswith(f"-> {wrappers.PROGRAM}")
         if folder == "bin":
             return name in targets and now == f"-> {targets[name]}"
-        return folder == site and name in seal and not sealing.find_differences(venv / folder, {name: seal[name]})
+        return folder == site and name in seal and not pth.find_differences(venv / folder, {name: seal[name]})
 
     return judge
 
@@ -193,7 +194,7 @@ def _read_claims(venv: Path, folders: Iterable[Path], wanted: Iterable[str]) -> 
     """Of the paths `wanted` those that a RECORD lists, with the hash that it gives."""
     import csv
 
-    from .distributions import read_text
+    from .installed import read_text
 
     names, claims = {*wanted}, {}
     for folder in folders:

@@ -1,8 +1,8 @@
-"""Kernel twins: the base's Jupyter kernels that run on its Python, on the overlay's.
+"""Kernel wrappers: the base's Jupyter kernels that run on its Python, on the overlay's.
 
 A kernel spec names its program by an absolute path, conda's as those that `ipykernel install` writes, so a
 notebook of the worktree would run on the base. Each such spec gets one in the overlay with another program
-(Jupyter client, "Kernel specs"); where Jupyter finds it, see `seal/twin.py`.
+(Jupyter client, "Kernel specs"); where Jupyter finds it, see `bootstrap/wrapper.py`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 from .. import faults, files
 from ..errors import WtenvError
 from .manifest import Manifest
-from .twins import find_names, is_python
+from .wrappers import find_names, is_python
 
 FOLDER = "share/jupyter/kernels"
 _MARK = "wtenv"  # in the spec's metadata: it is ours to change and to remove
 
 
 def refresh(venv: Path, manifest: Manifest) -> bool:
-    """Make the overlay have exactly one twin for each such kernel; True if something changed.
+    """Make the overlay have exactly one wrapper for each such kernel; True if something changed.
 
     A spec that the overlay has itself (a package's) is left alone.
     """
@@ -68,7 +68,7 @@ def find_changes(venv: Path, manifest: Manifest) -> dict[Path, dict[str, Any]]:
 
 
 def list_own(venv: Path) -> list[Path]:
-    """The specs in the overlay that are twins."""
+    """The specs in the overlay that are wrappers."""
     places = (venv / FOLDER / name / "kernel.json" for name in _list(venv / FOLDER))
     return [place for place in places if _is_ours(_read(place))]
 

@@ -238,7 +238,7 @@ def list_sources(manifest: Manifest, venv: Path) -> list[str]:
     kernels = Path(manifest.base, "share/jupyter/kernels")
     specs = [os.fspath(place) for place in sorted(kernels.glob("*/kernel.json"))]
     theirs = [*manifest.bins, *manifest.base_site, os.fspath(kernels), *specs]
-    return [os.fspath(venv / "bin"), *manifest.site, *theirs, os.path.join(os.path.dirname(__file__), "seal")]
+    return [os.fspath(venv / "bin"), *manifest.site, *theirs, os.path.join(os.path.dirname(__file__), "bootstrap")]
 
 
 def is_behind(manifest: Manifest, venv: Path) -> bool:

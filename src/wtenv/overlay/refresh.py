@@ -1,4 +1,4 @@
-"""Refresh: twins, seal and notes follow what has changed, without a sync. Runs on the hook's way."""
+"""Refresh: wrappers, seal and notes follow what has changed, without a sync. Runs on the hook's way."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 from .. import faults
 from ..errors import WtenvError
-from . import inventory, kernels, sealing, state, twins
+from . import inventory, kernels, pth, state, wrappers
 from . import manifest as manifests
-from .lock import lock
+from .exclusive import lock
 from .manifest import Manifest
 
 PATIENCE = 1.0  # seconds: another shell's refresh is done by then, a sync says itself that it is at it
 
 
 def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool:
-    """Let twins and seal follow a base that changed since (or `always`), and note what another tool has installed;
+    """Let wrappers and seal follow a base that changed since (or `always`), and note what another tool has installed;
     True if something was written.
 
     Cheap where nothing changed (a few stats). Starts nothing, and leaves an overlay that is being synced, unfinished,
@@ -84,10 +84,10 @@ def _lock_soon(venv: Path, env: Mapping[str, str]) -> Iterator[None]:
 
 
 def follow_base(venv: Path, manifest: Manifest) -> bool:
-    """Write seal, twins and kernels as the base is now, under the lock; True if something changed."""
+    """Write seal, wrappers and kernels as the base is now, under the lock; True if something changed."""
     steps = (
-        sealing.write(manifest, _list_owned(manifest)),
-        twins.refresh(venv, manifest),
+        pth.write(manifest, _list_owned(manifest)),
+        wrappers.refresh(venv, manifest),
         kernels.refresh(venv, manifest),
     )
     return any(steps)
@@ -95,17 +95,17 @@ def follow_base(venv: Path, manifest: Manifest) -> bool:
 
 def is_in_step(venv: Path, manifest: Manifest) -> bool:
     """Whether `follow_base` has nothing to do, and the user alone can reach the overlay."""
-    seal = sealing.render(manifest, _list_owned(manifest))
+    seal = pth.render(manifest, _list_owned(manifest))
     return not (
-        sealing.find_differences(Path(manifest.site[-1]), seal)
-        or twins.find_faults(venv, manifest)
+        pth.find_differences(Path(manifest.site[-1]), seal)
+        or wrappers.find_faults(venv, manifest)
         or kernels.find_changes(venv, manifest)
         or not manifests.is_private(venv)
     )
 
 
 def _list_owned(manifest: Manifest) -> set[str]:
-    return {name for site in manifest.site for name in sealing.list_distributions(site)}
+    return {name for site in manifest.site for name in pth.list_distributions(site)}
 
 
 def tighten(venv: Path) -> None:

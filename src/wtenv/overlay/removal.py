@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..errors import WtenvError
 from . import manifest as manifests
-from . import placement, state
-from .lock import lock, remove_leftovers
+from . import state, swap
+from .exclusive import lock, remove_leftovers
 
 
 def remove(venv: Path, env: Mapping[str, str]) -> bool:
@@ -50,7 +50,7 @@ def _remove_in_place(venv: Path, env: Mapping[str, str]) -> None:
     """A folder of a lower layer can't be renamed (`files.move`). Marked as unfinished first, and what proves that it
     is wtenv's goes last."""
     if manifests.read_record(manifests.record_path(venv, env)):
-        placement.mark(venv, env, building=True)
+        swap.mark(venv, env, building=True)
     for entry in sorted(os.scandir(venv), key=lambda entry: entry.name == "pyvenv.cfg"):
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)

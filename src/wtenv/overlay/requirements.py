@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from . import building, distributions, sealing
+from . import building, pth
+from . import installed as distributions
 from .building import Isolation, Project, Uv
 from .manifest import Manifest
 
@@ -21,13 +22,13 @@ def prepare_builds(
     """What each project would be built against, None where only an isolated build is possible. What an editable builds
     itself with at each import is put into the overlay if the base lacks it: with the environment of an isolated build
     it would be gone. `declared`: the names of all declared packages."""
-    base, python_version = sealing.list_base(manifest.base_site), manifest.python_version
+    base, python_version = pth.list_base(manifest.base_site), manifest.python_version
     native = {item.path: building.match_base(item, base, python_version, declared) for item in projects}
     for item in projects if isolation is not True else ():
         if tools := building.find_tools(item, open_uv):
-            if unmet := _find_unmet(tools, sealing.list_base([*manifest.site, *manifest.base_site]), python_version):
+            if unmet := _find_unmet(tools, pth.list_base([*manifest.site, *manifest.base_site]), python_version):
                 install_missing(open_uv, manifest, unmet, declared, unmet.values())
-            have = sealing.list_base([*manifest.site, *manifest.base_site])
+            have = pth.list_base([*manifest.site, *manifest.base_site])
             pins = building.match_base(item, have, python_version, declared)
             programs = (f"{name}=={have[name]}" for name in building.PROGRAMS if name in have)
             native[item.path] = pins and tuple(dict.fromkeys((*pins, *programs)))
@@ -46,7 +47,7 @@ def _find_unmet(requires: Iterable[str], have: Mapping[str, str], python_version
         except InvalidRequirement:
             continue
         if wanted.marker is None or wanted.marker.evaluate(environment):
-            there = have.get(name := sealing.normalise(wanted.name), "")
+            there = have.get(name := pth.normalise(wanted.name), "")
             if not there or not wanted.specifier.contains(there, prereleases=True):
                 unmet[name] = text
     return unmet
@@ -65,16 +66,16 @@ def install_missing(
 
     from packaging.requirements import Requirement
 
-    base = sealing.list_base(manifest.base_site)
+    base = pth.list_base(manifest.base_site)
     wanted: set[str] = set()
     folders = [*manifest.site, *manifest.base_site]
     while True:
         missing = {*also, *distributions.walk_requires(roots, folders, manifest.python_version)[1]} - wanted
-        missing = {text for text in missing if sealing.normalise(Requirement(text).name) not in declared}
+        missing = {text for text in missing if pth.normalise(Requirement(text).name) not in declared}
         if not missing:
             return
         wanted |= missing
-        needed = {sealing.normalise(Requirement(text).name) for text in wanted}
+        needed = {pth.normalise(Requirement(text).name) for text in wanted}
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as excludes:
             excludes.write("\n".join(name for name in {*base, *roots, *declared} if name not in needed))
             excludes.flush()

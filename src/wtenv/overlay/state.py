@@ -25,9 +25,9 @@ class State(NamedTuple):
     place, base or Python, or not as wtenv made it; the next sync puts that right. stale: works, yet the config or a
     package's build files changed since. current: all as declared.
     `watch` names what a cached verdict depends on; of `loose`, of those, a later time alone is a change. So it is of
-    `own`, which may be deleted alone, too, and of `base` where a package manager looks after it. `behind`: twins, seal
-    and notes have to follow what changed (`refresh.refresh`). `wrong`: what was replaced, added or removed below the
-    overlay, by its path; `in_place`: it needs not be made anew for that. `news`: what another tool has put there;
+    `own`, which may be deleted alone, too, and of `base` where a package manager looks after it. `behind`: wrappers,
+    seal and notes have to follow what changed (`refresh.refresh`). `wrong`: what was replaced, added or removed below
+    the overlay, by its path; `in_place`: it needs not be made anew for that. `news`: what another tool has put there;
     `parts`: all that was compared, of which a change in place is no folder's. `mended`: whether a sync mends it;
     `lasting`: whether another answer takes a change of `watch`.
     """

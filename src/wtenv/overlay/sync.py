@@ -14,13 +14,14 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import WtenvError
-from . import building, distributions, indexes, layout, placement, requirements, sealing, state, twins
+from . import building, indexes, layout, pth, requirements, state, swap, wrappers
+from . import installed as distributions
 from . import manifest as manifests
 from .building import BuildError, Isolation, Project, Uv
-from .distributions import REDIRECTOR
-from .lock import Report, lock, remove_leftovers
+from .exclusive import Report, lock, remove_leftovers
+from .imports import judge, prove
+from .installed import REDIRECTOR
 from .manifest import Editable, Manifest
-from .proof import judge, prove
 from .refresh import follow_base, note, tighten
 from .state import State
 
@@ -114,7 +115,7 @@ class _Job:
         """Do what is to be done."""
         found = self.compare(projects)
         if found.verdict.kind == "foreign":
-            placement.move_foreign_aside(self.venv, self.report)
+            swap.move_foreign_aside(self.venv, self.report)
         remove_leftovers(self.venv, self.env)
         if found.old and not found:
             kept = found.old._replace(editables=self._kept(found.old, ()), deps=self._name_deps(found.old))
@@ -122,21 +123,21 @@ class _Job:
         manifest = found.old or self._create()
         before = distributions.take_stock(manifest)
         try:
-            placement.mark(self.venv, self.env, building=True)
+            swap.mark(self.venv, self.env, building=True)
             if found.old and found.verdict.in_place:
-                placement.set_wrong_aside(self.venv, found.verdict.wrong, self.report)
+                swap.set_wrong_aside(self.venv, found.verdict.wrong, self.report)
                 found = replace(found, build=self._choose(projects, found.old))
             built = self._change_and_prove(manifest, found, projects)
         except (WtenvError, OSError):
             if found.old and distributions.take_stock(manifest) == before:  # what worked still does
-                placement.mark(self.venv, self.env, building=False)
+                swap.mark(self.venv, self.env, building=False)
             raise
         finally:
             remove_leftovers(self.venv, self.env)
         kept = manifest._replace(editables=self._kept(manifest, built), deps=self._name_deps(manifest))
         self._finish(kept)
-        placement.mark(self.venv, self.env, building=False)
-        if found.old is None and (said := twins.describe_others(self.venv, manifest)):
+        swap.mark(self.venv, self.env, building=False)
+        if found.old is None and (said := wrappers.describe_others(self.venv, manifest)):
             self.report(said)  # once in an overlay's life
         after, names = distributions.take_stock(manifest), tuple(item.name for item in built)
         others = (name for name in sorted(after) if name not in names and after[name] != before.get(name))
@@ -156,10 +157,10 @@ class _Job:
         except WtenvError:
             if not reused:
                 raise
-        from . import builds
+        from . import reuse
 
         for key in reused.values():
-            builds.forget(key, self.env)
+            reuse.forget(key, self.env)
         return self._prove(manifest, self._change(manifest, found, projects, None), set())
 
     # -- what is to be done
@@ -186,14 +187,14 @@ class _Job:
 
     def _name_deps(self, manifest: Manifest) -> str:
         """Of which base the dependencies were last looked at; empty if they are the base's."""
-        return sealing.identify_base(manifest.base_site) if self.plan.install_deps else ""
+        return pth.identify_base(manifest.base_site) if self.plan.install_deps else ""
 
     def _choose(self, projects: Sequence[Project], manifest: Manifest) -> tuple[Project, ...]:
         """The projects to build."""
         plan = self.plan
         have = {item.source: item for item in manifest.editables}
         present = distributions.list_installed(manifest.site)
-        base, own = sealing.list_base(manifest.base_site), sealing.list_base(manifest.site)
+        base, own = pth.list_base(manifest.base_site), pth.list_base(manifest.site)
         chosen = []
         for project in self._restrict(projects, manifest.editables):
             real = os.path.realpath(project.path)
@@ -223,7 +224,7 @@ class _Job:
         names = {item.source: item.name for item in known}
         chosen: dict[Path, Project] = {}
         for word in self.plan.only:
-            name, real = sealing.normalise(word), os.path.realpath(word)
+            name, real = pth.normalise(word), os.path.realpath(word)
             for item in projects:
                 at = os.path.realpath(item.path)
                 if real == at or (name and name in (item.name, names.get(at))):
@@ -255,7 +256,7 @@ class _Job:
     def _create(self) -> Manifest:
         plan = self.plan
         facts = layout.probe(plan.base_python, plan.base_prefix, building.make_env(self.env))
-        return placement.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
+        return swap.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
 
     def _change(
         self, manifest: Manifest, found: _Difference, projects: Sequence[Project], reused: dict[Path, str] | None
@@ -264,8 +265,8 @@ class _Job:
         plan, declared = self.plan, {item.name: item.path for item in projects if item.name}
         open_uv = cache(lambda: self._open_uv(manifest, declared))
         # Sealed before the first build: a build that is not isolated runs on the overlay's Python.
-        sealing.write(manifest, {item.name for item in projects})
-        twins.refresh(self.venv, manifest)
+        pth.write(manifest, {item.name for item in projects})
+        wrappers.refresh(self.venv, manifest)
         todo = found.build
         if found.remove and (still := set(found.remove) & distributions.list_installed(manifest.site).keys()):
             open_uv().pip("uninstall", *sorted(still))
@@ -315,7 +316,7 @@ class _Job:
         reused: dict[Path, str] | None,
     ) -> dict[Path, tuple[str, ...]]:
         """Install `projects`, from kept builds where there are; what each was built with. `native`: see `Uv.build`."""
-        from . import builds  # what a sync without anything to do goes without
+        from . import reuse  # what a sync without anything to do goes without
 
         plan, built_with = self.plan, dict[Path, tuple[str, ...]]()
         present = distributions.list_installed(manifest.site)
@@ -325,15 +326,15 @@ class _Job:
             against = building.ISOLATED if matched is None else matched
             if plan.build_isolation is False or building.name_requires(item) & {*declared}:
                 return None  # what of that the result depends on is not known
-            return builds.identify(item, manifest, against, open_uv().env)
+            return reuse.identify(item, manifest, against, open_uv().env)
 
         keys = {item.path: identify(item) for item in projects}
-        kept: dict[Path, builds.Build] = {}
+        kept: dict[Path, reuse.Build] = {}
         for item in projects:
             key = keys[item.path]
             if key is None or reused is None or plan.reinstall or item.name in present:
                 continue
-            if build := builds.find(key, item.path, self.venv, self.env):
+            if build := reuse.find(key, item.path, self.venv, self.env):
                 kept[item.path], reused[item.path] = build, key
         if rest := [item for item in projects if item.path not in kept]:
             built_with.update(open_uv().build(rest, plan.build_isolation, native))
@@ -343,9 +344,9 @@ class _Job:
                 # Once more: what it read may have been edited while it ran.
                 if key and item.name in installed and key == identify(item):
                     made = built_with[item.path]
-                    builds.keep(key, made, installed[item.name], item.path, self.venv, self.env)
+                    reuse.keep(key, made, installed[item.name], item.path, self.venv, self.env)
         for path, build in kept.items():  # after the builds, which may fail
-            builds.place(build, self.venv)
+            reuse.place(build, self.venv)
             built_with[path] = build.built_with
         return built_with
 
@@ -376,7 +377,7 @@ class _Job:
         return tuple(item._replace(places=tuple(places[item.path])) for item in built)
 
     def _finish(self, manifest: Manifest) -> bool:
-        """Let seal, twins and activation scripts be as they should, and write the manifest."""
+        """Let seal, wrappers and activation scripts be as they should, and write the manifest."""
         stamps = manifests.stamp(manifests.list_sources(manifest, self.venv))
         changed = follow_base(self.venv, manifest) if stamps != manifest.stamps else False
         changed = layout.write_activate(self.venv, self.plan.activate) or changed

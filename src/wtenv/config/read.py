@@ -1,0 +1,410 @@
+"""The config: which files it consists of, what they may say, and the one effective config they give.
+
+Reading is two steps. `find_sources` collects the bytes of every file that decides the activation (that
+is what trust is given to); `read_config` turns them into a `Config` and checks every key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
+
+from .. import environ, files
+from ..errors import WtenvError
+
+if TYPE_CHECKING:
+    from dotenv.parser import Original
+
+    from ..worktree import Worktree
+
+NAME = "wtenv.toml"
+LOCK = "wtenv.lock"
+MAX_BLANKS = 500  # in a row, in a dotenv file
+Table = dict[str, Any]
+
+
+class Source(NamedTuple):
+    """One file of the config. role: repo, clone, stack or dotenv; data: its bytes, None if it is absent."""
+
+    role: Literal["repo", "clone", "stack", "dotenv"]
+    path: Path
+    data: bytes | None
+
+
+class Config(NamedTuple):
+    """The effective config of a worktree.
+
+    root: the folder that owns the overlay: the worktree's root, or the stack config's folder.
+    base: the value of `base_conda_env` or `base_prefix`, and which of the two it is.
+    packages: the declared editables' folders; written: the same as the config names them.
+    env: name -> value, None for "unset", placeholders not yet filled in; dotenv: name -> value.
+    sources: every file that decides this, for trust and for the watch list.
+    """
+
+    root: Path
+    base: str
+    base_kind: Literal["base_conda_env", "base_prefix"]
+    base_file: Path
+    base_folder: Path
+    venv: Path
+    packages: tuple[Path, ...]
+    install_deps: bool
+    build_isolation: Literal["auto"] | bool
+    env: tuple[tuple[str, str | None], ...]
+    path: tuple[str, ...]
+    dotenv: tuple[tuple[str, str], ...]
+    sources: tuple[Source, ...]
+    written: tuple[str, ...] = ()
+
+    @property
+    def lock(self) -> Path:
+        """The lock, beside the config that owns the overlay, whether it exists or not."""
+        return self.root / LOCK
+
+
+class _File(NamedTuple):
+    """A parsed config file: relative paths in it start at `folder`."""
+
+    path: Path
+    folder: Path
+    table: Table
+
+
+def _is_string(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= files.MAX_PATH and "\0" not in value
+
+
+def _is_strings(value: object) -> bool:
+    return isinstance(value, list) and all(_is_string(item) for item in value)
+
+
+def _is_files(value: object) -> bool:
+    # Each is watched, so looked at by every prompt, before anybody has allowed it.
+    return isinstance(value, list) and len(value) <= 100 and _is_strings(value)
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+# table -> key -> (check, what it must be)
+_KEYS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
+    "wtenv": {
+        "extends": (_is_string, "a path to a stack config"),
+        "kind": (lambda value: value == "stack", '"stack"'),
+    },
+    "python": {
+        "base_conda_env": (_is_string, "a conda environment's name or path"),
+        "base_prefix": (_is_string, "the path of a Python installation"),
+        "venv": (_is_string, "a folder inside the root"),
+    },
+    "editables": {
+        "packages": (_is_strings, "a list of paths"),
+        "install_deps": (_is_bool, "true or false"),
+        "build_isolation": (lambda value: value == "auto" or _is_bool(value), '"auto", true or false'),
+    },
+    "activation": {
+        "path": (_is_strings, "a list of folders"),
+        "dotenv": (_is_files, "a list of files, 100 at most"),
+    },
+}
+
+
+def list_keys() -> dict[str, dict[str, str]]:
+    """Every table and key of a config, and what each must be."""
+    keys = {table: {key: wanted for key, (_, wanted) in keys.items()} for table, keys in _KEYS.items()}
+    pointer = keys.pop("wtenv")
+    return {**keys, "env": {"NAME": "a string, or false to unset it"}, "wtenv": pointer}
+
+
+def find_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
+    """Every file that decides the activation, in order of role, absent ones included.
+
+    Empty if the worktree is not configured. Raises WtenvError if a file can't be read or parsed far
+    enough to know what else belongs to it.
+    """
+    repo = _read_source("repo", worktree.root / NAME)
+    clone = _read_source("clone", worktree.common_dir / NAME) if worktree.common_dir else None
+    if repo.data is None and (clone is None or clone.data is None):
+        return ()
+    sources = [source for source in (repo, clone) if source]
+    try:
+        _follow_pointer(sources, worktree.root, home)
+    except WtenvError as error:
+        raise error.seen_from(watch=[source.path for source in sources]) from None
+    return tuple(sources)
+
+
+def require_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
+    """`find_sources`, for commands that need a config. WtenvError if the worktree is not configured."""
+    sources = find_sources(worktree, home)
+    if not sources:
+        raise WtenvError(f"{worktree.root} has no {NAME}", "run: wtenv init NAME (a conda environment)")
+    return sources
+
+
+def _follow_pointer(sources: list[Source], root: Path, home: Path) -> None:
+    """Add the stack config that `sources` name, the last of them winning, and the dotenv files."""
+    parsed = [_parse(source, root) for source in sources if source.data is not None]
+    pointers = [file for file in parsed if "extends" in file.table.get("wtenv", {})]
+    for pointer in pointers[-1:]:
+        place = _join(pointer.folder, pointer.table["wtenv"]["extends"], home)
+        try:
+            stack = _read_source("stack", Path(os.path.realpath(place)))
+        except WtenvError as error:
+            key = _name_key(pointer.path, "wtenv", "extends")
+            raise error.seen_from(f"{key} can't be followed: ", [place]) from None
+        if stack.data is None:
+            what = f"names {_show(str(stack.path))}, which is not there"
+            _fail(pointer.path, "wtenv", "extends", what, "correct the path", [place])
+        sources.append(stack)
+        parsed.append(_parse(stack, stack.path.parent))
+    for file in parsed:
+        for name in file.table.get("activation", {}).get("dotenv", ()):
+            place = _join(file.folder, name, home)
+            try:
+                sources.append(_read_source("dotenv", place))
+            except WtenvError as error:
+                key = _name_key(file.path, "activation", "dotenv")
+                raise error.seen_from(f"{key} can't be followed: ", [place]) from None
+
+
+def list_absent(worktree: Worktree) -> tuple[Path, ...]:
+    """The places where a config would be found, for a worktree that has none."""
+    folders = (worktree.root, worktree.common_dir)
+    return tuple(folder / NAME for folder in folders if folder)
+
+
+def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> Config:
+    """The effective config. Raises WtenvError naming file, key and fix for whatever is wrong with it."""
+    layers = _read_layers(worktree, sources)
+    merged, origin = _merge(layers)
+    root = layers[0].folder
+    base_kind, base, base_file = _choose_base(merged, origin, layers)
+    editables = merged.get("editables", {})
+
+    def locate(table: str, key: str) -> list[Path]:
+        values = merged.get(table, {}).get(key, ())
+        return [_join(origin[table, key].folder, value, home) for value in values]
+
+    packages = dict(zip(locate("editables", "packages"), editables.get("packages", ()), strict=True))
+    for package, written in packages.items():
+        if not os.path.isdir(package):
+            what = f"names {_show(written)}, but there is no folder {_show(str(package))}"
+            fix = "create it, or correct the path"
+            _fail(origin["editables", "packages"].path, "editables", "packages", what, fix, [package])
+    path = [str(folder) for folder in locate("activation", "path")]
+    if bad := next((folder for folder in path if ":" in folder), None):
+        fix = "rename the folder"
+        _fail(origin["activation", "path"].path, "activation", "path", f"{_show(bad)} holds a colon", fix)
+    return Config(
+        root=root,
+        base=base,
+        base_kind=base_kind,
+        base_file=base_file.path,
+        base_folder=base_file.folder,
+        venv=_place_venv(merged, origin, layers),
+        packages=tuple(packages),
+        install_deps=editables.get("install_deps", False),
+        build_isolation=editables.get("build_isolation", "auto"),
+        env=tuple((name, None if value is False else value) for name, value in merged["env"].items()),
+        path=tuple(path),
+        dotenv=_read_dotenv(locate("activation", "dotenv"), sources),
+        sources=sources,
+        written=tuple(packages.values()),
+    )
+
+
+def locate_venv(worktree: Worktree, sources: tuple[Source, ...]) -> tuple[Path, bool]:
+    """The overlay's folder, and whether it is a stack's; whatever else is wrong with the config."""
+    layers = _read_layers(worktree, sources)
+    merged, origin = _merge(layers)
+    return _place_venv(merged, origin, layers), merged.get("wtenv", {}).get("kind") == "stack"
+
+
+def _read_layers(worktree: Worktree, sources: tuple[Source, ...]) -> list[_File]:
+    parsed: dict[str, _File] = {
+        source.role: _parse(source, source.path.parent if source.role == "stack" else worktree.root)
+        for source in sources
+        if source.data is not None and source.role != "dotenv"
+    }
+    return _order_layers(parsed)
+
+
+def _read_source(role: Literal["repo", "clone", "stack", "dotenv"], path: Path) -> Source:
+    try:
+        return Source(role, path, files.read_bytes(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return Source(role, path, None)
+    except OSError as error:
+        fix = f"run: chmod u+r {path}" if isinstance(error, PermissionError) else "correct the path"
+        raise WtenvError(f"{path}: can't be read ({error.strerror})", fix, lasting=False) from None
+    except ValueError:
+        raise WtenvError(f"{path}: can't be read (its name holds a NUL byte)", "rename it") from None
+
+
+def _parse(source: Source, folder: Path) -> _File:
+    """TOML to a checked table: only known tables and keys, each of its type."""
+    table = files.parse_toml(source.path, source.data or b"")
+    for name, content in table.items():
+        home = next((table for table, keys in _KEYS.items() if name in keys), None)
+        if not isinstance(content, dict) and home:
+            _fail(source.path, "", name, "is outside of its table", f"write it below [{home}]")
+        if name != "env" and name not in _KEYS:
+            _fail(source.path, name, "", "unknown table", _suggest(name, [*_KEYS, "env"], "remove it"))
+        if not isinstance(content, dict):
+            _fail(source.path, "", name, "must be a table", f"write [{name}]")
+        for key, value in content.items():
+            _check_key(source.path, name, key, value)
+    wtenv = table.get("wtenv", {})
+    if "extends" in wtenv and (len(table) > 1 or len(wtenv) > 1):
+        fix = "remove the other tables and keys, or extends"
+        _fail(source.path, "wtenv", "extends", "a pointer says nothing else", fix)
+    if source.role == "stack" and wtenv.get("kind") != "stack":
+        _fail(source.path, "wtenv", "kind", "is missing in a stack config", 'add: [wtenv] kind = "stack"')
+    return _File(source.path, folder, table)
+
+
+def _check_key(path: Path, table: str, key: str, value: object) -> None:
+    if table == "env":
+        if refusal := environ.explain_refusal(key):
+            _fail(path, table, key, refusal, "choose another name")
+        if value is not False and not (isinstance(value, str) and "\0" not in value):
+            fix = "write it in quotes" if isinstance(value, (int, float)) else "correct the value"
+            _fail(path, table, key, "must be a string without NUL bytes, or false to unset", fix)
+        return
+    known = _KEYS[table]
+    if key not in known:
+        home = next((other for other, keys in _KEYS.items() if key in keys), None)
+        fix = f"write it below [{home}]" if home else _suggest(key, list(known), "remove it")
+        _fail(path, table, key, "unknown key", fix)
+    check, wanted = known[key]
+    if not check(value):
+        _fail(path, table, key, f"must be {wanted}", "correct the value")
+
+
+def _order_layers(parsed: Mapping[str, _File]) -> list[_File]:
+    """The files in effect, lowest first; the first one owns the overlay."""
+    layers = [parsed[role] for role in ("stack", "repo", "clone") if role in parsed]
+    if "stack" in parsed:
+        layers = [file for file in layers if "extends" not in file.table.get("wtenv", {})]
+        if "repo" in parsed and parsed["repo"] in layers:
+            clone = parsed["clone"].path
+            what = f"extends a stack, but {parsed['repo'].path} is a config of its own"
+            _fail(clone, "wtenv", "extends", what, "remove one of the two")
+    return layers
+
+
+def _merge(layers: list[_File]) -> tuple[Table, dict[tuple[str, str], _File]]:
+    """The layers' keys, later ones winning key by key; and which file each key came from."""
+    merged: Table = {"python": {}, "env": {}}
+    origin: dict[tuple[str, str], _File] = {}
+    for file in layers:
+        python = file.table.get("python", {})
+        if "base_conda_env" in python and "base_prefix" in python:
+            what = "and base_conda_env are both given"
+            _fail(file.path, "python", "base_prefix", what, "keep exactly one of the two")
+        if "base_conda_env" in python or "base_prefix" in python:  # the two are one choice
+            merged["python"].pop("base_conda_env", None)
+            merged["python"].pop("base_prefix", None)
+        for name, content in file.table.items():
+            merged.setdefault(name, {}).update(content)
+            origin.update({(name, key): file for key in content})
+    return merged, origin
+
+
+def _choose_base(
+    merged: Table, origin: Mapping[tuple[str, str], _File], layers: list[_File]
+) -> tuple[Literal["base_conda_env", "base_prefix"], str, _File]:
+    kinds: tuple[Literal["base_conda_env"], Literal["base_prefix"]] = ("base_conda_env", "base_prefix")
+    for kind in kinds:
+        if kind in merged["python"]:
+            return kind, merged["python"][kind], origin["python", kind]
+    what, fix = "is missing", 'add: [python] base_conda_env = "NAME" (or base_prefix = "/path")'
+    _fail(layers[-1].path, "python", "base_conda_env", what, fix)
+
+
+def _place_venv(merged: Table, origin: Mapping[tuple[str, str], _File], layers: list[_File]) -> Path:
+    """The overlay's folder: a relative path that stays below the folder that owns it, also after
+    resolving symlinks."""
+    written: str = merged["python"].get("venv", ".venv")
+    root, path = layers[0].folder, origin.get(("python", "venv"), layers[0]).path
+    relative = Path(written)
+    fix = 'use a folder inside the root, such as ".venv"'
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts or written.startswith("~"):
+        _fail(path, "python", "venv", f"{_show(written)} is not a folder inside the root", fix)
+    if {".git", NAME} & {part.lower() for part in relative.parts} or ":" in written or not written.isprintable():
+        _fail(path, "python", "venv", f"{_show(written)} can't be a virtual environment", fix)
+    venv = root / relative
+    if os.path.realpath(venv.parent) != str(venv.parent):
+        _fail(path, "python", "venv", f"{_show(written)} leads through a symlink", fix)
+    return venv
+
+
+def _read_dotenv(paths: list[Path], sources: tuple[Source, ...]) -> tuple[tuple[str, str], ...]:
+    """KEY=value lines, later files winning, from the bytes that trust was given to. Nothing is expanded."""
+    values: dict[str, str] = {}
+    data = {source.path: source.data for source in sources if source.role == "dotenv"}
+    for path in paths:
+        content = data.get(path)
+        if not content:
+            continue
+        import re
+        from io import StringIO
+
+        from dotenv.parser import parse_stream
+
+        text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        # The parser looks for a comment behind each blank anew: its time grows with the square of their number.
+        if blanks := re.search(rf"[^\S\r\n]{{{MAX_BLANKS}}}", text):
+            line = text.count("\n", 0, blanks.start()) + 1
+            raise WtenvError(f"{path}: line {line} has {MAX_BLANKS} blanks in a row", "remove them")
+        for binding in parse_stream(StringIO(text)):
+            line = _count_lines(binding.original)
+            if binding.error or (binding.key is not None and binding.value is None):
+                raise WtenvError(f"{path}: line {line} is not KEY=value", "correct or remove the line")
+            if binding.key is None or binding.value is None:
+                continue
+            if refusal := environ.explain_refusal(binding.key):
+                raise WtenvError(f"{path}: line {line}: {_show(binding.key)} {refusal}", "choose another name")
+            if "\0" in binding.value:
+                raise WtenvError(f"{path}: line {line}: a value can't hold a NUL byte", "remove it")
+            values[binding.key] = binding.value
+    return tuple(values.items())
+
+
+def _count_lines(original: Original) -> int:
+    """The line that a binding begins at: the parser counts the empty lines before it as its own."""
+    text = original.string
+    return original.line + text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _join(folder: Path, written: str, home: Path) -> Path:
+    """A path as written in a config: `~` is the user's home, anything relative starts at `folder`."""
+    if written == "~" or written.startswith("~/"):
+        return Path(os.path.normpath(f"{home}/{written[2:]}"))
+    return Path(os.path.normpath(folder / written))
+
+
+def _suggest(word: str, known: list[str], otherwise: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, 1)
+    return f"did you mean {close[0]}?" if close else f"{otherwise} (known: {', '.join(known)})"
+
+
+def _show(text: str) -> str:
+    """`text` for a message of one line: in quotes, what can't be printed escaped."""
+    return f'"{text}"' if text.isprintable() else ascii(text)
+
+
+def _fail(path: Path, table: str, key: str, what: str, fix: str, watch: Iterable[Path] = ()) -> NoReturn:
+    raise WtenvError(f"{_name_key(path, table, key)} {what}", fix, watch)
+
+
+def _name_key(path: Path, table: str, key: str) -> str:
+    """Where a mistake is, for a message: file, table and key."""
+    names = [name if name.isprintable() else ascii(name) for name in (table, key)]
+    return f"{path}: " + (f"[{names[0]}] {names[1]}".strip() if table else names[1])

@@ -1,0 +1,1 @@
+"""Hooks: what a shell is given, and where it is kept and installed."""

@@ -1,0 +1,239 @@
+"""Entries on disk: per root and shell the text that a hook sources, and stamps of what it depends on.
+
+    CACHE/v1/ROOT…/%wtenv.bash          the entry, found by the hook without hashing or encoding anything
+    CACHE/v1/ROOT…/%wtenv.run           the same as data, see `known`
+    CACHE/stamps/HASH/0, 1, …           a stamp per watched path that exists, with its exact time
+    CACHE/stamps/HASH/0-, 0+, …         and one a little earlier or later
+
+A hook compares a path with its stamp by `-nt` and `-ot`; neither means the same time. The folder is the
+user's alone; entries are written whole or not at all, and can always be recomputed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
+
+from .. import faults, files
+from ..digest import sha256
+from ..environ import Activation
+from ..errors import WtenvError
+from . import known
+from .entry import Entry, Watched
+from .shells import Shell, locate_entries
+
+# A file changed this shortly before it was read may change again without its time showing it (the
+# kernel's clock ticks; racy-git in git's documentation). In nanoseconds; coarse: bash before 5.1 or so.
+RACY, RACY_COARSE = 50_000_000, 2_000_000_000
+
+
+def prepare(env: Mapping[str, str]) -> None:
+    """Create the folder, with the two files by which a shell sees how finely it compares times."""
+    folder = Path(locate_entries(env))
+    if not _has_home(env):
+        raise WtenvError(f"{files.home_dir(env)} does not exist, or is another user's", "set HOME")
+    files.make_private_dir(folder.parent)
+    files.make_private_dir(folder)
+    for name, nanoseconds in (("fine.1", 10**18), ("fine.2", 10**18 + 1000)):
+        place = folder / name
+        if not place.exists():
+            files.write_atomic(place, b"")
+            os.utime(place, ns=(nanoseconds, nanoseconds))
+    if not (folder / "functions").exists():  # where bash looks at functions without a process
+        files.write_atomic(folder / "functions", b"")
+
+
+def _has_home(env: Mapping[str, str]) -> bool:
+    """A cache is no reason to create somebody's home (HOME=/nonexistent, as Debian's nobody has it), nor for root
+    to leave folders in another user's (as `sudo -s` has it), which that user could not write to."""
+    if os.path.isabs(env.get("XDG_CACHE_HOME", "")):
+        return True
+    home = files.home_dir(env)
+    return home.is_dir() and (os.getuid() != 0 or home.stat().st_uid == 0)
+
+
+def list_folders(env: Mapping[str, str]) -> Iterable[Path]:
+    """Where stamps can be kept, best first: beside the entries; else where nothing outlives the session."""
+    if _has_home(env):
+        yield files.cache_dir(env)
+    for place in (env.get("XDG_RUNTIME_DIR", ""), env.get("TMPDIR", ""), "/tmp"):
+        if os.path.isabs(place):
+            yield Path(f"{place}/wtenv-{os.getuid()}")
+
+
+def stamp(
+    paths: Iterable[Path],
+    loose: Container[Path],
+    firm: Container[Path],
+    root: str,
+    started: int,
+    env: Mapping[str, str],
+    *,
+    coarse: bool = False,
+) -> tuple[str, tuple[Watched, ...]] | None:
+    """A folder with stamps for `paths` as they are now, or None if what was read can't be relied on.
+
+    loose: those of them of which only a later time is a change; firm: those of which it is so, too, and that may be
+    deleted alone; started: when reading began (ns since the epoch). A path that changed since, or just
+    before, makes the answer racy: it holds for this prompt only.
+    """
+    try:
+        times = {str(path): _read_time(path) for path in paths}
+    except OSError:
+        return None
+    if _is_racy(times.values(), started, RACY_COARSE if coarse else RACY):
+        return None
+    content = repr((root, coarse, sorted(times.items())))
+    name = sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    for folder in list_folders(env):
+        try:
+            files.make_private_dir(folder)
+            # A change that follows on a time in the future has an earlier one.
+            past = {path for path, value in times.items() if (value or 0) <= started}
+            exact = {path for path in times if path not in past or not (Path(path) in loose or Path(path) in firm)}
+            lone = {path for path in times if path not in exact and Path(path) in firm}
+            return str(folder / "stamps" / name), _write_stamps(
+                folder / "stamps" / name, times, exact, lone, coarse=coarse
+            )
+        except (OSError, WtenvError):
+            continue
+    return None
+
+
+def _is_racy(times: Iterable[int | None], started: int, margin: int) -> bool:
+    """Whether a path of these times may have changed after it was read, without its time showing it."""
+    now = time.time_ns()
+    for value in times:
+        # A file system that keeps whole seconds, or two (FAT), as far as one can tell.
+        wide = RACY_COARSE if value is not None and value % 10**9 == 0 else margin
+        if value is not None and started - wide <= value <= now + wide:
+            return True
+    return False
+
+
+def _read_time(path: str | Path) -> int | None:
+    """In ns; None if it is absent. As the shells see it: a link is followed, a dangling one is absent. OSError for a
+    fault that may pass."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError as error:
+        if faults.is_passing(error):
+            raise
+        return None
+
+
+def find_change(paths: Iterable[Path], root: str, shell: Shell, env: Mapping[str, str]) -> str | None:
+    """Why the hook can't use what is kept for `root`, in words; None if it can."""
+    folder = Path(f"{locate_entries(env)}{root}")
+    names = list_stamps(folder, f"%wtenv.{shell.name}*")
+    if not names:
+        return "nothing is kept for it yet"
+    known = [place / "stamps" / name for place in list_folders(env) for name in names]
+    stamps = next((place for place in known if place.is_dir()), folder)
+    for index, path in enumerate(paths):
+        try:
+            is_same = _read_time(path) == _read_time(stamps / str(index))
+        except OSError:
+            is_same = False
+        if not is_same:
+            return f"{path} has changed"
+    return None
+
+
+def _write_stamps(
+    folder: Path, times: Mapping[str, int | None], exact: Container[str], firm: Container[str], *, coarse: bool
+) -> tuple[Watched, ...]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    watched = []
+    for index, (path, nanoseconds) in enumerate(times.items()):
+        item = Watched(path, None if nanoseconds is None else str(index), path in exact, path in firm)
+        if nanoseconds is not None:
+            if not _write_stamp(folder / str(index), nanoseconds):
+                raise OSError("this file system keeps coarser times")
+            # zsh asks for "newer than just before" and "older than just after", which says at once that the path is
+            # there.
+            if item.firm and (coarse or not _write_stamp(folder / f"{index}+", nanoseconds + 1)):
+                item = item._replace(exact=True, firm=False)
+            if item.exact and (coarse or not _write_stamp(folder / f"{index}-", nanoseconds - 1)):
+                _write_stamp(folder / f"{index}-", nanoseconds - 10**9)
+        watched.append(item)
+    return tuple(watched)
+
+
+def _write_stamp(place: Path, nanoseconds: int) -> bool:
+    """Whether the file system keeps that time."""
+    if not place.exists() or place.stat().st_mtime_ns != nanoseconds:
+        place.touch(mode=0o600)
+        os.utime(place, ns=(nanoseconds, nanoseconds))
+    return place.stat().st_mtime_ns == nanoseconds
+
+
+def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, str], *, coarse: bool = False) -> bool:
+    """Keep `text` for the next time that `shell` comes to `root`. False, not an error, if it can't be."""
+    if entry.watched is None:
+        return False
+    folder = Path(f"{locate_entries(env)}{root}")
+    try:
+        prepare(env)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = folder / f"%wtenv.{shell.name}{'1' if coarse else ''}"
+        old = list_stamps(folder)
+        files.write_atomic(place, text.encode("utf-8", "surrogateescape"))
+        _drop_stamps(old - list_stamps(folder), files.cache_dir(env) / "stamps")
+    except (OSError, WtenvError):
+        return False
+    return True
+
+
+def keep(
+    activation: Activation,
+    real: str,
+    venv: str,
+    paths: Iterable[str],
+    guards: Iterable[tuple[str, str | None]],
+    links: Iterable[tuple[str, str]],
+    started: int,
+    env: Mapping[str, str],
+) -> bool:
+    """Keep an activation for `known.find`: of the root whose real path is `real`, as it was computed since `started`
+    from `paths`, `guards` and `links`. False, not an error, if it can't be, or if what was read can't be relied on."""
+    watched = list(paths)
+    folder = Path(f"{locate_entries(env)}{activation.root}")
+    try:
+        data = known.render(activation, real, venv, watched, guards, links)
+        if _is_racy(map(_read_time, watched), started, RACY):
+            return False
+        prepare(env)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.write_atomic(folder / known.NAME, data)
+    except (OSError, WtenvError):
+        return False
+    return True
+
+
+def list_entries(env: Mapping[str, str]) -> Iterable[tuple[Path, str | None]]:
+    """Each folder that entries are kept in, with the root that they are for; None for another version's."""
+    current = locate_entries(env)
+    for top in sorted(files.cache_dir(env).glob("v[0-9]*")):
+        for above, _, names in os.walk(top):
+            if any(name.startswith("%wtenv.") or (name == "fine.1" and str(top) != current) for name in names):
+                yield Path(above), (above[len(current) :] or "/") if str(top) == current else None
+
+
+def list_stamps(folder: Path, entries: str = "%wtenv.*") -> set[str]:
+    """The names of the stamp folders that the entries in `folder` use: each has it in its second line."""
+    lines = [place.read_bytes().split(b"\n", 2)[1:2] for place in folder.glob(entries)]
+    names = {line[0].rstrip(b"'").rpartition(b"/")[2].decode("ascii", "replace") for line in lines if line}
+    return {name for name in names if len(name) == 20 and name.isalnum()}
+
+
+def _drop_stamps(names: set[str], folder: Path) -> None:
+    """A shell that still has such an entry in memory asks once again."""
+    for name in names:
+        for item in (folder / name).glob("*"):
+            item.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (folder / name).rmdir()

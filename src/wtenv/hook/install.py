@@ -1,0 +1,65 @@
+"""What shells read at their start: the hook's file, and the rc line that names it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import dirs
+from .shells import Shell, build_command, locate_entries
+
+MARK = "# added by wtenv setup"
+MARK_ALL = f"{MARK} --all-shells"
+# What a login shell of bash reads: the first of these that is there (bash(1), INVOCATION).
+_LOGIN = (".bash_profile", ".bash_login", ".profile")
+
+
+def locate_hook(shell: str, env: Mapping[str, str]) -> Path:
+    """The hook's file for this shell."""
+    return Path(dirs.find_data(env)) / f"hook.{shell}"
+
+
+def locate_rc(shell: str, env: Mapping[str, str]) -> Path:
+    """The file that the shell's interactive instances read: bash(1) and zsh(1), "FILES"; fish(1)."""
+    home = Path(dirs.find_home(env))
+    if shell == "zsh":
+        return Path(env.get("ZDOTDIR") or home) / ".zshrc"
+    if shell == "fish":
+        config = env.get("XDG_CONFIG_HOME", "")
+        return (Path(config) if os.path.isabs(config) else home / ".config") / "fish" / "config.fish"
+    # On macOS terminals start login shells, and bash then reads .bash_profile alone.
+    return home / (".bash_profile" if sys.platform == "darwin" else ".bashrc")
+
+
+def render_line(shell: Shell, env: Mapping[str, str]) -> str:
+    """The rc line: the file, else the command (dotfiles on a machine where `setup` never ran), else nothing."""
+    hook = shell.quote(str(locate_hook(shell.name, env)))
+    if shell.name == "fish":
+        other = "else if command -q wtenv; wtenv hook fish | source; end"
+        return f"if test -r {hook}; source {hook}; {other} {MARK}"
+    other = f'elif command -v wtenv >/dev/null; then eval "$(wtenv hook {shell.name})"; fi'
+    return f"if [ -r {hook} ]; then . {hook}; {other} {MARK}"
+
+
+def list_lines(shell: Shell, env: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """The lines for shells of this kind that are not interactive, each with its file; none where the rc line does.
+
+    bash has no file for them but the one that BASH_ENV names, which a parent has to export: interactive shells, and
+    the login shell that a desktop or ssh starts. A BASH_ENV of the user's own stays.
+    """
+    home, hook = Path(dirs.find_home(env)), shell.quote(str(locate_hook(shell.name, env)))
+    if shell.name == "zsh":
+        line = f"if [[ ! -o interactive && -r {hook} ]]; then . {hook}; fi {MARK_ALL}"
+        return [(locate_rc("zsh", env).with_name(".zshenv"), line)]
+    if shell.name == "bash":
+        login = next((name for name in _LOGIN if (home / name).exists()), _LOGIN[-1])
+        line = f'if [ -z "${{BASH_ENV-}}" ] && [ -r {hook} ]; then export BASH_ENV={hook}; fi {MARK_ALL}'
+        return [(file, line) for file in dict.fromkeys((locate_rc("bash", env), home / login))]
+    return []
+
+
+def render_hook(shell: Shell, env: Mapping[str, str]) -> bytes:
+    """The content of the hook's file."""
+    return shell.render_hook(build_command(shell.name), locate_entries(env)).encode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""Insight: what doctor, which and prune find out. Nothing here changes what is active."""

@@ -1,0 +1,71 @@
+"""Checks of the base: it is found, its Python runs, its scripts pass; and what the lock says of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...conda import find_python
+from ...decision import read_base
+from ...lock.gather import find_drift
+from ...overlay import building, layout
+from .case import Case, Finding, ok, problem
+
+
+def check_base(case: Case) -> Iterator[Finding]:
+    """The base that the config names is found."""
+    found = case.decision
+    if found.base:
+        named = f"{found.base.name}: " if found.base.name != found.base.prefix else ""
+        yield ok(f"{named}{found.base.prefix}")
+    elif found.config:
+        yield problem(found.reason, found.fix)
+
+
+def check_python(case: Case) -> Iterator[Finding]:
+    """Its Python runs."""
+    if case.decision.base is None:
+        return
+    prefix = Path(case.decision.base.prefix)
+    facts = layout.probe(find_python(prefix), prefix, building.make_env(case.plain))
+    yield ok(f"Python {facts.version}, {facts.interpreter}")
+
+
+def check_scripts(case: Case) -> Iterator[Finding]:
+    """Its variables can be read, and its activate.d scripts pass."""
+    found, base = case.decision, case.decision.base
+    if base is None:
+        return
+    if base.kind != "conda":
+        yield ok("it has none: it is no conda environment")
+        return
+    if found.activation:
+        warnings = found.warnings[bool(found.overlay and found.overlay.reason) :]
+    else:
+        variables, captured, _ = read_base(base, case.plain)
+        warnings = [*variables.warnings, *captured.warnings]
+    for warning in warnings:
+        yield problem(warning, "correct it in the base, or reinstall the package that it belongs to")
+    if not warnings:
+        yield ok("the base's variables and activate.d scripts take effect")
+
+
+def check_lock(case: Case) -> Iterator[Finding]:
+    """Base and overlay are what `wtenv.lock` says, by the names of what is installed."""
+    config, base = case.decision.config, case.decision.base
+    if config is None or base is None:
+        return
+    if not os.path.lexists(config.lock):
+        yield ok("there is none; nothing has to be as it says")
+        return
+    found = find_drift(config, base, case.plain, overlay=case.manifest is not None, quick=True)
+    if found:
+        fix = "see: wtenv verify; if that is as it should be, run: wtenv lock"
+        yield problem(
+            f"{len(found)} difference{'s' * (len(found) > 1)} from {config.lock}",
+            fix,
+            *(item.text for item in found[:5]),
+        )
+    else:
+        yield ok(f"base and overlay are as {config.lock} says")

@@ -1,0 +1,140 @@
+"""Checks of other tools that act on the same folder: activators, editors. Their files are read, nothing is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from ... import environ, files
+from ...errors import WtenvError
+from .case import Case, Finding, note, ok, problem
+
+_ENVRC_PATH = re.compile(
+    r"^[ \t]*(PATH_add|path_add|layout|use|load_prefix|source|\.|eval|conda|(export[ \t]+)?PATH=)", re.M
+)
+_MISE_FILES = (
+    *("mise.toml", ".mise.toml", "mise.local.toml", ".mise.local.toml", ".tool-versions"),
+    *(".config/mise.toml", ".config/mise/config.toml", ".mise/config.toml"),
+)
+_PYTHON = re.compile(r"^[^#\n]*\bpython\b", re.M)
+
+
+def check_activators(case: Case) -> Iterator[Finding]:
+    """Does direnv, mise, conda or another virtual environment act in the same place?"""
+    found = [*_find_on_top(case), *_find_direnv(case), *_find_mise(case)]
+    yield from found or [ok("nothing else activates something here")]
+
+
+def _find_on_top(case: Case) -> Iterator[Finding]:
+    """What was activated after wtenv."""
+    config = case.decision.config
+    if not case.entered or config is None:
+        return
+    prefix, ours = case.env.get("CONDA_PREFIX", ""), case.env.get(environ.new_name("CONDA_PREFIX"), "")
+    if ours and prefix != ours:
+        what = f"conda has activated {prefix or 'nothing'} after wtenv; the base is {ours}"
+        yield problem(what, "run: conda deactivate; and in the rc file move conda's block before wtenv's line")
+    venv = case.env.get("VIRTUAL_ENV", "")
+    if venv != str(config.venv):
+        # Its own deactivate unsets the variable; entering sets it again.
+        if venv:
+            yield problem(
+                f"the virtual environment {venv} was activated after wtenv", "run: deactivate; and then: cd / && cd -"
+            )
+        else:
+            yield problem("VIRTUAL_ENV was unset after wtenv", "run: cd / && cd -")
+
+
+def _find_direnv(case: Case) -> Iterator[Finding]:
+    envrc = _find_above(case.directory, (".envrc",))
+    active = "DIRENV_DIR" in case.env
+    if envrc is None or not (active or shutil.which("direnv", path=case.env.get("PATH"))):
+        return
+    if not _ENVRC_PATH.search(_read(envrc)):
+        return  # plain variables get along
+    fix = "put its folders into [activation] path, and its variables into [env]"
+    if active:
+        yield problem(f"direnv changes PATH here, by {envrc}", fix, "leaving restores the PATH that it saw on entering")
+    else:
+        yield note(f"{envrc} changes PATH, if direnv's hook is loaded", fix)
+
+
+def _find_mise(case: Case) -> Iterator[Finding]:
+    file = _find_above(case.directory, _MISE_FILES)
+    active = "MISE_SHELL" in case.env or "__MISE_DIFF" in case.env
+    if file is None or not (active or shutil.which("mise", path=case.env.get("PATH"))):
+        return
+    if not _PYTHON.search(_read(file)):
+        return
+    fix = f"remove python from {file}"
+    if active:
+        yield problem(f"mise gives a Python here, too, by {file}", fix)
+    else:
+        yield note(f"{file} names a Python, if mise is activated", fix)
+
+
+def _find_above(directory: Path, names: tuple[str, ...]) -> Path | None:
+    return next(
+        (folder / name for folder in (directory, *directory.parents) for name in names if (folder / name).is_file()),
+        None,
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return files.read_bytes(path).decode("utf-8", "replace")
+    except (OSError, WtenvError):
+        return ""
+
+
+# --- editors ------------------------------------------------------------------------------------------
+
+
+def check_editors(case: Case) -> Iterator[Finding]:
+    """Do the settings of VS Code or PyCharm in this worktree name another Python?"""
+    place, config = case.decision.worktree, case.decision.config
+    if place is None or config is None:
+        return
+    found = [*_find_vscode(place.root, config.venv), *_find_pycharm(place.root)]
+    yield from found or [ok("no editor's settings here name another Python")]
+
+
+def _find_vscode(root: Path, venv: Path) -> Iterator[Finding]:
+    file = root / ".vscode" / "settings.json"
+    settings = _parse_jsonc(_read(file))
+    for key in ("python.defaultInterpreterPath", "python.pythonPath"):
+        value = settings.get(key)
+        if not isinstance(value, str) or not value:
+            continue
+        path = value.replace("${workspaceFolder}", str(root)).replace("${workspaceRoot}", str(root))
+        path = os.path.normpath(os.path.join(root, os.path.expanduser(path)))
+        # Not through links: the overlay's own Python is a link to the base's.
+        if "${" in path or path == str(venv) or os.path.dirname(path) == str(venv / "bin"):
+            continue
+        yield problem(
+            f"{file}: {key} is {value}", f'set it to "${{workspaceFolder}}/{os.path.relpath(venv, root)}/bin/python"'
+        )
+
+
+def _parse_jsonc(text: str) -> dict[str, object]:
+    """JSON with comments and commas at the end, as VS Code has it; empty if it can't be read."""
+    import json
+
+    # An end that is missing is no reason to look again from the next sign on: a file may be full of these.
+    text = re.sub(r'("(?:[^"\\\n]|\\.)*"?)|//[^\n]*|/\*(?:.*?\*/|.*)', lambda m: m[1] or "", text, flags=re.S)
+    text = re.sub(r'("(?:[^"\\\n]|\\.)*"?)|,(?=\s*[}\]])', lambda m: m[1] or "", text)
+    try:
+        found = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _find_pycharm(root: Path) -> Iterator[Finding]:
+    text = _read(root / ".idea" / "misc.xml")
+    if found := re.search(r'project-jdk-name="([^"]*)"', text):
+        what = f'PyCharm uses the interpreter that it calls "{found[1]}"'
+        yield note(what, "see in its settings that this is .venv/bin/python", f"{root}/.idea/misc.xml")

@@ -1,0 +1,171 @@
+"""Checks of the overlay: it is wtenv's and current, runs, and puts this worktree's copies first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...errors import WtenvError, make_printable
+from ...overlay import building, kernels, pth, wrappers
+from ...overlay import installed as distributions
+from ...overlay.activate import render_activate
+from ...overlay.manifest import Manifest
+from ..origins import Overlay, find_interpreter, is_program
+from .case import Case, Finding, note, ok, problem
+
+_REFRESH, _REBUILD, _ANEW = (
+    "run: wtenv doctor --fix",
+    "run: wtenv sync --reinstall",
+    "run: wtenv clean && wtenv sync",
+)
+
+
+def check_overlay(case: Case) -> Iterator[Finding]:
+    """Present, built by wtenv for this place, and as the config declares it."""
+    state, config = case.decision.overlay, case.decision.config
+    if state is None or config is None:
+        return
+    if state.kind == "current":
+        yield ok(f"{config.venv} is current")
+    elif state.kind == "foreign":
+        yield problem(state.reason, state.fix)
+    else:
+        yield problem(state.reason, state.fix, mend="sync" if state.mended else "")
+
+
+def check_python(case: Case) -> Iterator[Finding]:
+    """Its Python runs, and is the base's."""
+    manifest, config = case.manifest, case.decision.config
+    if manifest is None or config is None:
+        return
+    python = config.venv / "bin" / "python"
+    if isinstance(case.proof, WtenvError):
+        first, *rest = case.proof.what.strip().splitlines()
+        yield problem(first.rstrip(":"), case.proof.fix, *rest)
+    else:
+        yield ok(f"{python} is the base's Python {manifest.python_version}")
+
+
+def check_editables(case: Case) -> Iterator[Finding]:
+    """Every declared package is imported from where it is declared: asked of the overlay's Python."""
+    config = case.decision.config
+    if case.manifest is None or config is None or isinstance(case.proof, WtenvError):
+        return
+    imports, lost = case.proof
+    for item in lost:
+        what = f"{item.name} is not installed from {item.path} any more"
+        yield problem(what, "run: wtenv sync", "pip has replaced or removed it", mend="sync")
+    for each in imports:
+        if not each.origin:
+            what = f"import {each.module} fails: {each.editable.path} declares it, but it can't be found"
+            yield problem(what, _REBUILD, mend="rebuild")
+        elif not each.right:
+            what, declared = f"import {each.module} gives {each.origin}", f"declared is {each.editable.path}"
+            if Path(each.origin).is_relative_to(config.venv):  # put there by hand
+                yield problem(what, _ANEW, declared)
+            else:
+                yield problem(what, _REBUILD, declared, mend="rebuild")
+    good = [each.module for each in imports if each.right]
+    if len(good) == len(imports) and not lost:
+        yield ok(f"import gives the declared copies of {', '.join(good)}" if good else "none is declared")
+
+
+def check_wrappers(case: Case) -> Iterator[Finding]:
+    """Every script of the overlay's bin runs on its Python: by what links and first lines say, nothing is run."""
+    manifest, config = case.manifest, case.decision.config
+    if manifest is None or config is None:
+        return
+    faults = wrappers.find_faults(config.venv, manifest)
+    changes = kernels.find_changes(config.venv, manifest)
+    faults += [f"{place} is no wrapper of the base's kernel" for place in sorted(changes)]
+    if faults:
+        what = f"{len(faults)} of the base's scripts and kernels don't run on the overlay's Python"
+        yield problem(what, _REFRESH, *faults[:5], mend="refresh")
+    folder = config.venv / "bin"
+    strange: list[str] = []
+    for name in sorted(os.listdir(folder)):
+        place = str(folder / name)
+        if wrappers.read_wrapper(place) or not os.access(place, os.X_OK):
+            continue
+        python = find_interpreter(place, str(folder))
+        if python and os.path.realpath(os.path.dirname(python)) != os.path.realpath(folder):
+            strange.append(f"{place} runs on {python}")
+    if strange:
+        yield problem("scripts of the overlay run on another Python", _REBUILD, *strange[:5], mend="rebuild")
+    if lost := [place for place in _list_scripts(manifest, str(folder)) if not is_program(place)]:
+        what = "scripts of the declared packages are missing, or can't be executed"
+        yield problem(what, _REBUILD, *lost[:5], mend="rebuild")
+    places = [place for place in case.effective.get("PATH", "").split(":") if place and place != str(folder)]
+    if others := wrappers.find_others(manifest, places, os.listdir(folder)):
+        listed = [make_printable(f"{path}: {why}") for path, why in sorted(others.items())]
+        yield note("these run on the base's own Python, and don't see this worktree's packages", "", *listed)
+    if not faults and not strange and not lost and not others:
+        yield ok("every Python script and kernel of base and overlay runs on the overlay's Python")
+
+
+def _list_scripts(manifest: Manifest, folder: str) -> Iterator[str]:
+    """What the editables' installs have put into the overlay's `bin`."""
+    own = {item.name for item in manifest.editables}
+    for site in manifest.site:
+        for name, place in distributions.list_folders(site).items():
+            files = distributions.list_record(place) if name in own else ()
+            paths = (os.path.normpath(os.path.join(site, file)) for file in files)
+            yield from sorted(path for path in paths if os.path.dirname(path) == folder)
+
+
+def check_seal(case: Case) -> Iterator[Finding]:
+    """What puts the base behind the overlay is whole; which copies of declared packages the base has, too."""
+    manifest, config = case.manifest, case.decision.config
+    if manifest is None or config is None:
+        return
+    owned = {name for site in manifest.site for name in pth.list_distributions(site)}
+    wrong = pth.find_differences(Path(manifest.site[-1]), pth.render(manifest, owned))
+    if wrong:
+        what = "what puts the base behind the overlay is damaged"
+        yield problem(what, _REFRESH, *(f"{manifest.site[-1]}/{name}" for name in wrong), mend="refresh")
+    asked = Overlay(config.venv, manifest, case.directory, (), case.plain)
+    copies = [
+        f"{copy.name} {copy.version}".strip() + f" in {copy.place}"
+        for item in manifest.editables
+        for copy in asked.find_distributions(item.name)
+        if copy.layer == "base"
+    ]
+    if copies and not wrong:
+        yield note("the base has copies of declared packages; the overlay's win", "", *copies)
+    elif not wrong:
+        yield ok("the overlay comes before the base, which has no copy of what is declared")
+
+
+def check_activate(case: Case) -> Iterator[Finding]:
+    """The scripts that editors source are this version's."""
+    config = case.decision.config
+    if case.manifest is None or config is None:
+        return
+    texts = {name: text.encode("utf-8", "surrogateescape") for name, text in render_activate(config.venv).items()}
+    if wrong := pth.find_differences(config.venv / "bin", texts):
+        places = [f"{config.venv}/bin/{name}" for name in wrong]
+        yield problem(
+            "the scripts that editors source are another version's, or another installation's",
+            "run: wtenv sync",
+            *places,
+            mend="sync",
+        )
+    else:
+        yield ok("bin/activate gives the hook's activation")
+
+
+def check_undeclared(case: Case) -> Iterator[Finding]:
+    """Packages that were installed into the overlay by hand."""
+    manifest, config = case.manifest, case.decision.config
+    if manifest is None or config is None:
+        return
+    names, tools = {item.name for item in manifest.editables}, building.list_tools(manifest.editables)
+    surplus = distributions.find_surplus(manifest, names, tools, deps=config.install_deps)
+    if not surplus:
+        yield ok("the overlay has nothing that no config declares")
+        return
+    versions = {name: item.version for name, item in distributions.list_installed(manifest.site).items()}
+    listed = [f"{name} {versions.get(name, '')}".strip() for name in sorted(surplus)]
+    what = "the overlay has packages that no config declares"
+    yield note(what, "to remove them, run: wtenv sync; to keep them at a sync: wtenv sync --inexact", *listed)

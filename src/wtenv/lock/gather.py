@@ -1,0 +1,248 @@
+"""Drift: what base and overlay consist of now, and what of it `wtenv.lock` has otherwise. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import files
+from ..conda import Base, find_python
+from ..conda.records import Record, read_records
+from ..config.read import Config
+from ..digest import sha256
+from ..errors import WtenvError, make_printable
+from ..overlay import manifest as manifests
+from ..overlay import pth, state
+from ..overlay.manifest import Manifest
+from . import format as lockfile
+from .format import Dist, Editable, Finding, Lock, Package
+
+MAX_METADATA = 1 << 26  # a RECORD lists every file of its distribution
+# Files of a dist-info that tell how and where it was installed, not what.
+_OWN_FILES = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json"}
+
+
+def find_drift(
+    config: Config, base: Base, env: Mapping[str, str], *, overlay: bool = True, quick: bool = False
+) -> tuple[Finding, ...]:
+    """What differs from the lock beside the config; empty if nothing does. Writes nothing.
+
+    `overlay` false: the base and what is declared alone. `quick`: by the names of records alone, so that
+    other content under the same version is not seen; starts no process. `env` has nothing of wtenv's active in
+    it. `lockfile.NoLock` if there is no lock, WtenvError if it can't be read or the base's Python doesn't run.
+    """
+    locked = lockfile.read(config.lock)
+    manifest, problem = open_overlay(config, base, env) if overlay else (None, "")
+    present = gather(config, base, manifest, env, names=locked if quick else None)
+    found = lockfile.compare(locked, present)
+    if overlay and manifest is None:
+        found = (*found, Finding("overlay", "removed", "overlay", f"{problem} (run: wtenv sync)"))
+    return found
+
+
+def open_overlay(config: Config, base: Base, env: Mapping[str, str]) -> tuple[Manifest | None, str]:
+    """The overlay's manifest if it can be used, else None and why not."""
+    verdict = state.inspect(config.venv, base_prefix=Path(base.prefix), editables=config.packages, env=env)
+    return (manifests.read_manifest(config.venv) if verdict.usable else None), verdict.reason
+
+
+def summarise(findings: Sequence[Finding]) -> str:
+    """One clause."""
+    more = f", and {len(findings) - 1} more" if len(findings) > 1 else ""
+    return f"{findings[0].text}{more}"
+
+
+# --- what is there ----------------------------------------------------------------------------------
+
+
+def gather(
+    config: Config, base: Base, manifest: Manifest | None, env: Mapping[str, str], *, names: Lock | None = None
+) -> Lock:
+    """What base and overlay are now; without a manifest the overlay is unknown.
+
+    With `names`, the lock that this will be compared with, it goes by the names of records, and reads those alone
+    whose names the lock has not, and Python's where the lock is of another platform: no hashes, no backends.
+    """
+    prefix, facts = Path(base.prefix), None
+    known = {f"{item.name}-{item.version}-{item.build}" for item in names.packages} if names else None
+    if names and known and names.platform not in ("", find_platform()):  # another machine's, or Rosetta's
+        known -= {f"{item.name}-{item.version}-{item.build}" for item in names.packages if item.name == "python"}
+    records = read_records(prefix, known) if base.kind == "conda" else {}
+    python = records.get("python")
+    if manifest is None or not (names or python):
+        from ..overlay import building, layout
+
+        facts = layout.probe(find_python(prefix), prefix, building.make_env(env))
+    sites = facts.sites if facts else manifest.base_site if manifest else ()
+    is_condas = _recognise(records, prefix, names)
+    pip = [_read_dist(item, hashed=not names) for item in _list_dists(sites) if not is_condas(item)]
+    packages = tuple(_to_package(record, records) for record in records.values())
+    subdir = python.subdir if python else ""
+    platform = subdir if subdir not in ("", "noarch") else "" if names and records else find_platform()
+    version = python.version if python else facts.version if facts else manifest.python_version if manifest else ""
+    overlay = None
+    if manifest is not None:
+        own = {item.name for item in manifest.editables}
+        overlay = _first([_read_dist(item, hashed=not names) for item in _list_dists(manifest.site)], own)
+    return Lock(
+        kind=base.kind,
+        platform=platform,
+        python=version,
+        packages=packages,
+        pip=_first(pip),
+        overlay=overlay,
+        editables=_list_editables(config, manifest, quick=names is not None),
+    )
+
+
+def find_platform() -> str:
+    """This machine's, as conda calls it (`_arch_names` and `platform` in conda/base/context.py)."""
+    host = os.uname()
+    system = {"Darwin": "osx"}.get(host.sysname, host.sysname.lower())
+    machine = {"x86_64": "64", "i686": "32"}.get(host.machine, host.machine)
+    return f"{system}-{machine}"
+
+
+def _to_package(record: Record, records: Mapping[str, Record]) -> Package:
+    url = lockfile.strip_credentials(record.url)
+    provides = {pth.normalise(_split(os.path.basename(path))[0]) for path in record.metadata}
+    return Package(
+        name=record.name,
+        version=record.version,
+        build=record.build,
+        url=url,
+        subdir="" if url else record.subdir,
+        file="" if url else os.path.basename(record.file),
+        sha256=record.sha256,
+        md5=record.md5,
+        depends=tuple(name for name in sorted(record.depends) if name in records),
+        provides=tuple(sorted(provides - {pth.normalise(record.name)})),
+    )
+
+
+class _Place(NamedTuple):
+    """Where a distribution's own records are: a file or folder in a site folder."""
+
+    site: str
+    entry: str
+    name: str
+    version: str
+
+    @property
+    def path(self) -> Path:
+        return Path(self.site, self.entry)
+
+
+def _list_dists(sites: Iterable[str]) -> list[_Place]:
+    """What is installed, earlier folders first, as on sys.path."""
+    found = []
+    for site in dict.fromkeys(map(os.path.realpath, sites)):
+        try:
+            entries = sorted(os.listdir(site))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.endswith((".dist-info", ".egg-info", ".egg-link")):
+                name, version = _split(entry)
+                found.append(_Place(site, entry, pth.normalise(name), version))
+    return found
+
+
+def _split(entry: str) -> tuple[str, str]:
+    """Name and version; egg-info adds the Python version: name-1.0-py3.11; an egg-link has the name alone."""
+    stem, _, kind = make_printable(entry, keep="").rpartition(".")
+    name, _, version = stem.partition("-") if kind != "egg-link" else (stem, "", "")
+    return name, version.partition("-py")[0]
+
+
+def _first(dists: Iterable[Dist], without: Iterable[str] = ()) -> tuple[Dist, ...]:
+    """One for each name: that which Python imports."""
+    found: dict[str, Dist] = {}
+    for item in dists:
+        found.setdefault(item.name, item)
+    return tuple(found[name] for name in sorted(found.keys() - set(without)))
+
+
+def _recognise(records: Mapping[str, Record], prefix: Path, names: Lock | None) -> Callable[[_Place], bool]:
+    """Whether conda installed a distribution: one of its records lists it.
+
+    With `names`, most records were not read: then it is also conda's if a package has its name and version, or
+    in the lock brings that name, or if it says so itself.
+    """
+    real = os.path.realpath(prefix)
+    owned = {f"{real}/{path}" for record in records.values() for path in record.metadata}
+    by_pip = {item.name: item.version for item in names.pip} if names else {}
+    called = {(pth.normalise(record.name), record.version) for record in records.values()} if names else set()
+    brought = {name for item in names.packages for name in item.provides} if names else set()
+
+    def is_condas(item: _Place) -> bool:
+        if not records or f"{item.site}/{item.entry}" in owned:
+            return bool(records)
+        if names is None or by_pip.get(item.name) == item.version:
+            return False
+        if item.name not in by_pip and (item.name in brought or (item.name, item.version) in called):
+            return True
+        return _read(item.path / "INSTALLER").strip() == "conda"
+
+    return is_condas
+
+
+def _read_dist(item: _Place, *, hashed: bool) -> Dist:
+    """PEP 610 says where it came from; what lies on this machine is left out."""
+    import json
+
+    editable, source = item.entry.endswith(".egg-link"), ""
+    try:
+        origin = json.loads(_read(item.path / "direct_url.json") or "{}")
+        editable = editable or origin.get("dir_info", {}).get("editable") is True
+        if url := lockfile.strip_credentials(make_printable(origin.get("url", ""), keep="")):
+            vcs = origin.get("vcs_info", {})
+            source = f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        pass
+    # An editable's files have its folder in them.
+    digest = _hash_content(_read(item.path / "RECORD")) if hashed and not editable else ""
+    return Dist(item.name, item.version, digest, make_printable(source, keep=""), editable)
+
+
+def _hash_content(record: str) -> str:
+    """A digest of the lines of a RECORD (PEP 376) that are the same wherever this was installed; empty if none:
+    scripts have the interpreter's path in them, and lie outside of the site folder."""
+    kept = []
+    for line in record.splitlines():
+        path, _, hash_ = line.rpartition(",")[0].rpartition(",")
+        folder, _, name = path.strip('"').rpartition("/")
+        own = folder.endswith(".dist-info") and name in _OWN_FILES
+        if hash_ and not own and not path.startswith(("..", "/")) and not name.endswith(".pyc"):
+            kept.append(f"{path},{hash_}\n")
+    text = "".join(sorted(kept))
+    return f"sha256:{sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}" if kept else ""
+
+
+def _list_editables(config: Config, manifest: Manifest | None, *, quick: bool) -> tuple[Editable, ...]:
+    """The declared ones, with what the overlay knows of them."""
+    from ..overlay import building
+
+    installed = {item.path: item for item in manifest.editables} if manifest else {}
+    found = []
+    for path, written in zip(config.packages, config.written, strict=True):
+        have = installed.get(os.fspath(path))
+        project = None if quick else building.read_project(path)
+        found.append(
+            Editable(
+                name=(have.name if have else project.name if project else "") or make_printable(path.name, keep=""),
+                path="" if written.startswith("/") else make_printable(os.path.normpath(written), keep=""),
+                backend=make_printable(project.backend, keep="") if project else "",
+                built_with=have.built_with if have else (),
+            )
+        )
+    return tuple(sorted(found))
+
+
+def _read(path: Path) -> str:
+    try:
+        return files.read_bytes(path, MAX_METADATA).decode("utf-8", "surrogateescape")
+    except (OSError, ValueError, WtenvError):
+        return ""

@@ -1,0 +1,275 @@
+"""Kept builds: what building an editable gave, so that another worktree of the same content need not build.
+
+    CACHE/builds/KEY.json    the installed files as texts, with tokens for the project's and the overlay's path
+
+The key covers everything that the build backends listed here read to build an editable: its settings, the
+files beside them, which folders and modules there are, the base and what of it builds. Where more could
+decide (code in setup.py, plugins, build hooks, a version that is computed) there is no key, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import __version__, files
+from ..digest import sha256
+from ..errors import WtenvError
+from .building import Project, list_copied, list_texts
+from .indexes import list_settings
+from .installed import Installed, list_record, read_text
+from .manifest import Manifest
+from .pth import normalise
+from .wrappers import SHEBANG_LIMIT
+
+# backend -> the package that it comes in: one that requires more has plugins.
+_BACKENDS = {
+    "setuptools.build_meta": "setuptools",
+    "hatchling.build": "hatchling",
+    "flit_core.buildapi": "flit-core",
+    "uv_build": "uv-build",
+}
+# Settings that run code, or take what is built from elsewhere: any key of that name below [tool].
+_COMPUTING = {"hooks", "dev-mode-exact", "force-include", "dynamic", "ext-modules", "cmdclass",
+              "config-settings", "distutils"}  # fmt: skip
+_CODE = ("setup.py", "setup.cfg", "hatch.toml")
+_VARIABLE = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|UV_(?!SYSTEM_CERTS|NATIVE_TLS)|SOURCE_DATE_EPOCH")
+# What decides beside it, from the project's folder upwards: hatchling goes by what git ignores.
+_ABOVE = ("pyproject.toml", ".gitignore", ".hgignore")
+# What an installed editable consists of; who has more has it from elsewhere.
+_POINTERS = re.compile(r"[^/]+\.pth|__editable__[^/]*\.py|_editable_impl_[^/]*\.py")
+_PLAIN = re.compile(r"(/[\w.-]+)+", re.ASCII)  # in such a path every way to quote it is the path itself
+_VENV, _PROJECT = "\0venv\0", "\0project\0"
+_DROPPED = {"uv_cache.json"}  # when the sources were last changed, which uv is not asked for
+MAX_FOLDERS, MAX_FILE, MAX_KEPT = 5000, 1 << 18, 300
+
+
+class Build(NamedTuple):
+    """A kept build, its texts those of one place. built_with: as in the manifest; files: path below the overlay
+    -> content."""
+
+    built_with: tuple[str, ...]
+    files: Mapping[str, str]
+
+
+def identify(project: Project, manifest: Manifest, built_with: tuple[str, ...], env: Mapping[str, str]) -> str | None:
+    """The key of what building `project` with `built_with` in the environment `env` would give; None if that
+    can't be told."""
+    table = project.data.get("project")
+    if not isinstance(table, dict) or not _is_declared(project, table) or "DIST_EXTRA_CONFIG" in env:
+        return None
+    variables = sorted(f"{name}={value}" for name, value in env.items() if _VARIABLE.match(name))
+    facts = (__version__, manifest.base, manifest.python_version, manifest.interpreter_id, built_with, variables)
+    digest = sha256(repr(facts).encode("utf-8", "surrogateescape"))
+    try:
+        for text in _list_tree(project.path):
+            digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
+        for place in [*list_copied(project.path, table), *_list_settings(project.path, env)]:
+            if os.path.exists(place):
+                data = files.read_bytes(place)
+                digest.update(f"{place.name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
+    except (OSError, WtenvError):
+        return None
+    return digest.hexdigest()[:32]
+
+
+def _list_settings(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
+    """Where uv and backends look for settings beside the project's own."""
+    for above in (folder, *folder.parents):
+        yield from (above / name for name in _ABOVE)
+    yield files.home_dir(env) / ".pydistutils.cfg"
+    if not env.get("UV_NO_CONFIG"):
+        yield from map(Path, [env["UV_CONFIG_FILE"]] if env.get("UV_CONFIG_FILE") else list_settings(env))
+
+
+def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
+    """Whether its settings alone say what the build gives."""
+    build, package = project.data.get("build-system"), _BACKENDS.get(project.backend)
+    if not isinstance(build, dict) or package is None or "backend-path" in build:
+        return False
+    if any((project.path / name).exists() for name in _CODE):
+        return False
+    if table.get("dynamic") or not isinstance(table.get("version"), str):
+        return False
+    names = {normalise(re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]) for text in project.requires}
+    below = any("/" in text for key in ("readme", "license", "license-files") for text in list_texts(table.get(key)))
+    tool = project.data.get("tool")
+    sourced = isinstance(tool, dict) and _names_any(tool.get("uv"), {"sources"})
+    return names <= {package, "wheel"} and not below and not sourced and not _names_any(tool, _COMPUTING)
+
+
+def _names_any(value: object, names: set[str]) -> bool:
+    values = [value]
+    while values:  # not by recursion: it may be nested as deep as Python's stack
+        item = values.pop()
+        if isinstance(item, dict):
+            if not names.isdisjoint(item):
+                return True
+            values.extend(item.values())
+        elif isinstance(item, list):
+            values.extend(item)
+    return False
+
+
+def _list_tree(top: Path) -> Iterator[str]:
+    """The folders below `top`, whether each is a package, and the modules of the first three levels."""
+    for count, (folder, below, names) in enumerate(os.walk(top)):
+        inside = os.path.relpath(folder, top)
+        depth = 0 if inside == "." else inside.count("/") + 1
+        below[:] = sorted(name for name in below if not _is_made(name, depth))
+        if count > MAX_FOLDERS:
+            raise OSError("too many folders")
+        yield f"{inside}/{'+' if '__init__.py' in names else ''}{below}"
+        if depth < 3:
+            yield from sorted(f"{inside}/{name}" for name in names if name.endswith((".py", ".pyi", ".so")))
+
+
+def _is_made(name: str, depth: int) -> bool:
+    """Folders that a build, a run or a tool has put there: no backend takes them for packages."""
+    return (
+        name.startswith(".")
+        or name in ("__pycache__", "node_modules")
+        or name.endswith((".egg-info", ".dist-info"))
+        or (depth == 0 and name in ("build", "dist"))
+    )
+
+
+def keep(
+    key: str, built_with: tuple[str, ...], installed: Installed, project: Path, venv: Path, env: Mapping[str, str]
+) -> None:
+    """Keep what building `project` put into the overlay `venv`, if its texts can be moved elsewhere."""
+    try:
+        texts = dict(_read_files(installed, os.fspath(project), venv))
+        place = _locate(key, env)
+        files.make_private_dir(place.parent.parent)
+        files.make_private_dir(place.parent)
+        files.write_atomic(place, _sign(json.dumps({"built_with": built_with, "files": texts}).encode()))
+        _drop_oldest(place.parent)
+    except (OSError, ValueError, WtenvError):
+        pass  # the next worktree builds
+
+
+def _sign(data: bytes) -> bytes:
+    """`data` below its digest: what is damaged is not installed."""
+    return sha256(data).hexdigest().encode() + b"\n" + data
+
+
+def _locate(key: str, env: Mapping[str, str]) -> Path:
+    return files.cache_dir(env) / "builds" / f"{key}.json"
+
+
+def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tuple[str, str]]:
+    """Path below the overlay -> text with tokens. ValueError if there is one that can't be told for another place."""
+    own = os.fspath(venv)
+    _check_plain(project, own)
+    scripts = re.findall(r"(?m)^([\w.-]+)\s*=", read_text(installed.folder / "entry_points.txt"))
+    names = list_record(installed.folder)
+    if not names:
+        raise ValueError(f"{installed.folder} does not say what it consists of")
+    for name in names:
+        place = os.path.normpath(installed.folder.parent / name)
+        inside, base = os.path.relpath(place, venv), os.path.basename(place)
+        if base in _DROPPED:
+            continue
+        if place == os.fspath(installed.folder / "RECORD"):
+            yield inside, ""  # has the others' hashes, see `_fill`
+            continue
+        data = files.read_bytes(place, MAX_FILE)
+        if os.path.islink(place) or b"\0" in data:
+            raise ValueError(f"{place} is no small text")
+        text = data.decode("utf-8")
+        if inside.startswith("bin/") and base in scripts and text.startswith(f"#!{own}/bin/python"):
+            text = f"#!{_VENV}{text[len(own) + 2 :]}"
+        elif os.path.dirname(place) == os.fspath(installed.folder.parent) and _POINTERS.fullmatch(base):
+            text = _put_tokens(text, project)
+        elif base == "direct_url.json" and f'"file://{project}"' in text:
+            text = text.replace(f'"file://{project}"', f'"file://{_PROJECT}"')
+        elif not Path(place).is_relative_to(installed.folder):
+            raise ValueError(f"{place} is no part of an editable")
+        yield inside, text
+
+
+def _put_tokens(text: str, project: str) -> str:
+    """`text` with a token for the project's path. ValueError if it names a place beside it, or one that a build has
+    put into it."""
+    text = re.sub(r"(?<![\w./-])" + re.escape(project) + r"(?![\w.-])", _PROJECT, text)
+    if f"/{project.split('/')[1]}/" in text:
+        raise ValueError("it names a place beside the project")
+    for below in re.findall(_PROJECT + r"((?:/[\w.+-]+)*)", text):
+        if any(_is_made(name, depth) for depth, name in enumerate(below.split("/")[1:])):
+            raise ValueError("it names what a build has made")
+    return text
+
+
+def _check_plain(*paths: str) -> None:
+    """ValueError for a path that can stand in a text in more than one way: quoted, or with its links resolved."""
+    for path in paths:
+        if not _PLAIN.fullmatch(path) or os.path.realpath(path) != path:
+            raise ValueError(f"{path} has other spellings")
+
+
+def find(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> Build | None:
+    """The kept build `key` for `project` in `venv`; None if there is none that can be used there."""
+    try:
+        file = _locate(key, env)
+        content = files.read_bytes(file)
+        text = content.partition(b"\n")[2]
+        if content != _sign(text):
+            return None
+        data = json.loads(text)
+        build = Build(tuple(map(str, data["built_with"])), _fill(data["files"], os.fspath(project), os.fspath(venv)))
+        os.utime(file)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, WtenvError):
+        return None
+    return build
+
+
+def place(build: Build, venv: Path) -> None:
+    """Install the build. OSError if the overlay can't be written."""
+    for inside, text in build.files.items():
+        target = venv / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomic(target, text.encode(), 0o755 if inside.startswith("bin/") else 0o644)
+
+
+def forget(key: str, env: Mapping[str, str]) -> None:
+    """Drop a kept build that turned out to be none."""
+    _locate(key, env).unlink(missing_ok=True)
+
+
+def _fill(texts: dict[str, Any], project: str, venv: str) -> dict[str, str]:
+    """The texts for other paths, RECORD written anew. ValueError if these paths would have to be quoted."""
+    _check_plain(project, venv)
+    filled = {}
+    for inside, text in texts.items():
+        if os.path.isabs(inside) or os.path.normpath(inside) != inside or inside.startswith(".."):
+            raise ValueError(f"{inside} is outside of the overlay")
+        filled[inside] = text.replace(_VENV, venv).replace(_PROJECT, project)
+        if inside.startswith("bin/") and len(filled[inside].partition("\n")[0]) > SHEBANG_LIMIT:
+            raise ValueError("the first line is too long")
+    record = next((inside for inside in filled if inside.endswith(".dist-info/RECORD")), "")
+    if not record:
+        raise ValueError("there is no RECORD")
+    site = os.path.dirname(os.path.dirname(record))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for inside, text in filled.items():
+        content = text.encode()
+        # RECORD's own line has neither (Recording installed projects).
+        hashed = base64.urlsafe_b64encode(sha256(content).digest()).decode().rstrip("=")
+        facts = ["", ""] if inside == record else [f"sha256={hashed}", str(len(content))]
+        writer.writerow([os.path.relpath(inside, site), *facts])
+    return {**filled, record: out.getvalue()}
+
+
+def _drop_oldest(folder: Path) -> None:
+    kept = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    for path in kept[: max(0, len(kept) - MAX_KEPT)]:
+        path.unlink(missing_ok=True)
