@@ -22,11 +22,12 @@ from realbase import Base
 from scenes import snapshot
 
 from wtenv import decision, environ, trust
-from wtenv.commands import export, status, verify
+from wtenv.commands import export, status
 from wtenv.conda import list_environments
 from wtenv.config import read as configs
 from wtenv.errors import WtenvError
 from wtenv.hook import shells
+from wtenv.lock import notice
 from wtenv.overlay import manifest as manifests
 from wtenv.worktree import find_worktree, list_worktrees, require_worktree
 
@@ -193,7 +194,7 @@ def ask(world: World) -> decision.Decision:
         assert "\0" not in text
     json.dumps(status.gather(found, env))
     if found.config and found.base:
-        verify.mention(found.config, found.base, {**env, "XDG_CACHE_HOME": "/proc/nowhere"})
+        notice.mention(found.config, found.base, {**env, "XDG_CACHE_HOME": "/proc/nowhere"})
     for read in (
         lambda: decision.load(world.feature, env),
         lambda: list_environments(env),

@@ -60,7 +60,7 @@ def inspect_made_for(prefix: Path, venv: Path, interpreter: str, home: Home) -> 
         site=(f"{venv}/lib/site",), base_bin=f"{prefix}/bin", base_site=(),
     )  # fmt: skip
     manifests.write_manifest(note(venv, manifest), venv)
-    record = manifests.Record("token", str(venv), venv.stat().st_ino, building=False)
+    record = manifests.OverlayRecord("token", str(venv), venv.stat().st_ino, building=False)
     manifests.write_record(record, manifests.record_path(venv, home.environ))
     return inspect(venv, base_prefix=prefix, editables=(), env=home.environ)
 

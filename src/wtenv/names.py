@@ -1,4 +1,4 @@
-"""Names of variables, and which of them nothing but their owner may set.
+"""Names: of variables, and which of them nothing but their owner may set; of distributions.
 
 A light module: the hook's text has the list in it, and is printed at every start of a shell.
 """
@@ -66,3 +66,11 @@ def explain_refusal(name: str) -> str | None:
     if is_reserved(name) or name in _OWN or name.upper() == "PATH" or name.startswith("CONDA_PREFIX_"):
         return "belongs to the shell, to conda or to the activation itself"
     return None
+
+
+def normalise(name: str) -> str:
+    """A distribution's name as names are compared (PEP 503): lower case, one "-" for each run of "-", "_" and "."."""
+    name = name.lower().replace("_", "-").replace(".", "-")
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name

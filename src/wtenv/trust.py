@@ -40,7 +40,7 @@ class Verdict(NamedTuple):
 DENIED = Verdict("denied", "is denied", "to lift that run: wtenv allow")
 
 
-class Record(NamedTuple):
+class AllowRecord(NamedTuple):
     """One clone's record. clone: its path; allowed: digests, oldest first; denied: whether all is refused;
     damaged: the file, if there is one that can't be relied on (it may have been a deny); contents: see `contents`."""
 
@@ -70,27 +70,27 @@ def _name(clone: Path) -> str:
     return sha256(os.fsencode(clone)).hexdigest()[:32]
 
 
-def read_record(worktree: Worktree, env: Mapping[str, str]) -> Record:
+def read_record(worktree: Worktree, env: Mapping[str, str]) -> AllowRecord:
     """The clone's record; an empty one if there is none, or if it is damaged or not the user's own."""
     path, clone = locate_record(worktree, env), str(worktree.clone)
     try:
         os.lstat(path)
     except FileNotFoundError:
-        return Record(clone)
+        return AllowRecord(clone)
     except OSError:
-        return Record(clone, damaged=path)
+        return AllowRecord(clone, damaged=path)
     record = _read(path)
-    return record if record and record.clone == clone else Record(clone, damaged=path)
+    return record if record and record.clone == clone else AllowRecord(clone, damaged=path)
 
 
-def list_records(env: Mapping[str, str]) -> tuple[tuple[Path, Record], ...]:
+def list_records(env: Mapping[str, str]) -> tuple[tuple[Path, AllowRecord], ...]:
     """Every record that can be relied on, with its file, sorted by clone."""
     found = [(file, record) for file in (files.data_dir(env) / "trust").glob("*.json") if (record := _read(file))]
     named = [(file, record) for file, record in found if file.stem == _name(Path(record.clone))]
     return tuple(sorted(named, key=lambda pair: os.fsencode(pair[1].clone)))
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path) -> AllowRecord | None:
     """The record in `path`; None if it is damaged or not the user's own."""
     import json
 
@@ -100,14 +100,14 @@ def _read(path: Path) -> Record | None:
             clone, allowed, denied = raw["clone"], raw["allowed"], raw["denied"]
             if isinstance(clone, str) and isinstance(denied, bool) and isinstance(allowed, list):
                 digests = tuple(item for item in allowed if isinstance(item, str))
-                return Record(clone, digests, denied, contents=raw.get("contents"))
+                return AllowRecord(clone, digests, denied, contents=raw.get("contents"))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, WtenvError):
         pass
     return None
 
 
 def judge(
-    worktree: Worktree, sources: tuple[Source, ...], settings: Settings, record: Record, env: Mapping[str, str]
+    worktree: Worktree, sources: tuple[Source, ...], settings: Settings, record: AllowRecord, env: Mapping[str, str]
 ) -> Verdict:
     """Whether this content may take effect in this worktree, by its clone's record. A deny wins over all."""
     if record.denied:
@@ -171,7 +171,7 @@ def _advise(worktree: Worktree, rest: access.Exposure | None, env: Mapping[str, 
 
 
 def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]) -> tuple[str, ...]:
-    """Record this content as allowed for this clone, and lift a deny. Returns the lines of what changed since the
+    """AllowRecord this content as allowed for this clone, and lift a deny. Returns the lines of what changed since the
     content that was allowed before, none if this one was already."""
     from . import contents
 
@@ -181,7 +181,7 @@ def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str
         others = contents.read(record.contents)
         digests = (*(item for item in record.allowed if item != digest), digest)
         kept = contents.add(content, others)
-        _write(worktree, Record(record.clone, digests[-MAX_DIGESTS:], contents=kept), env)
+        _write(worktree, AllowRecord(record.clone, digests[-MAX_DIGESTS:], contents=kept), env)
     before = None if digest in record.allowed else contents.choose(content, others)
     return tuple(contents.compare(before, content)) if before else ()
 
@@ -189,7 +189,7 @@ def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str
 def deny(worktree: Worktree, env: Mapping[str, str]) -> None:
     """Refuse this clone, whatever its content, and forget what was allowed."""
     with _lock(env):
-        _write(worktree, Record(str(worktree.clone), denied=True), env)
+        _write(worktree, AllowRecord(str(worktree.clone), denied=True), env)
 
 
 @contextlib.contextmanager
@@ -210,7 +210,7 @@ def _lock(env: Mapping[str, str]) -> Iterator[None]:
         os.close(fd)
 
 
-def _write(worktree: Worktree, record: Record, env: Mapping[str, str]) -> None:
+def _write(worktree: Worktree, record: AllowRecord, env: Mapping[str, str]) -> None:
     import json
 
     path = locate_record(worktree, env)

@@ -89,9 +89,9 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     for line in () if silent else found.news:
         say(line)
     if found.activation and found.config and found.base and not silent and os.path.lexists(found.config.lock):
-        from .verify import mention
+        from ..lock import notice
 
-        mention(found.config, found.base, plain)
+        notice.mention(found.config, found.base, plain)
     return 0
 
 

@@ -20,7 +20,7 @@ MAX_RECORD = 1 << 26  # a record lists every file of its package
 _METADATA = re.compile(r"(?:.*/)?(?:site|dist)-packages/[^/]+\.(?:dist-info|egg-info|egg-link)(?=/|$)")
 
 
-class Record(NamedTuple):
+class CondaRecord(NamedTuple):
     """One installed package. file: its archive's name; url: where that came from, as conda used it;
     depends: the names of what it requires; metadata: the `.dist-info` and such that it brought, relative to
     the prefix. What is not known is empty."""
@@ -37,7 +37,7 @@ class Record(NamedTuple):
     metadata: tuple[str, ...] = ()
 
 
-def read_records(prefix: Path, known: Collection[str] | None = None) -> dict[str, Record]:
+def read_records(prefix: Path, known: Collection[str] | None = None) -> dict[str, CondaRecord]:
     """The packages by name, sorted. A record that can't be read is taken from its file's name alone; so is one
     whose file is called as one of `known` (NAME-VERSION-BUILD), and where these are many others, every one but
     Python's, which tells the platform."""
@@ -48,7 +48,7 @@ def read_records(prefix: Path, known: Collection[str] | None = None) -> dict[str
     return {record.name: record for record in (_read(path, named) if path in new else named for path, named in listed)}
 
 
-def _list(prefix: Path) -> Iterator[tuple[Path, Record]]:
+def _list(prefix: Path) -> Iterator[tuple[Path, CondaRecord]]:
     """Each file, and what its name says: NAME-VERSION-BUILD.json: of the three, only the name can have a hyphen."""
     folder = prefix / "conda-meta"
     try:
@@ -60,11 +60,11 @@ def _list(prefix: Path) -> Iterator[tuple[Path, Record]]:
         stem, _, kind = name.rpartition(".")
         parts = make_printable(stem, keep="").rsplit("-", 2)
         if kind == "json" and len(parts) == 3 and all(parts):
-            found.append((folder / name, Record(parts[0], parts[1], parts[2])))
+            found.append((folder / name, CondaRecord(parts[0], parts[1], parts[2])))
     yield from sorted(found, key=lambda item: item[1].name)
 
 
-def _read(path: Path, named: Record) -> Record:
+def _read(path: Path, named: CondaRecord) -> CondaRecord:
     import json
 
     try:
@@ -74,7 +74,7 @@ def _read(path: Path, named: Record) -> Record:
     if not isinstance(data, dict):
         return named
     listed = _list_texts(data.get("files"))
-    return Record(
+    return CondaRecord(
         name=_get(data, "name") or named.name,
         version=_get(data, "version") or named.version,
         build=_get(data, "build") or named.build,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NAME = "%wtenv.run"
 _HEAD, _END = f"wtenv {ABI} run 2", "end"
-_Record: Any = type(sys.implementation)  # types.SimpleNamespace: for `environ`, as good as the named tuples
+_Values: Any = type(sys.implementation)  # types.SimpleNamespace: for `environ`, as good as the named tuples
 
 
 def start(command: Sequence[str], env: Mapping[str, str], origin: str = "") -> None:
@@ -78,14 +78,14 @@ def find(folder: str, plain: Mapping[str, str]) -> tuple[str, Activation] | None
             if plain.get(name) != (value[1:] if value else None):
                 return None
         root, identity = take(), take()
-        level = [_Record(prefix=take(), name=take(), modifier=take()) for _ in range(int(take()))]
-        changes = [_Record(name=take(), kind=take(), value=take()) for _ in range(int(take()))]
+        level = [_Values(prefix=take(), name=take(), modifier=take()) for _ in range(int(take()))]
+        changes = [_Values(name=take(), kind=take(), value=take()) for _ in range(int(take()))]
         if take() != _END:
             return None
     except (StopIteration, ValueError, OSError):  # it did not arrive whole, or can't be compared
         return None
     conda = level[0] if level else None
-    return venv, _Record(root=root, id=identity, conda=conda, changes=changes)
+    return venv, _Values(root=root, id=identity, conda=conda, changes=changes)
 
 
 def render(

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..conda import Base
 from ..config.read import Config
 from ..errors import WtenvError
+from ..names import normalise
 from ..overlay import building, manifest, pth, wrappers
 from ..overlay import installed as distributions
 from ..overlay.imports import is_part
@@ -267,12 +268,12 @@ class Overlay:
 
     def find_distributions(self, name: str) -> list[Distribution]:
         """Every copy of the distribution `name`, the one that `importlib.metadata` gives first."""
-        wanted = pth.normalise(name)
+        wanted = normalise(name)
         found: list[Distribution] = []
         for site in dict.fromkeys(self.sites):
             version, place = pth.list_distributions(site).get(wanted), site
             if version is None:
-                links = [path for path in Path(site).glob("*.egg-link") if pth.normalise(path.stem) == wanted]
+                links = [path for path in Path(site).glob("*.egg-link") if normalise(path.stem) == wanted]
                 if not links:
                     continue
                 # `setup.py develop` of old: the folder alone, whose metadata has the version.
@@ -286,10 +287,10 @@ class Overlay:
     def list_modules(self, distribution: str) -> list[str]:
         """The top-level modules of an installed distribution."""
         for item in self.manifest.editables:
-            if item.name == pth.normalise(distribution):
+            if item.name == normalise(distribution):
                 return list(item.modules)
         for site in self.sites:
-            if folder := distributions.list_folders(site).get(pth.normalise(distribution)):
+            if folder := distributions.list_folders(site).get(normalise(distribution)):
                 names = distributions.read_text(folder / "top_level.txt").split() or _list_top(folder)
                 return sorted(name for name in set(names) if name.isidentifier())
         return []
@@ -366,7 +367,7 @@ class Overlay:
         if site is None:
             return "", ""
         # The one of that name is the likely one: no need to read what all the others have.
-        folders, likely = distributions.list_folders(site), pth.normalise(top)
+        folders, likely = distributions.list_folders(site), normalise(top)
         for name in sorted(folders, key=lambda name: name != likely):
             folder = folders[name]
             unsaid = name == likely and not (folder / "RECORD").exists()  # as in some packages of conda

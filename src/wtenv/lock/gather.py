@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from .. import files
 from ..conda import Base, find_python
-from ..conda.records import Record, read_records
+from ..conda.records import CondaRecord, read_records
 from ..config.read import Config
 from ..digest import sha256
 from ..errors import WtenvError, make_printable
+from ..names import normalise
 from ..overlay import manifest as manifests
-from ..overlay import pth, state
+from ..overlay import state
 from ..overlay.manifest import Manifest
 from . import format as lockfile
 from .format import Dist, Editable, Finding, Lock, Package
@@ -105,9 +106,9 @@ def find_platform() -> str:
     return f"{system}-{machine}"
 
 
-def _to_package(record: Record, records: Mapping[str, Record]) -> Package:
+def _to_package(record: CondaRecord, records: Mapping[str, CondaRecord]) -> Package:
     url = lockfile.strip_credentials(record.url)
-    provides = {pth.normalise(_split(os.path.basename(path))[0]) for path in record.metadata}
+    provides = {normalise(_split(os.path.basename(path))[0]) for path in record.metadata}
     return Package(
         name=record.name,
         version=record.version,
@@ -118,7 +119,7 @@ def _to_package(record: Record, records: Mapping[str, Record]) -> Package:
         sha256=record.sha256,
         md5=record.md5,
         depends=tuple(name for name in sorted(record.depends) if name in records),
-        provides=tuple(sorted(provides - {pth.normalise(record.name)})),
+        provides=tuple(sorted(provides - {normalise(record.name)})),
     )
 
 
@@ -146,7 +147,7 @@ def _list_dists(sites: Iterable[str]) -> list[_Place]:
         for entry in entries:
             if entry.endswith((".dist-info", ".egg-info", ".egg-link")):
                 name, version = _split(entry)
-                found.append(_Place(site, entry, pth.normalise(name), version))
+                found.append(_Place(site, entry, normalise(name), version))
     return found
 
 
@@ -165,7 +166,7 @@ def _first(dists: Iterable[Dist], without: Iterable[str] = ()) -> tuple[Dist, ..
     return tuple(found[name] for name in sorted(found.keys() - set(without)))
 
 
-def _recognise(records: Mapping[str, Record], prefix: Path, names: Lock | None) -> Callable[[_Place], bool]:
+def _recognise(records: Mapping[str, CondaRecord], prefix: Path, names: Lock | None) -> Callable[[_Place], bool]:
     """Whether conda installed a distribution: one of its records lists it.
 
     With `names`, most records were not read: then it is also conda's if a package has its name and version, or
@@ -174,7 +175,7 @@ def _recognise(records: Mapping[str, Record], prefix: Path, names: Lock | None) 
     real = os.path.realpath(prefix)
     owned = {f"{real}/{path}" for record in records.values() for path in record.metadata}
     by_pip = {item.name: item.version for item in names.pip} if names else {}
-    called = {(pth.normalise(record.name), record.version) for record in records.values()} if names else set()
+    called = {(normalise(record.name), record.version) for record in records.values()} if names else set()
     brought = {name for item in names.packages for name in item.provides} if names else set()
 
     def is_condas(item: _Place) -> bool:

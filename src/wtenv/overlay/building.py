@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from .. import files
 from ..errors import WtenvError
+from ..names import normalise
 from .indexes import Certificates
 from .manifest import BUILD_FILES, MAX_BUILD_FILE, Editable
-from .pth import normalise
 
 Isolation = Literal["auto", True, False]
 ISOLATED = ("isolated",)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from .. import files
 from ..errors import WtenvError
+from ..names import normalise
 from .manifest import Manifest
-from .pth import MAX_METADATA, list_distributions, normalise
+from .pth import MAX_METADATA, list_distributions
 
 _NO_SPACES = {"test", "tests", "doc", "docs", "examples", "scripts", "src", "python", "build", "dist"}
 REDIRECTOR = "editables"  # the package that hatchling's exact editables import when Python starts

@@ -77,7 +77,7 @@ class Manifest(NamedTuple):
         return tuple(dict.fromkeys([self.base_bin, *beside]))
 
 
-class Record(NamedTuple):
+class OverlayRecord(NamedTuple):
     """The proof outside the overlay, and the mark of an unfinished sync."""
 
     token: str
@@ -164,26 +164,26 @@ def touch(place: Path, before: int | None = None) -> None:
     os.utime(place, ns=(later, later))
 
 
-def read_record(path: Path) -> Record | None:
+def read_record(path: Path) -> OverlayRecord | None:
     """The record at `path`, or None if it is missing or damaged."""
     data = _read_object(path)
     if data is None:
         return None
     try:
-        record = Record(**{**data, "leftovers": tuple(data["leftovers"])})
+        record = OverlayRecord(**{**data, "leftovers": tuple(data["leftovers"])})
     except (TypeError, KeyError):
         return None
     return record if isinstance(record.token, str) and isinstance(record.venv, str) else None
 
 
-def list_records(env: Mapping[str, str]) -> tuple[tuple[Path, Record], ...]:
+def list_records(env: Mapping[str, str]) -> tuple[tuple[Path, OverlayRecord], ...]:
     """Every record, with its file, sorted by the overlay's place."""
     found = [(file, read_record(file)) for file in (files.data_dir(env) / "overlays").glob("*.json")]
     named = [(file, item) for file, item in found if item and record_path(Path(item.venv), env) == file]
     return tuple(sorted(named, key=lambda pair: os.fsencode(pair[1].venv)))
 
 
-def write_record(record: Record, path: Path) -> None:
+def write_record(record: OverlayRecord, path: Path) -> None:
     """Write the record, whole or not at all, readable by the user alone."""
     files.make_private_dir(path.parent.parent)
     files.make_private_dir(path.parent)

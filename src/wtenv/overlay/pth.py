@@ -11,6 +11,7 @@ from .. import faults, files
 from ..digest import sha256
 from ..errors import WtenvError
 from ..hook.shells import build_wtenv
+from ..names import normalise
 from .manifest import Manifest
 
 PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
@@ -20,11 +21,6 @@ MAX_METADATA = 1 << 26  # the RECORD of the largest packages takes some MiB
 _EXPLAINING = re.compile(rb'^ +"""(?:[^"]|"(?!""))*"""\n|^ *#.*\n|  #[^"\'\n]*$|^\n', re.M)
 _INDENT = re.compile(rb"^(?: {4})+", re.M)
 _SUFFIXES = (".py", ".so", ".pyd")
-
-
-def normalise(name: str) -> str:
-    """A distribution's name as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:

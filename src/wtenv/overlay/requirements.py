@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ..names import normalise
 from . import building, pth
 from . import installed as distributions
 from .building import Isolation, Project, Uv
@@ -47,7 +48,7 @@ def _find_unmet(requires: Iterable[str], have: Mapping[str, str], python_version
         except InvalidRequirement:
             continue
         if wanted.marker is None or wanted.marker.evaluate(environment):
-            there = have.get(name := pth.normalise(wanted.name), "")
+            there = have.get(name := normalise(wanted.name), "")
             if not there or not wanted.specifier.contains(there, prereleases=True):
                 unmet[name] = text
     return unmet
@@ -71,11 +72,11 @@ def install_missing(
     folders = [*manifest.site, *manifest.base_site]
     while True:
         missing = {*also, *distributions.walk_requires(roots, folders, manifest.python_version)[1]} - wanted
-        missing = {text for text in missing if pth.normalise(Requirement(text).name) not in declared}
+        missing = {text for text in missing if normalise(Requirement(text).name) not in declared}
         if not missing:
             return
         wanted |= missing
-        needed = {pth.normalise(Requirement(text).name) for text in wanted}
+        needed = {normalise(Requirement(text).name) for text in wanted}
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as excludes:
             excludes.write("\n".join(name for name in {*base, *roots, *declared} if name not in needed))
             excludes.flush()

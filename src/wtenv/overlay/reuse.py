@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 from .. import __version__, files
 from ..digest import sha256
 from ..errors import WtenvError
+from ..names import normalise
 from .building import Project, list_copied, list_texts
 from .indexes import list_settings
 from .installed import Installed, list_record, read_text
 from .manifest import Manifest
-from .pth import normalise
 from .wrappers import SHEBANG_LIMIT
 
 # backend -> the package that it comes in: one that requires more has plugins.

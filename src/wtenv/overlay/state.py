@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from .. import files
 from . import inventory, tracking
 from . import manifest as manifests
-from .manifest import Manifest, Record
+from .manifest import Manifest, OverlayRecord
 
 Kind = Literal["absent", "foreign", "incomplete", "unusable", "stale", "current"]
 SYNC = "run: wtenv sync"
@@ -127,7 +127,7 @@ def find_hindrance(venv: Path, env: Mapping[str, str]) -> tuple[str, str, bool] 
 
 
 def _judge_origin(
-    venv: Path, inode: int, manifest: Manifest | None, record: Record | None, env: Mapping[str, str]
+    venv: Path, inode: int, manifest: Manifest | None, record: OverlayRecord | None, env: Mapping[str, str]
 ) -> tuple[Kind, str] | None:
     """Did wtenv make this folder, here, and finish it? None if so."""
     if manifest is None:

@@ -12,7 +12,7 @@ from . import inventory, layout, pth
 from . import manifest as manifests
 from .exclusive import Report
 from .layout import Facts
-from .manifest import Manifest, Record
+from .manifest import Manifest, OverlayRecord
 
 
 def create(venv: Path, root: Path, base_prefix: Path, facts: Facts, env: Mapping[str, str]) -> Manifest:
@@ -30,9 +30,9 @@ def create(venv: Path, root: Path, base_prefix: Path, facts: Facts, env: Mapping
         known = manifests.read_record(record_file)
         old = seen.token if seen else known.token if known else token
         inode = venv.lstat().st_ino
-        manifests.write_record(Record(old, str(venv), inode, True, leftovers), record_file)
+        manifests.write_record(OverlayRecord(old, str(venv), inode, True, leftovers), record_file)
         files.move(venv, aside)
-    manifests.write_record(Record(token, str(venv), 0, True, leftovers), record_file)
+    manifests.write_record(OverlayRecord(token, str(venv), 0, True, leftovers), record_file)
     fresh.parent.mkdir(parents=True, exist_ok=True)  # venv = "build/env"
     fresh.mkdir(mode=0o700)  # whoever may write to the folder above could else write to `bin`
     layout.create(fresh, facts, root.name, token)
@@ -51,7 +51,7 @@ def create(venv: Path, root: Path, base_prefix: Path, facts: Facts, env: Mapping
     )
     manifests.write_manifest(manifest, fresh)
     inode = fresh.lstat().st_ino
-    manifests.write_record(Record(token, str(venv), inode, True, leftovers), record_file)
+    manifests.write_record(OverlayRecord(token, str(venv), inode, True, leftovers), record_file)
     fresh.rename(venv)
     return manifest
 

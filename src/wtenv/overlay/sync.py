@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import WtenvError
+from ..names import normalise
 from . import building, indexes, layout, pth, requirements, state, swap, wrappers
 from . import installed as distributions
 from . import manifest as manifests
@@ -224,7 +225,7 @@ class _Job:
         names = {item.source: item.name for item in known}
         chosen: dict[Path, Project] = {}
         for word in self.plan.only:
-            name, real = pth.normalise(word), os.path.realpath(word)
+            name, real = normalise(word), os.path.realpath(word)
             for item in projects:
                 at = os.path.realpath(item.path)
                 if real == at or (name and name in (item.name, names.get(at))):
