@@ -19,6 +19,7 @@ from test_other_users import THEM, US
 from wtenv import access, files
 from wtenv.errors import WtenvError
 from wtenv.hook import cache
+from wtenv.watch import EXACT
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
 
@@ -136,7 +137,7 @@ def test_a_link_in_tmp_that_another_user_put_there(top: Path) -> None:
         env = {"HOME": "/nonexistent", "TMPDIR": str(top / "shared")}
         folders = [folder for folder in cache.list_folders(env) if str(folder).startswith(str(top))]
         assert folders
-        kept = cache.stamp([top / "home/public/file"], (), (), "/", 0, env)
+        kept = cache.stamp({top / "home/public/file": EXACT}, "/", 0, env)
         raise WtenvError(kept[0] if kept else "nowhere")
 
     assert not as_us(stamp).startswith(str(top))

@@ -14,8 +14,8 @@ from wtenv.environ import Change
 from wtenv.errors import WtenvError
 
 PREFIX = "/conda/envs/shared"
-CONDA = Base(PREFIX, "shared", "(shared) ", "conda", ())
-PLAIN = Base("/usr", "/usr", "", "python", ())
+CONDA = Base(PREFIX, "shared", "(shared) ", "conda", {})
+PLAIN = Base("/usr", "/usr", "", "python", {})
 Values = Mapping[str, str | None]
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from wtenv.conda import BaseNotFound, condarc, find_base, find_python, list_environments, open_prefix, prefixes
 from wtenv.errors import WtenvError
+from wtenv.watch import EXACT, LATER_OR_ABSENT
 
 
 class Recording(Mapping[str, str]):
@@ -70,21 +71,21 @@ def find(reference: str, env: Mapping[str, str], directory: Path = Path("/nowher
 def test_base_is_the_root(reference: str, env: dict[str, str], root: Path) -> None:
     base = find_base(reference, env, Path("/"))
     assert (base.prefix, base.name, base.modifier, base.kind) == (str(root), "base", "(base) ", "conda")
-    assert base.watch == (root / "conda-meta",)
+    assert base.watch == {root / "conda-meta/history": EXACT}
 
 
 def test_name(env: dict[str, str], root: Path, home: Path) -> None:
     prefix = make_env(root / "envs/shared")
     base = find_base("shared", env, Path("/"))
     assert (base.prefix, base.name, base.modifier) == (str(prefix), "shared", "(shared) ")
-    assert set(base.watch) == {home / ".condarc", prefix / "conda-meta"}
+    assert base.watch == {home / ".condarc": LATER_OR_ABSENT, prefix / "conda-meta/history": EXACT}
 
 
 def test_a_name_found_later_watches_where_it_could_appear(env: dict[str, str], root: Path, home: Path) -> None:
     prefix = make_env(home / ".conda/envs/shared")
     base = find_base("shared", env, Path("/"))
     assert base.prefix == str(prefix)
-    assert root / "envs/shared" in base.watch
+    assert base.watch[root / "envs/shared"] == LATER_OR_ABSENT
 
 
 def test_name_outside_a_folder_called_envs_is_the_prefix(env: dict[str, str], tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_name_outside_a_folder_called_envs_is_the_prefix(env: dict[str, str], tm
 def test_path(reference: str, env: dict[str, str], home: Path) -> None:
     prefix = make_env(home / "e")
     base = find_base(reference.format(home=home), env, home)
-    assert (base.prefix, base.name, base.watch) == (str(prefix), str(prefix), (prefix / "conda-meta",))
+    assert (base.prefix, base.name, base.watch) == (str(prefix), str(prefix), {prefix / "conda-meta/history": EXACT})
 
 
 def test_path_of_the_root_is_called_base(env: dict[str, str], root: Path) -> None:
@@ -530,7 +531,7 @@ def test_open_prefix(tmp_path: Path) -> None:
     python = make_python(tmp_path / "home/py", python3="python3.11")
     base = open_prefix("../home/py/", {}, tmp_path / "x")
     assert (base.prefix, base.name, base.modifier) == (f"{tmp_path}/home/py", f"{tmp_path}/home/py", "")
-    assert (base.kind, base.watch) == ("python", (python,))
+    assert (base.kind, base.watch) == ("python", {python: LATER_OR_ABSENT})
     assert open_prefix("~/py", {"HOME": str(tmp_path / "home")}, tmp_path).prefix == base.prefix
     for path in (str(python), "/nowhere", "a\0b", "x" * 300):
         with pytest.raises(WtenvError):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from wtenv.conda import Capture, capture_scripts, scripts
+from wtenv.watch import LATER
 
 ENV = {"PATH": "/usr/bin:/bin", "HOME": "/home/x", "OLD": "old", "CONDA_PREFIX": "/base"}
 Run = Callable[..., Capture]
@@ -48,10 +49,10 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 def test_nothing_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "posix_spawn", None)
     folder = tmp_path / "etc/conda/activate.d"
-    assert capture_scripts(tmp_path, ENV) == Capture({}, frozenset(), (folder,), ())
+    assert capture_scripts(tmp_path, ENV) == Capture({}, frozenset(), {folder: LATER}, ())
     folder.mkdir(parents=True)
     (folder / "x.fish").write_text("set -gx A 1")
-    assert capture_scripts(tmp_path, ENV) == Capture({}, frozenset(), (folder,), ())
+    assert capture_scripts(tmp_path, ENV) == Capture({}, frozenset(), {folder: LATER}, ())
     folder.rename(tmp_path / "moved")
     folder.write_text("")
     assert capture_scripts(tmp_path, ENV).changes == {}

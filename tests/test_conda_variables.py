@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wtenv.conda import read_variables
+from wtenv.watch import EXACT, LATER
 
 
 def write(prefix: Path, name: str, content: object) -> Path:
@@ -23,7 +24,7 @@ def write(prefix: Path, name: str, content: object) -> Path:
 def test_nothing(tmp_path: Path) -> None:
     result = read_variables(tmp_path)
     assert (result.values, result.warnings) == ({}, ())
-    assert result.watch == (tmp_path / "etc/conda/env_vars.d", tmp_path / "conda-meta/state")
+    assert result.watch == {tmp_path / "etc/conda/env_vars.d": LATER, tmp_path / "conda-meta/state": EXACT}
 
 
 def test_order(tmp_path: Path) -> None:
@@ -33,7 +34,7 @@ def test_order(tmp_path: Path) -> None:
     state = write(tmp_path, "conda-meta/state", {"env_vars": {"GONE": "***unset***", "Q": "a'\n$x`\\ü"}, "v": 1})
     result = read_variables(tmp_path)
     assert result.values == {"A": "", "X": "b", "B": "b", "GONE": None, "N": "1", "Q": "a'\n$x`\\ü"}
-    assert result.watch == (tmp_path / "etc/conda/env_vars.d", a, b, state)
+    assert list(result.watch) == [tmp_path / "etc/conda/env_vars.d", a, b, state]
     assert result.warnings == ()
 
 

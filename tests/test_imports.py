@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("environ", "gitfiles"),
     ("changes",),
     ("files", "process"),
-    ("access", "console", "dirs", "digest", "names", "faults"),
+    ("access", "console", "dirs", "digest", "names", "faults", "watch"),
     ("errors",),
     ("__init__",),
 )

@@ -20,6 +20,7 @@ from .environ import Activation
 from .errors import WtenvError, make_printable
 from .overlay.state import State, inspect
 from .trust import Verdict
+from .watch import EXACT, LATER, LATER_OR_ABSENT, Watch
 from .worktree import Worktree
 
 Kind = Literal["active", "outside", "unconfigured", "blocked", "failed", "unbuilt"]
@@ -51,9 +52,6 @@ class Decision:
     """What should be active in a folder, and everything that led to it.
 
     kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
-    base_watch: those of them, mostly of a conda environment, where a change has a later time
-    (conda and pip add and replace files; what they unpack may be old, but not its folder or `history`);
-    firm_watch: those where it has so, too, but that may be deleted alone;
     links: names on the way to those paths, and to what the config names, that are symlinks, and where they led;
     news: what has happened to the overlay and is to be said once, so not part of an answer that is kept;
     lasting: whether a change of those paths is the only way to another answer; guards: the variables it
@@ -76,9 +74,7 @@ class Decision:
         self.warnings: list[str] = []
         self.faults: list[str] = []
         self.news: list[str] = []
-        self.watch: list[Path] = []
-        self.base_watch: set[Path] = set()
-        self.firm_watch: set[Path] = set()
+        self.watch: Watch = {}
         self.links: dict[str, str] = {}
         self.lasting = True
         self.guards: dict[str, str | None] = {}
@@ -148,7 +144,7 @@ def survey(directory: Path, env: Mapping[str, str]) -> Decision:
 
 def _fail(decision: Decision, error: WtenvError) -> None:
     decision.kind, decision.reason, decision.fix = "failed", error.what, error.fix
-    decision.watch += error.watch
+    decision.watch |= dict.fromkeys(error.watch, EXACT)
     decision.lasting = error.lasting
 
 
@@ -238,13 +234,13 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         decision.fix = "cd into one"
         return
     candidates = configs.list_absent(place)
-    decision.watch += [*place.watch, *candidates, locate_settings(env)]
+    decision.watch |= dict.fromkeys([*place.watch, *candidates, locate_settings(env)], EXACT)
     decision.settings = read_settings(env)
     file, record = trust.locate_record(place, env), trust.read_record(place, env)
     if record.denied and any(path.exists() for path in candidates):
         # Before anything of it is read: a deny wins over all.
         decision.kind, decision.verdict = "blocked", trust.DENIED
-        decision.watch.append(file)
+        decision.watch[file] = LATER_OR_ABSENT
         decision.reason, decision.fix = f"{place.clone} {trust.DENIED.reason}", trust.DENIED.fix
         return
     home = files.home_dir(env)
@@ -253,9 +249,9 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         decision.kind, decision.reason = "unconfigured", f"{place.root} has no {configs.NAME}"
         decision.fix = "run: wtenv init NAME (a conda environment)"
         return
-    decision.watch += [*(source.path for source in sources), file]
+    decision.watch |= {**{source.path: EXACT for source in sources}, file: LATER_OR_ABSENT}
     decision.verdict = trust.judge(place, sources, decision.settings, record, env)
-    decision.watch += decision.verdict.watch
+    decision.watch |= dict.fromkeys(decision.verdict.watch, EXACT)
     if not decision.verdict.ok:
         present = [source.path for source in sources if source.data is not None]
         decision.kind, decision.fix = "blocked", decision.verdict.fix
@@ -273,8 +269,9 @@ def _inspect(decision: Decision, env: Mapping[str, str], *, follow: bool) -> Non
     decision.kind = "failed"
     base = decision.base = locate_base(decision.worktree, config, env)
     prefix = Path(base.prefix)
-    decision.watch += base.watch
-    overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
+    decision.watch |= base.watch
+    managed = base.kind == "conda"
+    overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env, managed=managed)
     failed = None
     if overlay.behind and follow:
         from .overlay.refresh import refresh  # wrapper scripts and seal follow the base
@@ -286,9 +283,9 @@ def _inspect(decision: Decision, env: Mapping[str, str], *, follow: bool) -> Non
                 decision.news.append(f"{what}; to remove what no config declares, run: wtenv sync")
         except WtenvError as error:
             failed = error
-        overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env)
+        overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env, managed=managed)
     decision.overlay = overlay
-    decision.watch += overlay.watch
+    decision.watch |= overlay.watch
     decision.lasting = overlay.lasting and failed is None
     if failed and overlay.usable:
         # As it is, a new script of the base would run on the base's Python.
@@ -313,16 +310,9 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     place = decision.worktree
     assert place
     decision.kind = "failed"
-    prefix = Path(base.prefix)
-    history, folder = prefix / "conda-meta" / "history", prefix / "conda-meta"
-    decision.base_watch = {*overlay.loose}
-    decision.firm_watch = {*overlay.own, *base.watch, trust.locate_record(place, env)} - {history}
     found, captured, before = read_base(base, plain)
     if base.kind == "conda":
-        decision.watch = [path for path in decision.watch if path != folder] + [history]
-        decision.watch += [*found.watch, *captured.watch, *captured.read]
-        # `state` is watched without its folder: that it is gone shows in no other time.
-        decision.base_watch |= {*overlay.base, *found.watch, *captured.watch} - {folder / "state"}
+        decision.watch |= {**captured.watch, **found.watch}
         decision.warnings += [*found.warnings, *captured.warnings]
         decision.lasting = decision.lasting and captured.lasting
         for name in find_guards(captured.reads, captured.changes, before, captured.tested):
@@ -330,8 +320,7 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
         if not captured.complete:
             decision.guards[environ.NEVER] = ""
     if os.path.lexists(config.lock):  # the hook says once that it is not met; git writes with the present time
-        decision.watch.append(config.lock)
-        decision.base_watch.add(config.lock)
+        decision.watch[config.lock] = LATER
     # By the name that the shell has for it, unless that one leads to another repository (a link below its root).
     root = worktree.find_root(directory) or place.root
     root = root if os.path.realpath(root) == str(place.root) else place.root
@@ -343,7 +332,7 @@ def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture,
     """A conda environment's own variables, what its scripts change, and the environment that they start in;
     all of them empty for another Python."""
     if base.kind != "conda":
-        return Variables({}, (), ()), Capture({}, frozenset(), (), ()), {}
+        return Variables({}, {}, ()), Capture({}, frozenset(), {}, ()), {}
     found = read_variables(Path(base.prefix))
     applied = environ.apply(plain, build_base(base, found.values))
     before = {name: value for name, value in applied.items() if not environ.is_state(name)}

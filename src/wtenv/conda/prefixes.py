@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from .. import files
 from ..errors import WtenvError
+from ..watch import EXACT, LATER_OR_ABSENT, Watch
 from . import condarc
 from .condarc import read_folder, read_mode
 
@@ -35,7 +36,7 @@ class Base(NamedTuple):
     name: str
     modifier: str
     kind: Literal["conda", "python"]
-    watch: tuple[Path, ...]
+    watch: Watch
 
 
 class BaseNotFound(WtenvError):
@@ -75,7 +76,7 @@ def open_prefix(path: str, env: Mapping[str, str], directory: Path) -> Base:
     """The Python installation at `path` (relative to `directory`); BaseNotFound if there is none."""
     prefix = _resolve(path, env, directory)
     _refuse_path(prefix)
-    return Base(str(prefix), str(prefix), "", "python", (find_python(prefix),))
+    return Base(str(prefix), str(prefix), "", "python", {find_python(prefix): LATER_OR_ABSENT})
 
 
 def find_python(prefix: Path) -> Path:
@@ -114,14 +115,14 @@ def list_environments(env: Mapping[str, str]) -> tuple[tuple[str, Path], ...]:
 
 def _open(prefix: Path, root: Path | None, watch: Iterable[Path] = ()) -> Base:
     _refuse_path(prefix)
-    watch = (*watch, prefix / "conda-meta")
     if not _has(prefix, "conda-meta"):
         # Found by name, conda would activate it: what is left of a removed environment, and hides others.
         what = f"{prefix} is no conda environment (it has no folder conda-meta)"
-        raise BaseNotFound(what, "create it, remove that folder, or name another base", watch)
+        raise BaseNotFound(what, "create it, remove that folder, or name another base", [*watch, prefix / "conda-meta"])
     # `_default_env` in conda/activate.py: it goes by the parent's name, not by the envs_dirs.
+    found = {**dict.fromkeys(watch, LATER_OR_ABSENT), prefix / "conda-meta/history": EXACT}
     name = "base" if prefix == root else prefix.name if prefix.parent.name == "envs" else str(prefix)
-    return Base(str(prefix), name, f"({name}) ", "conda", watch)
+    return Base(str(prefix), name, f"({name}) ", "conda", found)
 
 
 def _find_roots(env: Mapping[str, str], *, search_path: bool = True) -> Iterator[Path]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import files
 from ..environ import compare, explain_refusal
 from ..errors import WtenvError
+from ..watch import EXACT, LATER, Watch
 from .condarc import read_folder
 
 if TYPE_CHECKING:
@@ -43,18 +44,17 @@ class Capture(NamedTuple):
     """changes: name -> value after the scripts, None for unset; sorted by name, PATH included.
     reads: the variables that the scripts mention; other values of these may give other changes. tested: those of
     them that decide more than the list that they are put into.
-    watch: the folder and its scripts. warnings: one line per script or name that was left out or failed.
-    read: other files that the scripts sourced, tested or read.
+    watch: the folder, its scripts, and what else these sourced, tested or read. warnings: one line per script or name
+    that was left out or failed.
     lasting: false if a fault that may pass decided (no room, no time, a signal): this is used once.
     complete: false if it is not known what else they read: then this holds where it was asked for.
     """
 
     changes: dict[str, str | None]
     reads: frozenset[str]
-    watch: tuple[Path, ...]
+    watch: Watch
     warnings: tuple[str, ...]
     tested: frozenset[str] = frozenset()
-    read: tuple[Path, ...] = ()
     lasting: bool = True
     complete: bool = True
 
@@ -82,7 +82,7 @@ def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20, m
     """
     folder = Path(prefix, "etc/conda/activate.d")
     paths = [path for path in read_folder(folder) if path.name.endswith(".sh")]
-    watch = (folder, *paths)
+    watch: Watch = dict.fromkeys([folder, *paths], LATER)
     warnings: list[str] = []
     scripts = _read_scripts(paths, warnings)
     if not scripts:
@@ -115,9 +115,8 @@ def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20, m
             warnings.append(f"a script in {folder} sets {name!a}, which is left out: it {reason}")
         else:
             changes[name] = value
-    return Capture(
-        changes, reading.names, watch, tuple(warnings), reading.tested, reading.files, lasting, reading.complete
-    )
+    watch = {**dict.fromkeys(reading.files, EXACT), **watch}
+    return Capture(changes, reading.names, watch, tuple(warnings), reading.tested, lasting, reading.complete)
 
 
 def _is_recent(mark: Path) -> bool:

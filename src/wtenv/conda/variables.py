@@ -9,6 +9,7 @@ from typing import NamedTuple
 from .. import files
 from ..environ import MAX_VALUE, explain_refusal
 from ..errors import WtenvError
+from ..watch import EXACT, LATER, Watch
 
 UNSET = "***unset***"  # CONDA_ENV_VARS_UNSET_VAR in conda/base/constants.py
 
@@ -18,7 +19,7 @@ class Variables(NamedTuple):
     skipped, one line each, with the file's path."""
 
     values: dict[str, str | None]
-    watch: tuple[Path, ...]
+    watch: Watch
     warnings: tuple[str, ...]
 
 
@@ -43,7 +44,8 @@ def read_variables(prefix: Path) -> Variables:
     if os.path.lexists(state):
         content = _load(state, warnings)
         _add(values, state, content.get("env_vars", {}) if isinstance(content, dict) else content, warnings)
-    return Variables(values, (folder, *paths, state), tuple(warnings))
+    # `state` is watched without its folder: that it is gone shows in no other time.
+    return Variables(values, {**dict.fromkeys([folder, *paths], LATER), state: EXACT}, tuple(warnings))
 
 
 def _load(path: Path, warnings: list[str]) -> object:

@@ -14,13 +14,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .. import faults, files
 from ..digest import sha256
 from ..environ import Activation
 from ..errors import WtenvError
+from ..watch import EXACT, LATER, LATER_OR_ABSENT, Mode, Watch
 from . import known
 from .entry import Entry, Watched
 from .shells import Shell, locate_entries
@@ -65,23 +66,15 @@ def list_folders(env: Mapping[str, str]) -> Iterable[Path]:
 
 
 def stamp(
-    paths: Iterable[Path],
-    loose: Container[Path],
-    firm: Container[Path],
-    root: str,
-    started: int,
-    env: Mapping[str, str],
-    *,
-    coarse: bool = False,
+    watch: Watch, root: str, started: int, env: Mapping[str, str], *, coarse: bool = False
 ) -> tuple[str, tuple[Watched, ...]] | None:
-    """A folder with stamps for `paths` as they are now, or None if what was read can't be relied on.
+    """A folder with stamps for the paths of `watch` as they are now, or None if what was read can't be relied on.
 
-    loose: those of them of which only a later time is a change; firm: those of which it is so, too, and that may be
-    deleted alone; started: when reading began (ns since the epoch). A path that changed since, or just
-    before, makes the answer racy: it holds for this prompt only.
+    started: when reading began (ns since the epoch). A path that changed since, or just before, makes the answer
+    racy: it holds for this prompt only.
     """
     try:
-        times = {str(path): _read_time(path) for path in paths}
+        times = {str(path): _read_time(path) for path in watch}
     except OSError:
         return None
     if _is_racy(times.values(), started, RACY_COARSE if coarse else RACY):
@@ -92,12 +85,8 @@ def stamp(
         try:
             files.make_private_dir(folder)
             # A change that follows on a time in the future has an earlier one.
-            past = {path for path, value in times.items() if (value or 0) <= started}
-            exact = {path for path in times if path not in past or not (Path(path) in loose or Path(path) in firm)}
-            lone = {path for path in times if path not in exact and Path(path) in firm}
-            return str(folder / "stamps" / name), _write_stamps(
-                folder / "stamps" / name, times, exact, lone, coarse=coarse
-            )
+            modes = [EXACT if (times[str(path)] or 0) > started else mode for path, mode in watch.items()]
+            return str(folder / "stamps" / name), _write_stamps(folder / "stamps" / name, times, modes, coarse=coarse)
         except (OSError, WtenvError):
             continue
     return None
@@ -125,7 +114,7 @@ def _read_time(path: str | Path) -> int | None:
         return None
 
 
-def find_change(paths: Iterable[Path], root: str, shell: Shell, env: Mapping[str, str]) -> str | None:
+def find_change(watch: Watch, root: str, shell: Shell, env: Mapping[str, str]) -> str | None:
     """Why the hook can't use what is kept for `root`, in words; None if it can."""
     folder = Path(f"{locate_entries(env)}{root}")
     names = list_stamps(folder, f"%wtenv.{shell.name}*")
@@ -133,33 +122,33 @@ def find_change(paths: Iterable[Path], root: str, shell: Shell, env: Mapping[str
         return "nothing is kept for it yet"
     known = [place / "stamps" / name for place in list_folders(env) for name in names]
     stamps = next((place for place in known if place.is_dir()), folder)
-    for index, path in enumerate(paths):
+    for index, (path, mode) in enumerate(watch.items()):
         try:
-            is_same = _read_time(path) == _read_time(stamps / str(index))
+            now, then = _read_time(path), _read_time(stamps / str(index))
         except OSError:
-            is_same = False
+            return f"{path} can't be looked at"
+        is_same = now == then if mode == EXACT else (now is not None or mode == LATER) and (now or 0) <= (then or 0)
         if not is_same:
             return f"{path} has changed"
     return None
 
 
 def _write_stamps(
-    folder: Path, times: Mapping[str, int | None], exact: Container[str], firm: Container[str], *, coarse: bool
+    folder: Path, times: Mapping[str, int | None], modes: Iterable[Mode], *, coarse: bool
 ) -> tuple[Watched, ...]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     watched = []
-    for index, (path, nanoseconds) in enumerate(times.items()):
-        item = Watched(path, None if nanoseconds is None else str(index), path in exact, path in firm)
+    for index, ((path, nanoseconds), mode) in enumerate(zip(times.items(), modes, strict=True)):
         if nanoseconds is not None:
             if not _write_stamp(folder / str(index), nanoseconds):
                 raise OSError("this file system keeps coarser times")
             # zsh asks for "newer than just before" and "older than just after", which says at once that the path is
             # there.
-            if item.firm and (coarse or not _write_stamp(folder / f"{index}+", nanoseconds + 1)):
-                item = item._replace(exact=True, firm=False)
-            if item.exact and (coarse or not _write_stamp(folder / f"{index}-", nanoseconds - 1)):
+            if mode == LATER_OR_ABSENT and (coarse or not _write_stamp(folder / f"{index}+", nanoseconds + 1)):
+                mode = EXACT
+            if mode == EXACT and (coarse or not _write_stamp(folder / f"{index}-", nanoseconds - 1)):
                 _write_stamp(folder / f"{index}-", nanoseconds - 10**9)
-        watched.append(item)
+        watched.append(Watched(path, None if nanoseconds is None else str(index), mode))
     return tuple(watched)
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..environ import Activation, Shortcut
+from ..watch import EXACT, Mode
 
 
 class Watched(NamedTuple):
     """A path that an entry depends on. stamp: the name of a file, in the entry's folder of stamps, that has
-    the path's modification time; None if the path has to be absent.
-    exact: any other time counts as a change; else only a later one, and, if it is firm, that it is gone."""
+    the path's modification time; None if the path has to be absent."""
 
     path: str
     stamp: str | None
-    exact: bool = True
-    firm: bool = False
+    mode: Mode = EXACT
 
 
 class Entry(NamedTuple):

@@ -14,6 +14,7 @@ from .. import names
 from ..dirs import ABI as ABI
 from ..dirs import locate_entries as locate_entries
 from ..errors import WtenvError
+from ..watch import EXACT, LATER_OR_ABSENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # this module is imported at every start of a shell
@@ -180,8 +181,8 @@ class Bash(Shell):
 
     def compare_times(self, path: str, stamp: str, item: Watched) -> list[str]:
         # In bash -nt and -ot are true as well if only one of the two files exists.
-        there = [f"-e {path}"] if item.firm else []
-        return [*there, f"! {path} -nt {stamp}", *([f"! {path} -ot {stamp}"] if item.exact else [])]
+        there = [f"-e {path}"] if item.mode == LATER_OR_ABSENT else []
+        return [*there, f"! {path} -nt {stamp}", *([f"! {path} -ot {stamp}"] if item.mode == EXACT else [])]
 
     def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:
         from .fast import render_posix
@@ -203,9 +204,9 @@ class Zsh(Bash):
 
     def compare_times(self, path: str, stamp: str, item: Watched) -> list[str]:
         # In zsh -nt and -ot are false if one of the two files is missing. An entry with stamps has exact ones.
-        if item.firm:
+        if item.mode == LATER_OR_ABSENT:
             return [f"{path} -ot {stamp}+"]
-        return [*([f"{path} -nt {stamp}-"] if item.exact else []), f"! {path} -nt {stamp}"]
+        return [*([f"{path} -nt {stamp}-"] if item.mode == EXACT else []), f"! {path} -nt {stamp}"]
 
     def wrap_hook(self, text: str) -> str:
         # `emulate -c` parses and later runs the text under zsh's own defaults (zshbuiltins(1), emulate).
@@ -242,9 +243,9 @@ class Fish(Shell):
             if item.stamp is None:
                 words += ["-o", "-e", path]
             else:
-                words += ["-o", "!", "-e", path] if item.firm else []
+                words += ["-o", "!", "-e", path] if item.mode == LATER_OR_ABSENT else []
                 words += ["-o", path, "-nt", stamp]
-                words += ["-o", path, "-ot", stamp] if item.exact else []
+                words += ["-o", path, "-ot", stamp] if item.mode == EXACT else []
         for name, real in entry.links:
             # Two that are missing are the same to fish: a name that leads to itself has to be there.
             same = ["-e", self.quote(name)] if name == real else [self.quote(name), "-ef", self.quote(real)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from .. import files
+from ..watch import EXACT, LATER, LATER_OR_ABSENT, Watch
 from . import inventory, tracking
 from . import manifest as manifests
 from .manifest import Manifest, OverlayRecord
@@ -24,8 +25,7 @@ class State(NamedTuple):
     `--replace`. incomplete: a sync was interrupted (or is running). unusable: ours, but for another
     place, base or Python, or not as wtenv made it; the next sync puts that right. stale: works, yet the config or a
     package's build files changed since. current: all as declared.
-    `watch` names what a cached verdict depends on; of `loose`, of those, a later time alone is a change. So it is of
-    `own`, which may be deleted alone, too, and of `base` where a package manager looks after it. `behind`: wrappers,
+    `watch` names what a cached verdict depends on. `behind`: wrappers,
     seal and notes have to follow what changed (`refresh.refresh`). `wrong`: what was replaced, added or removed below
     the overlay, by its path; `in_place`: it needs not be made anew for that. `news`: what another tool has put there;
     `parts`: all that was compared, of which a change in place is no folder's. `mended`: whether a sync mends it;
@@ -35,11 +35,8 @@ class State(NamedTuple):
     kind: Kind
     reason: str
     fix: str
-    watch: tuple[Path, ...] = ()
+    watch: Watch
     behind: bool = False
-    loose: tuple[Path, ...] = ()
-    own: tuple[Path, ...] = ()
-    base: tuple[Path, ...] = ()
     wrong: tuple[str, ...] = ()
     in_place: bool = False
     news: tuple[str, ...] = ()
@@ -53,59 +50,62 @@ class State(NamedTuple):
         return self.kind in ("stale", "current")
 
 
-def inspect(venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Mapping[str, str]) -> State:
-    """Judge the overlay at `venv` against the declared base and editables; writes and starts nothing."""
+def inspect(
+    venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Mapping[str, str], managed: bool = False
+) -> State:
+    """Judge the overlay at `venv` against the declared base and editables; writes and starts nothing.
+    managed: a package manager looks after the base, which changes with a later time."""
     record_file = manifests.record_path(venv, env)
-    watch = [venv / manifests.MANIFEST, record_file, venv / "bin" / "python"]
+    watch: Watch = dict.fromkeys([venv / manifests.MANIFEST, record_file, venv / "bin" / "python"], EXACT)
     try:
         info = os.lstat(venv)
     except OSError:
-        return State("absent", f"there is no overlay at {venv}", SYNC, (venv, *watch))
+        return State("absent", f"there is no overlay at {venv}", SYNC, {venv: EXACT, **watch})
     replace = "move it away, or run: wtenv sync --replace"
     if stat.S_ISLNK(info.st_mode):
-        return State("foreign", f"{venv} is a symbolic link", replace, tuple(watch))
+        return State("foreign", f"{venv} is a symbolic link", replace, watch)
     if not stat.S_ISDIR(info.st_mode):
-        return State("foreign", f"{venv} is no folder", replace, tuple(watch))
+        return State("foreign", f"{venv} is no folder", replace, watch)
     manifest = manifests.read_manifest(venv)
     record = manifests.read_record(record_file)
     verdict = _judge_origin(venv, info.st_ino, manifest, record, env)
     if verdict is not None:
         kind, reason = verdict
-        return State(kind, reason, replace if kind == "foreign" else SYNC, tuple(watch))
+        return State(kind, reason, replace if kind == "foreign" else SYNC, watch)
     assert manifest is not None
-    base = (*map(Path, manifest.bins), *map(Path, manifest.base_site))
-    own = tuple(map(Path, manifest.site))  # that one is gone shows in no other time
-    loose = [venv, venv / "bin"]
+    kept: Watch = dict.fromkeys(map(Path, (*manifest.bins, *manifest.base_site)), LATER if managed else EXACT)
+    kept |= dict.fromkeys(map(Path, manifest.site), LATER_OR_ABSENT)  # that one is gone shows in no other time
+    kept |= {venv: LATER, venv / "bin": LATER}
     # git writes it with the present time at each checkout, merge and reset (gitrepository-layout(5)); without a reflog
     # only HEAD tells, and only of checkouts.
     if git := tracking.find_git(venv):
         log = git[1] / "logs/HEAD"
-        loose.append(log if log.exists() else git[1] / "HEAD")
-    watch += [*base, *own, *loose]
+        kept[log if log.exists() else git[1] / "HEAD"] = LATER
+    watch |= dict.fromkeys(kept, EXACT)
     if hindrance := find_hindrance(venv, env):
-        index = [git[1] / "index"] if git else []
-        return State("unusable", *hindrance[:2], (*watch, *index), mended=False, lasting=hindrance[2])
+        index: Watch = {git[1] / "index": EXACT} if git else {}
+        return State("unusable", *hindrance[:2], watch | index, mended=False, lasting=hindrance[2])
     problem = _find_base_problem(venv, manifest, base_prefix)
     if problem:
-        return State("unusable", problem, SYNC, tuple(watch))
+        return State("unusable", problem, SYNC, watch)
     found = inventory.compare(venv, manifest)
     lost = [*found.lost, *_find_turned(manifest)]
     if found.wrong or lost:
         sentences = [f"{venv}/{path} {words}" for path, words in found.wrong.items()] + lost
         reason = sentences[0] + (f" (and {len(sentences) - 1} more)" if sentences[1:] else "")
         # Another tool may be at it: what it says about what it has installed comes last.
-        watch += [place for site in manifest.site for place in sorted(Path(site).glob("*.dist-info"))]
+        watch |= {place: EXACT for site in manifest.site for place in sorted(Path(site).glob("*.dist-info"))}
         wrong = tuple(found.wrong)
         keeps = "pyvenv.cfg" not in wrong  # without it its Python is the base's: nothing can be put into the overlay
-        return State("unusable", reason, SYNC, tuple(watch), behind=True, wrong=wrong, in_place=keeps)
+        return State("unusable", reason, SYNC, watch, behind=True, wrong=wrong, in_place=keeps)
     change = _find_change(manifest, editables)
     # Every path here costs at every prompt. The manifest is none of them: it lies in the overlay's folder, whose time
     # tells that it was written, and so does a sync (`manifest.touch`).
-    kind, kept = "stale" if change else "current", (*base, *own, *loose)
+    works: Kind = "stale" if change else "current"
     behind = found.any or manifests.is_behind(manifest, venv)
     fix = SYNC if change else ""
     parts = tuple(f"{venv}/{path}" for path in (manifests.MANIFEST, *manifest.contents))
-    return State(kind, change, fix, kept, behind, tuple(loose), own, base, news=found.news, parts=parts)
+    return State(works, change, fix, kept, behind, news=found.news, parts=parts)
 
 
 def find_hindrance(venv: Path, env: Mapping[str, str]) -> tuple[str, str, bool] | None:

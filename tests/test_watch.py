@@ -1,0 +1,73 @@
+"""Watched paths: which change of one counts, told alike by the three shells and by `wtenv status`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wtenv.hook import cache
+from wtenv.hook.entry import Entry
+from wtenv.hook.shells import SHELLS
+from wtenv.watch import EXACT, LATER, LATER_OR_ABSENT, Mode
+
+HOUR = 3600 * 10**9
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda path: None,
+    "a later time": lambda path: os.utime(path, ns=(path.stat().st_mtime_ns + 1000,) * 2),
+    "an earlier time": lambda path: os.utime(path, ns=(path.stat().st_mtime_ns - 1000,) * 2),
+    "gone": lambda path: path.unlink(),
+}
+COUNTS: dict[Mode, set[str]] = {
+    EXACT: {"a later time", "an earlier time", "gone"},
+    LATER: {"a later time"},
+    LATER_OR_ABSENT: {"a later time", "gone"},
+}
+CASES = [(mode, change) for mode in COUNTS for change in CHANGES]
+LOOK = {
+    "bash": "if __wtenv_check __wtenv_no; then echo same; else echo changed; fi",
+    "fish": 'if test "" $__wtenv_stale; echo changed; else; echo same; end',
+}
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_which_change_counts(name: str, tmp_path: Path) -> None:
+    """Each mode with each change; and a path that appears, in any mode."""
+    program, language = shutil.which(name), SHELLS[name]
+    if program is None:
+        pytest.skip(f"{name} is not installed")
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    started = time.time_ns() - HOUR
+    text = (
+        ["function __wtenv_no; return 1; end"] if name == "fish" else ["__wtenv_no() { return 1; }", "__wtenv_pwd=$PWD"]
+    )
+    text += [] if name == "fish" else ["__wtenv_new= __wtenv_way= __wtenv_top=."]
+    expected, told = [], []
+    for number, (mode, change) in enumerate([*CASES, *((mode, "appears") for mode in COUNTS)]):
+        root, path = tmp_path / f"root{number}", tmp_path / f"path{number}"
+        if change != "appears":
+            path.touch()
+            os.utime(path, ns=(started - HOUR + 123_456_789,) * 2)
+        kept = cache.stamp({path: mode}, str(root), started, env)
+        assert kept
+        entry = Entry("unbuilt", "", "", "", kept[1], kept[0], (), None)
+        assert cache.store(entry, language.render_entry(entry), str(root), language, env)
+        path.touch() if change == "appears" else CHANGES[change](path)
+        once, arrive = language.render_watch(entry)
+        text += [language.assign.format("__wtenv_stamps", language.quote(kept[0])), once, arrive]
+        text.append(LOOK.get(name, LOOK["bash"]))
+        is_change = change == "appears" or change in COUNTS[mode]
+        expected.append("changed" if is_change else "same")
+        told.append("changed" if cache.find_change({path: mode}, str(root), language, env) else "same")
+    options = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[name]
+    done = subprocess.run(
+        [program, *options, "-c", "\n".join(text)], env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == expected
+    assert told == expected
