@@ -158,7 +158,7 @@ def test_what_is_guarded(name: str, tmp_path: Path) -> None:
     capture = capture_scripts(tmp_path, env)
     assert capture.complete is complete
     assert wanted <= guards(capture, env)
-    assert capture.lasting
+    assert capture.cacheable
     if complete:
         assert not capture.warnings
         sourced = {path.name for path in capture.read if path.suffix == ".sh"}
@@ -250,7 +250,7 @@ def test_without_bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, b=". {prefix}/setup.sh")
     (tmp_path / "setup.sh").write_text("export S=1\n")
     capture = capture_scripts(tmp_path, ENV)
-    assert (capture.changes, capture.complete, capture.lasting) == ({"A": "", "S": "1"}, False, True)
+    assert (capture.changes, capture.complete, capture.cacheable) == ({"A": "", "S": "1"}, False, True)
 
 
 @needs_bash

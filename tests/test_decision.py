@@ -60,7 +60,7 @@ def test_files_that_can_not_be_read(name: str, tmp_path: Path, monkeypatch: pyte
     assert found.kind == "failed"
     assert "can't be followed" in found.reason
     assert "chmod" in found.fix
-    assert not found.lasting
+    assert not found.cacheable
 
 
 def test_settings_that_are_mended(ready: Repo, home: Home) -> None:

@@ -100,10 +100,10 @@ def test_any_question_fails(error: int, world: World, monkeypatch: pytest.Monkey
                 found = decision.decide(root, env)
             except OSError:
                 continue  # the hook says that there was no answer
-        if answer(found) == sound and found.lasting:
+        if answer(found) == sound and found.cacheable:
             continue
         other += 1
-        assert not found.lasting, asked[number - 1]
+        assert not found.cacheable, asked[number - 1]
         assert len(found.faults) == 1, asked[number - 1]
         assert os.strerror(error) in decision.describe(found)
     assert other > total / 2
@@ -205,7 +205,7 @@ def test_a_full_disk(tmp_path: Path, full: Path, monkeypatch: pytest.MonkeyPatch
     write(tmp_path, "etc/conda/activate.d/a.sh", "export A=1")
     ballast = fill(full)
     capture = capture_scripts(tmp_path, ENV)
-    assert (capture.changes, capture.lasting) == ({}, False)
+    assert (capture.changes, capture.cacheable) == ({}, False)
     assert "No space left on device" in capture.warnings[0]
     assert list(full.iterdir()) == [ballast]
     ballast.unlink()
@@ -230,7 +230,7 @@ def test_a_disk_that_fills_meanwhile(name: str, tmp_path: Path, full: Path, monk
     write(tmp_path, "etc/conda/activate.d/b.sh", FULL[name].format(full=full))
     write(tmp_path, "etc/conda/activate.d/c.sh", "export C=1")
     capture = capture_scripts(tmp_path, ENV)
-    assert not capture.lasting
+    assert not capture.cacheable
     assert capture.warnings
 
 
@@ -241,7 +241,7 @@ def test_a_full_temporary_folder(tmp_path: Path, full: Path) -> None:
     write(tmp_path, "etc/conda/activate.d/a.sh", text)
     capture = capture_scripts(tmp_path, {**ENV, "TMPDIR": str(full)})
     if os.path.exists("/bin/bash") and capture.changes != {"A": "1", "B": "0"}:
-        assert not capture.lasting
+        assert not capture.cacheable
         assert "No space left on device" in capture.warnings[0]
 
 
@@ -260,11 +260,11 @@ def test_a_script_that_fails_once(name: str, tmp_path: Path) -> None:
     write(tmp_path, "etc/conda/activate.d/a.sh", f"{once}\nexport A=1")
     mark = tmp_path / "mark"
     first = capture_scripts(tmp_path, ENV, 1, mark)
-    assert not first.lasting
+    assert not first.cacheable
     assert said in first.warnings[0]
     assert mark.exists() == (name == "slow")
     again = capture_scripts(tmp_path, ENV, 20, mark)
-    assert (again.changes, again.lasting, again.warnings) == ({"A": "1"}, True, ())
+    assert (again.changes, again.cacheable, again.warnings) == ({"A": "1"}, True, ())
     assert not mark.exists()
 
 
@@ -280,7 +280,7 @@ def test_less_time_after_a_script_was_slow(tmp_path: Path) -> None:
 
 def test_a_script_that_exits_is_kept(tmp_path: Path) -> None:
     write(tmp_path, "etc/conda/activate.d/a.sh", "echo no; exit 3")
-    assert capture_scripts(tmp_path, ENV).lasting
+    assert capture_scripts(tmp_path, ENV).cacheable
 
 
 def test_a_busy_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,14 +292,14 @@ def test_a_busy_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         os.utime(folder)
         found = decision.decide(root, env)
-        assert (found.kind, found.lasting) == ("unbuilt", False), "without a step behind the base, or not at all"
+        assert (found.kind, found.cacheable) == ("unbuilt", False), "without a step behind the base, or not at all"
         assert "another process is changing" in decision.describe(found)
         for words in (("run", "true"), ("export", "json")):
             done = world.home.run([wtenv_program(), *words], root)
             assert (done.returncode, "another process is changing" in done.stderr) == (2, True)
         assert "another process is changing" in world.wtenv("status")
     found = decision.decide(root, env)
-    assert (found.kind, found.lasting, found.faults) == ("active", True, [])
+    assert (found.kind, found.cacheable, found.faults) == ("active", True, [])
 
 
 def test_a_fault_while_the_overlay_follows(world: World) -> None:
@@ -314,7 +314,7 @@ def test_a_fault_while_the_overlay_follows(world: World) -> None:
         with failing(number, errno.EIO), contextlib.suppress(OSError):
             decision.decide(root, env)
         found = decision.decide(root, env)
-        assert (found.kind, found.lasting) == ("active", True), (asked[number - 1], found.reason)
+        assert (found.kind, found.cacheable) == ("active", True), (asked[number - 1], found.reason)
         assert not manifests.is_behind(manifests.read_manifest(root / ".venv"), root / ".venv")  # type: ignore[arg-type]
 
 

@@ -54,7 +54,7 @@ class Decision:
     kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
     links: names on the way to those paths, and to what the config names, that are symlinks, and where they led;
     news: what has happened to the overlay and is to be said once, so not part of an answer that is kept;
-    lasting: whether a change of those paths is the only way to another answer; guards: the variables it
+    cacheable: whether a change of those paths is the only way to another answer; guards: the variables it
     depends on, with their values; asked: those that it asked for, also such as a shell can't compare; faults: what
     was met that may pass, one line each, for people. The parts are None as far as it didn't get.
     """
@@ -76,7 +76,7 @@ class Decision:
         self.news: list[str] = []
         self.watch: Watch = {}
         self.links: dict[str, str] = {}
-        self.lasting = True
+        self.cacheable = True
         self.guards: dict[str, str | None] = {}
         self.asked: dict[str, str | None] = {}
 
@@ -99,7 +99,7 @@ def decide(directory: Path, env: Mapping[str, str]) -> Decision:
             _fail(decision, error)
     if met:
         first, others = met[0], f" (and {len(met) - 1} more)" if len(met) > 1 else ""
-        decision.lasting = False
+        decision.cacheable = False
         decision.faults.append(
             f"{first.filename or 'a file'}: {first.strerror}{others}; asked again at the next prompt"
         )
@@ -145,7 +145,7 @@ def survey(directory: Path, env: Mapping[str, str]) -> Decision:
 def _fail(decision: Decision, error: WtenvError) -> None:
     decision.kind, decision.reason, decision.fix = "failed", error.what, error.fix
     decision.watch |= dict.fromkeys(error.watch, EXACT)
-    decision.lasting = error.lasting
+    decision.cacheable = error.cacheable
 
 
 def is_in_effect(found: Decision, env: Mapping[str, str]) -> bool:
@@ -256,7 +256,7 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         present = [source.path for source in sources if source.data is not None]
         decision.kind, decision.fix = "blocked", decision.verdict.fix
         decision.reason = f"{present[0]} {decision.verdict.reason}"
-        decision.lasting = decision.verdict.kind != "unsafe"  # chmod changes no time
+        decision.cacheable = decision.verdict.kind != "unsafe"  # chmod changes no time
         return
     decision.config = configs.read_config(place, sources, home)
     decision.kind = "active"
@@ -286,7 +286,7 @@ def _inspect(decision: Decision, env: Mapping[str, str], *, follow: bool) -> Non
         overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env, managed=managed)
     decision.overlay = overlay
     decision.watch |= overlay.watch
-    decision.lasting = overlay.lasting and failed is None
+    decision.cacheable = overlay.cacheable and failed is None
     if failed and overlay.usable:
         # As it is, a new script of the base would run on the base's Python.
         decision.kind, decision.reason, decision.fix = "unbuilt", failed.what, failed.fix
@@ -314,7 +314,7 @@ def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: 
     if base.kind == "conda":
         decision.watch |= {**captured.watch, **found.watch}
         decision.warnings += [*found.warnings, *captured.warnings]
-        decision.lasting = decision.lasting and captured.lasting
+        decision.cacheable = decision.cacheable and captured.cacheable
         for name in find_guards(captured.reads, captured.changes, before, captured.tested):
             decision.guards[name] = plain.get(name)
         if not captured.complete:

@@ -13,23 +13,23 @@ class WtenvError(Exception):
 
     `str()` gives the one line that a user sees after `wtenv: `. `exit_code` is 2 (the user's
     mistake) unless a command documents another one. `watch` are paths whose change may mend it;
-    `lasting` is false if what mends it leaves no trace in a file's time (permissions).
+    `cacheable` is false if what mends it leaves no trace in a file's time (permissions).
     """
 
     def __init__(
-        self, what: str, fix: str = "", watch: Iterable[Path] = (), *, exit_code: int = 2, lasting: bool = True
+        self, what: str, fix: str = "", watch: Iterable[Path] = (), *, exit_code: int = 2, cacheable: bool = True
     ) -> None:
         super().__init__(f"{what}; {fix}" if fix else what)
         self.what = what
         self.fix = fix
         self.watch = tuple(watch)
         self.exit_code = exit_code
-        self.lasting = lasting
+        self.cacheable = cacheable
 
     def seen_from(self, place: str = "", watch: Iterable[Path] = ()) -> WtenvError:
         """The same mistake, met on the way from `place` (put before what happened) and from `watch`."""
         what, paths = f"{place}{self.what}", (*watch, *self.watch)
-        return WtenvError(what, self.fix, paths, exit_code=self.exit_code, lasting=self.lasting)
+        return WtenvError(what, self.fix, paths, exit_code=self.exit_code, cacheable=self.cacheable)
 
 
 def say(text: str) -> None:

@@ -230,8 +230,8 @@ def _read_line(path: Path, watch: tuple[Path, ...] = ()) -> str:
     try:
         return files.read_bytes(path).decode("utf-8", "surrogateescape").rstrip("\r\n")
     except OSError as error:
-        what, lasting = f"can't read {path} ({error.strerror})", not isinstance(error, PermissionError)
-        raise WtenvError(what, "run: git worktree repair", watch, lasting=lasting) from None
+        what, cacheable = f"can't read {path} ({error.strerror})", not isinstance(error, PermissionError)
+        raise WtenvError(what, "run: git worktree repair", watch, cacheable=cacheable) from None
     except WtenvError as error:
         raise error.seen_from(watch=watch) from None
 

@@ -67,7 +67,7 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     found = decision.decide(Path(root), plain)
     if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
         found = _build(found, Path(root), env, plain)
-    kept = cache.stamp(found.watch, root, started, env, coarse=coarse) if found.lasting else None
+    kept = cache.stamp(found.watch, root, started, env, coarse=coarse) if found.cacheable else None
     stamps, watched = kept or ("", None)
     real = os.path.realpath(root)
     entry = build_entry(found, stamps, watched, plain)._replace(real="" if real == root else real)

@@ -68,7 +68,7 @@ def _decide(directory: Path, plain: Mapping[str, str]) -> Decision:
 def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
     """Keep what was decided, if it is an activation without a warning, which has to be said each time. started: when
     that began (ns since the epoch)."""
-    if found.activation and found.worktree and found.config and found.lasting and not found.warnings:
+    if found.activation and found.worktree and found.config and found.cacheable and not found.warnings:
         # The hook does not watch these, which cost at each prompt; here one stat each does not count.
         build = (f"{folder}/{name}" for folder in found.config.packages for name in BUILD_FILES)
         parts = found.overlay.parts if found.overlay else ()

@@ -46,7 +46,7 @@ class Capture(NamedTuple):
     them that decide more than the list that they are put into.
     watch: the folder, its scripts, and what else these sourced, tested or read. warnings: one line per script or name
     that was left out or failed.
-    lasting: false if a fault that may pass decided (no room, no time, a signal): this is used once.
+    cacheable: false if a fault that may pass decided (no room, no time, a signal): this is used once.
     complete: false if it is not known what else they read: then this holds where it was asked for.
     """
 
@@ -55,7 +55,7 @@ class Capture(NamedTuple):
     watch: Watch
     warnings: tuple[str, ...]
     tested: frozenset[str] = frozenset()
-    lasting: bool = True
+    cacheable: bool = True
     complete: bool = True
 
 
@@ -92,17 +92,17 @@ def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20, m
     traced = not all(readings.is_plain(text) for text in scripts.values())
     before = {name: value for name, value in env.items() if name not in _STARTUP}
     was_late = mark is not None and _is_recent(mark)
-    lasting = True
+    cacheable = True
     trace = b""
     try:
-        after, trace, late, lasting = _run_all(
+        after, trace, late, cacheable = _run_all(
             list(scripts), before, timeout / _AGAIN if was_late else timeout, warnings, traced=traced
         )
         if mark and late != was_late:
             _remember(mark, late=late)
     except (OSError, NotImplementedError) as error:
         warnings.append(f"the scripts in {folder} can't be run: {error}")
-        after, lasting = before, False
+        after, cacheable = before, False
     reading: Reading = readings.read_texts(scripts.values())
     if traced:
         reading = readings.read_trace(trace, list(scripts.items()))
@@ -116,7 +116,7 @@ def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20, m
         else:
             changes[name] = value
     watch = {**dict.fromkeys(reading.files, EXACT), **watch}
-    return Capture(changes, reading.names, watch, tuple(warnings), reading.tested, lasting, reading.complete)
+    return Capture(changes, reading.names, watch, tuple(warnings), reading.tested, cacheable, reading.complete)
 
 
 def _is_recent(mark: Path) -> bool:
@@ -156,10 +156,10 @@ def _run_all(
 ) -> tuple[dict[str, str], bytes, bool, bool]:
     """The environment after all of `scripts` that leave the shell alive (`env` if none does), the trace of their run,
     whether a script was too slow, and whether no fault that may pass was met."""
-    todo, late, lasting = list(scripts), False, True
+    todo, late, cacheable = list(scripts), False, True
     while todo:
         run = _run(todo, env, timeout, traced=traced)
-        lasting = lasting and not run.faulty
+        cacheable = cacheable and not run.faulty
         if run.environ is not None:
             # A script whose last test is false returns 1 and is fine; one that also prints has failed.
             for path, (status, text) in zip(todo, run.output, strict=True):
@@ -168,7 +168,7 @@ def _run_all(
             if run.faulty and not warnings:
                 warnings.append(f"the scripts in {todo[0].parent} met a fault: {run.end}")
             # What a script would have read that was left out is not in the trace.
-            return run.environ, run.trace if len(todo) == len(scripts) else b"", late, lasting
+            return run.environ, run.trace if len(todo) == len(scripts) else b"", late, cacheable
         if not run.output:
             raise OSError(run.end)
         last = len(run.output) - 1
@@ -178,7 +178,7 @@ def _run_all(
             del todo[last + 1 :]
         del todo[last]
         late = late or run.late
-    return env, b"", late, lasting
+    return env, b"", late, cacheable
 
 
 def _run(scripts: list[Path], env: dict[str, str], timeout: float, *, traced: bool) -> _Run:

@@ -240,7 +240,7 @@ def _read_source(role: Literal["repo", "clone", "stack", "dotenv"], path: Path) 
         return Source(role, path, None)
     except OSError as error:
         fix = f"run: chmod u+r {path}" if isinstance(error, PermissionError) else "correct the path"
-        raise WtenvError(f"{path}: can't be read ({error.strerror})", fix, lasting=False) from None
+        raise WtenvError(f"{path}: can't be read ({error.strerror})", fix, cacheable=False) from None
     except ValueError:
         raise WtenvError(f"{path}: can't be read (its name holds a NUL byte)", "rename it") from None
 

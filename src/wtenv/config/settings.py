@@ -55,7 +55,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         return Settings(path)
     except OSError as error:
         what, fix = f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}"
-        raise WtenvError(what, fix, lasting=False) from None
+        raise WtenvError(what, fix, cacheable=False) from None
     table = files.parse_toml(path, data)
     for name, content in table.items():
         if name not in _KNOWN:

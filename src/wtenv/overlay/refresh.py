@@ -39,13 +39,13 @@ def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool
             verdict = state.inspect(venv, base_prefix=Path(manifest.base if manifest else "/"), editables=(), env=env)
             return bool(manifest and verdict.usable and _follow(venv, manifest))
     except BlockingIOError:
-        raise WtenvError(f"another process is changing {venv}", "wait for it", lasting=False) from None
+        raise WtenvError(f"another process is changing {venv}", "wait for it", cacheable=False) from None
     except (OSError, WtenvError) as error:
         if manifest and is_in_step(venv, manifest):
             return False  # only the note that it is could not be written
         cause = error.what if isinstance(error, WtenvError) else error.strerror or str(error)
         what = f"{venv} can't follow its base, which has changed ({cause})"
-        raise WtenvError(what, "make it writable, then run: wtenv sync", lasting=False) from None
+        raise WtenvError(what, "make it writable, then run: wtenv sync", cacheable=False) from None
 
 
 def _follow(venv: Path, manifest: Manifest) -> bool:

@@ -29,7 +29,7 @@ class State(NamedTuple):
     seal and notes have to follow what changed (`refresh.refresh`). `wrong`: what was replaced, added or removed below
     the overlay, by its path; `in_place`: it needs not be made anew for that. `news`: what another tool has put there;
     `parts`: all that was compared, of which a change in place is no folder's. `mended`: whether a sync mends it;
-    `lasting`: whether another answer takes a change of `watch`.
+    `cacheable`: whether another answer takes a change of `watch`.
     """
 
     kind: Kind
@@ -42,7 +42,7 @@ class State(NamedTuple):
     news: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     mended: bool = True
-    lasting: bool = True
+    cacheable: bool = True
 
     @property
     def usable(self) -> bool:
@@ -84,7 +84,7 @@ def inspect(
     watch |= dict.fromkeys(kept, EXACT)
     if hindrance := find_hindrance(venv, env):
         index: Watch = {git[1] / "index": EXACT} if git else {}
-        return State("unusable", *hindrance[:2], watch | index, mended=False, lasting=hindrance[2])
+        return State("unusable", *hindrance[:2], watch | index, mended=False, cacheable=hindrance[2])
     problem = _find_base_problem(venv, manifest, base_prefix)
     if problem:
         return State("unusable", problem, SYNC, watch)

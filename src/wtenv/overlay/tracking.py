@@ -94,5 +94,5 @@ def _ask(root: Path, inside: str, env: Mapping[str, str]) -> str:
         said = (error.strerror if isinstance(error, OSError) else "") or "it gave no answer"
     if said:
         what = f"git can't say whether it tracks anything in {root / inside} ({said})"
-        raise WtenvError(what, f"see: git -C {shlex.quote(str(root))} ls-files", lasting=False)
+        raise WtenvError(what, f"see: git -C {shlex.quote(str(root))} ls-files", cacheable=False)
     return os.fsdecode(done.stdout.partition(b"\0")[0])
