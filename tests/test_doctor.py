@@ -341,7 +341,7 @@ def damaged_kernel(patient: Patient) -> None:
     wrapper.write_text(wrapper.read_text().replace(f"{patient.root}/.venv/bin/python", str(patient.base.python)))
 
 
-def damaged_seal(patient: Patient) -> None:
+def damaged_bootstrap(patient: Patient) -> None:
     with (patient.site / "~wtenv.pth").open("a") as file:
         file.write("# more\n")
 
@@ -492,7 +492,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (wrappers_cannot_run, "problem", True),
         (no_script, "problem", True),
         (damaged_kernel, "problem", True),
-        (damaged_seal, "problem", True),
+        (damaged_bootstrap, "problem", True),
     ],
     "python": [(noted(python_does_not_start), "problem", False)],
     "editables": [
@@ -508,7 +508,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (noted(script_cannot_run), "problem", True),
         (noted(damaged_kernel), "problem", True),
     ],
-    "seal": [(noted(damaged_seal), "problem", True), (copy_in_base, "note", False)],
+    "bootstrap": [(noted(damaged_bootstrap), "problem", True), (copy_in_base, "note", False)],
     "activate": [(noted(old_activate), "problem", True)],
     "undeclared": [(installed_by_hand, "note", False)],
     "lock": [(drift, "problem", False), (broken_lock, "problem", False)],

@@ -560,13 +560,13 @@ def test_an_embedding_program(scene: Scene, base: Base, tmp_path: Path) -> None:
 
 # --- by itself ----------------------------------------------------------------------------------
 
-SEAL = Path(__file__).resolve().parents[1] / "src/wtenv/overlay/bootstrap"
+BOOTSTRAP = Path(__file__).resolve().parents[1] / "src/wtenv/overlay/bootstrap"
 
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The module, as if it ran in an overlay below `tmp_path` whose `bin` is on PATH."""
-    spec = util.spec_from_file_location("_wtenv_elsewhere", SEAL / "_wtenv_elsewhere.py")
+    spec = util.spec_from_file_location("_wtenv_elsewhere", BOOTSTRAP / "_wtenv_elsewhere.py")
     assert spec and spec.loader
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -620,7 +620,7 @@ def test_before_orig_argv(place: ModuleType) -> None:
 
 @pytest.mark.parametrize("module", ["_wtenv_bootstrap", "_wtenv_elsewhere"])
 def test_it_is_python_3_8(module: str) -> None:
-    ast.parse((SEAL / f"{module}.py").read_text(), feature_version=(3, 8))
+    ast.parse((BOOTSTRAP / f"{module}.py").read_text(), feature_version=(3, 8))
 
 
 def test_nothing_is_imported_at_home(scene: Scene) -> None:

@@ -303,7 +303,7 @@ def test_a_busy_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_fault_while_the_overlay_follows(world: World) -> None:
-    """What could not be looked at is looked at again: seal and wrappers are not taken for in step."""
+    """What could not be looked at is looked at again: bootstrap and wrappers are not taken for in step."""
     env, root = environ.undo(world.home.environ), world.main
     os.utime(world.base.prefix / "bin")
     with failing(0, 0) as asked:
@@ -315,7 +315,7 @@ def test_a_fault_while_the_overlay_follows(world: World) -> None:
             decision.decide(root, env)
         found = decision.decide(root, env)
         assert (found.kind, found.cacheable) == ("active", True), (asked[number - 1], found.reason)
-        assert not manifests.is_behind(manifests.read_manifest(root / ".venv"), root / ".venv")  # type: ignore[arg-type]
+        assert not manifests.is_outdated(manifests.read_manifest(root / ".venv"), root / ".venv")  # type: ignore[arg-type]
 
 
 def test_in_a_shell(world: World) -> None:

@@ -231,7 +231,7 @@ def test_any_file_damaged(target: Target, chosen: list[tuple[int, tuple[str, Dam
     event(found.kind)
     after = snapshot(*folders)
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    # Wrappers and seal of a sound overlay follow its base; nothing else is ever written.
+    # Wrappers and bootstrap of a sound overlay follow its base; nothing else is ever written.
     assert not {path for path in changed if "/.venv" not in path and "/overlays" not in path}, changed
 
 

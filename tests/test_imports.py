@@ -41,7 +41,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 
 def modules() -> dict[str, Path]:
-    """Dotted name below `wtenv` -> file. The seal belongs to the overlay's Python, not to wtenv."""
+    """Dotted name below `wtenv` -> file. The bootstrap belongs to the overlay's Python, not to wtenv."""
     found = {}
     for path in SOURCE.rglob("*.py"):
         parts = path.relative_to(SOURCE).with_suffix("").parts

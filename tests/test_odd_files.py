@@ -282,7 +282,7 @@ def test_files_are_opened_in_one_place() -> None:
                 ast.unparse(call.func),
             ):
                 found.add(path.relative_to(source).as_posix())
-    # The seal runs on the overlay's Python, without wtenv.
+    # The bootstrap runs on the overlay's Python, without wtenv.
     assert {name for name in found if "/bootstrap/" not in name} == OPENED.keys()
 
 

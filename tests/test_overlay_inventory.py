@@ -105,8 +105,8 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
     "a .pth": (lambda o: _write(o.site / "zz.pth", "import os\n"), "zz.pth was added", "zz.pth"),
     "sitecustomize": (lambda o: _write(o.site / "sitecustomize.py", ""), "sitecustomize.py was added", "sitecustomize.py"),
     "a compiled start-up module": (_plant_cached, "would run unchecked", ".pyc"),
-    "the seal": (lambda o: _write(o.site / "_wtenv_bootstrap.py", ""), "_wtenv_bootstrap.py was replaced", "_wtenv_bootstrap.py"),
-    "the seal's .pth": (lambda o: (o.site / "~wtenv.pth").unlink(), "~wtenv.pth is missing", ""),
+    "the bootstrap": (lambda o: _write(o.site / "_wtenv_bootstrap.py", ""), "_wtenv_bootstrap.py was replaced", "_wtenv_bootstrap.py"),
+    "the bootstrap's .pth": (lambda o: (o.site / "~wtenv.pth").unlink(), "~wtenv.pth is missing", ""),
     "activate": (lambda o: _write(o.bin / "activate"), "bin/activate was replaced", "bin/activate"),
     "an editable's script": (lambda o: _write(o.bin / "pkg-cli"), "bin/pkg-cli was replaced", "bin/pkg-cli"),
     "an editable's script is gone": (lambda o: (o.bin / "pkg-cli").unlink(), "bin/pkg-cli is missing", ""),
@@ -173,11 +173,11 @@ def test_what_other_tools_install_is_used(overlay: Overlay) -> None:
     for change, (act, news, wrapper) in BY_RIGHT.items():
         act(overlay)
         state = overlay.inspect()
-        assert (state.kind, state.behind) == ("current", True), change
-        assert any(item.startswith(news) for item in state.news) if news else not state.news, change
+        assert (state.kind, state.needs_refresh) == ("current", True), change
+        assert any(item.startswith(news) for item in state.new_packages) if news else not state.new_packages, change
         refresh(overlay.venv, overlay.home.environ)
         again = overlay.inspect()
-        assert (again.kind, again.behind, again.news) == ("current", False, ()), change
+        assert (again.kind, again.needs_refresh, again.new_packages) == ("current", False, ()), change
         assert (overlay.bin / "pytest").is_symlink() == wrapper, change
 
 
@@ -189,9 +189,9 @@ def test_a_refresh_that_was_killed_before_it_could_note_what_it_did(overlay: Ove
     data["contents"]["bin"]["gone-from-the-base"] = "-> .wrapper"
     data["contents"][str(overlay.site.relative_to(overlay.venv))]["_wtenv_bootstrap.py"] = "1 1"
     place.write_text(json.dumps(data))
-    assert (overlay.inspect().kind, overlay.inspect().behind) == ("current", True)
+    assert (overlay.inspect().kind, overlay.inspect().needs_refresh) == ("current", True)
     refresh(overlay.venv, overlay.home.environ)
-    assert (overlay.inspect().kind, overlay.inspect().behind) == ("current", False)
+    assert (overlay.inspect().kind, overlay.inspect().needs_refresh) == ("current", False)
 
 
 def test_importing_changes_nothing(overlay: Overlay) -> None:
@@ -219,6 +219,6 @@ def test_the_folder_is_the_users_alone(overlay: Overlay) -> None:
     assert overlay.venv.stat().st_mode & 0o777 == 0o700
     for mend in (lambda: refresh(overlay.venv, overlay.home.environ), overlay.sync):
         overlay.venv.chmod(0o775)
-        assert overlay.inspect().behind
+        assert overlay.inspect().needs_refresh
         mend()
         assert overlay.venv.stat().st_mode & 0o777 == 0o700

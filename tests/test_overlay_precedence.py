@@ -263,7 +263,7 @@ def test_a_base_of_several_layers_keeps_its_own_order(tmp_path: Path, base: Base
 
 
 def test_an_overlay_as_base(tmp_path: Path, spaces: Scene) -> None:
-    """Its own `.pth` file calls its own seal, in ours."""
+    """its own `.pth` file calls its own bootstrap, in ours."""
     first = make_project(tmp_path / "first", "setuptools-flat", "first", name="first")
     make_overlay(first, spaces.base, spaces.home.environ, first)
     as_base = Base("first", first / ".venv", first / ".venv")

@@ -273,13 +273,13 @@ def _inspect(decision: Decision, env: Mapping[str, str], *, follow: bool) -> Non
     managed = base.kind == "conda"
     overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env, managed=managed)
     failed = None
-    if overlay.behind and follow:
-        from .overlay.refresh import refresh  # wrapper scripts and seal follow the base
+    if overlay.needs_refresh and follow:
+        from .overlay.refresh import refresh  # wrapper scripts and bootstrap follow the base
 
         try:
             refresh(config.venv, env)
-            if overlay.news:
-                what = f"another tool has put {', '.join(overlay.news)} into {config.venv}"
+            if overlay.new_packages:
+                what = f"another tool has put {', '.join(overlay.new_packages)} into {config.venv}"
                 decision.news.append(f"{what}; to remove what no config declares, run: wtenv sync")
         except WtenvError as error:
             failed = error

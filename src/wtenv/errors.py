@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class WtenvError(Exception):
-    """What happened, and what the user can run or change to mend it.
+    """What happened, and what the user can run or change to fix it.
 
     `str()` gives the one line that a user sees after `wtenv: `. `exit_code` is 2 (the user's
-    mistake) unless a command documents another one. `watch` are paths whose change may mend it;
-    `cacheable` is false if what mends it leaves no trace in a file's time (permissions).
+    mistake) unless a command documents another one. `watch` are paths whose change may fix it;
+    `cacheable` is false if what fixes it leaves no trace in a file's time (permissions).
     """
 
     def __init__(

@@ -99,7 +99,7 @@ def _rebuild(case: Case) -> Iterator[str]:
 def _refresh(case: Case) -> Iterator[str]:
     config = case.decision.config
     if config and refresh(config.venv, case.plain, always=True):
-        yield f"renewed wrappers and seal of {config.venv}"
+        yield f"renewed wrappers and bootstrap of {config.venv}"
 
 
 _MENDS: Mapping[Mend, Callable[[Case], Iterator[str]]] = {

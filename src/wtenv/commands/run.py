@@ -71,7 +71,7 @@ def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
     if found.activation and found.worktree and found.config and found.cacheable and not found.warnings:
         # The hook does not watch these, which cost at each prompt; here one stat each does not count.
         build = (f"{folder}/{name}" for folder in found.config.packages for name in BUILD_FILES)
-        parts = found.overlay.parts if found.overlay else ()
+        parts = found.overlay.compared if found.overlay else ()
         paths = dict.fromkeys([*map(str, found.watch), *build, *parts])
         guards = sorted({**found.asked, **found.guards}.items())
         venv, real = str(found.config.venv), str(found.worktree.root)

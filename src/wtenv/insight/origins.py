@@ -376,7 +376,7 @@ class Overlay:
         return "", ""
 
     def _list_hidden(self, distribution: str, shadows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """The base's editables of the same package: the seal leaves them out, so that no finder shows them."""
+        """The base's editables of the same package: the bootstrap leaves them out, so that no finder shows them."""
         for copy in self.find_distributions(distribution):
             if copy.layer == "base" and not any(Path(file).is_relative_to(copy.place) for file, _ in shadows):
                 yield copy.place, "base"

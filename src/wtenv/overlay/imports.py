@@ -64,11 +64,11 @@ def judge(imports: Sequence[Import], whole: Collection[str], *, isolated: bool, 
     for each in imports:
         item = each.editable
         if each.error:
-            fix = "mend its build" if not isolated else 'set build_isolation = "auto"'
+            fix = "fix its build" if not isolated else 'set build_isolation = "auto"'
             what = f"import {each.module} of {item.path} would fail: {each.error}"
             raise WtenvError(what, f"{fix} and run: wtenv sync")
         if not each.origin and (item.path not in found or item.path in whole):
-            raise WtenvError(f"import {each.module} would fail: {item.path} was installed without it", "mend its build")
+            raise WtenvError(f"import {each.module} would fail: {item.path} was installed without it", "fix its build")
         if not each.origin:
             report(f"{item.name}: its module {each.module} can't be found; is it built?")
         elif not each.right:

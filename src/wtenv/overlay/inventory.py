@@ -26,14 +26,16 @@ _CACHED = ("_wtenv", "__editable__")  # modules that each start of Python may im
 
 
 class Changes(NamedTuple):
-    """How an overlay differs from what was noted. wrong: each path below it, with what is wrong, in words; lost: which
-    declared editables another tool has removed or replaced, in words; news: the distributions that it has put there or
-    built again; any: whether there is a difference at all."""
+    """How an overlay differs from what was noted."""
 
-    wrong: Mapping[str, str]
+    altered: Mapping[str, str]
+    """Path below the overlay -> in words, what happened to it that no distribution explains."""
     lost: tuple[str, ...]
-    news: tuple[str, ...]
+    """Which declared editables another tool has removed or replaced, in words."""
+    new_packages: tuple[str, ...]
+    """The distributions that another tool has installed, or built again: "name version"."""
     any: bool
+    """Whether there is a difference at all."""
 
 
 def take(venv: Path, sites: Sequence[str], editables: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -61,8 +63,8 @@ def compare(venv: Path, manifest: Manifest) -> Changes:
     noted = manifest.contents
     present = _scan(venv, manifest.site)
     _add(present, venv, (path for path in noted if path not in present))
-    wrong = dict.fromkeys(_find_unchecked(venv, manifest.site), "would run unchecked")
-    if present == noted and not wrong:
+    altered = dict.fromkeys(_find_unchecked(venv, manifest.site), "would run unchecked")
+    if present == noted and not altered:
         return Changes({}, (), (), False)
     from . import installed as distributions
 
@@ -77,19 +79,19 @@ def compare(venv: Path, manifest: Manifest) -> Changes:
             continue
         if path in claims:
             if now is None:
-                wrong[path] = "is missing"
+                altered[path] = "is missing"
             elif not _is_recorded(venv / path, claims[path]):
-                wrong[path] = "was replaced" if before else "was added"
+                altered[path] = "was replaced" if before else "was added"
         elif now is None:
             folder = os.path.dirname(path)
             if path not in owned and (not folder.endswith(".dist-info") or os.path.isdir(venv / folder)):
-                wrong[path] = "is missing"
+                altered[path] = "is missing"
         elif before:
-            wrong[path] = "was replaced"
+            altered[path] = "was replaced"
         elif _is_started(path) and not (path.endswith("/easy-install.pth") and egg_links):
-            wrong[path] = "was added, and belongs to no package"
-    news = tuple(_name_news(venv, installed, noted, present))
-    return Changes(wrong, tuple(_find_lost(manifest, installed)), news, True)
+            altered[path] = "was added, and belongs to no package"
+    new = tuple(_find_new_packages(venv, installed, noted, present))
+    return Changes(altered, tuple(_find_lost(manifest, installed)), new, True)
 
 
 def _make_judge(venv: Path, manifest: Manifest) -> Callable[[str, str | None, str | None], bool]:
@@ -100,7 +102,7 @@ def _make_judge(venv: Path, manifest: Manifest) -> Callable[[str, str | None, st
     targets, programs = wrappers.plan(venv, manifest)
     site = os.path.relpath(manifest.site[-1], venv)
     owned = {name for folder in manifest.site for name in pth.list_distributions(folder)}
-    seal = pth.render(manifest, owned)
+    bootstrap = pth.render(manifest, owned)
 
     def judge(path: str, before: str | None, now: str | None) -> bool:
         folder, name = os.path.split(path)
@@ -110,7 +112,7 @@ def _make_judge(venv: Path, manifest: Manifest) -> Callable[[str, str | None, st
             return name not in targets and before is not None and before.startswith(f"-> {wrappers.PROGRAM}")
         if folder == "bin":
             return name in targets and now == f"-> {targets[name]}"
-        return folder == site and name in seal and not pth.find_differences(venv / folder, {name: seal[name]})
+        return folder == site and name in bootstrap and not pth.find_differences(venv / folder, {name: bootstrap[name]})
 
     return judge
 
@@ -232,7 +234,7 @@ def _find_lost(manifest: Manifest, installed: Mapping[str, Installed]) -> Iterat
             yield f"another tool has replaced {item.name} in {manifest.venv}: it is not {item.path} any more"
 
 
-def _name_news(
+def _find_new_packages(
     venv: Path, installed: Mapping[str, Installed], noted: Mapping[str, str], present: Mapping[str, str]
 ) -> Iterator[str]:
     for item in installed.values():

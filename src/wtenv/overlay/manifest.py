@@ -54,7 +54,7 @@ class Manifest(NamedTuple):
     interpreter: str  # what bin/python points to
     interpreter_id: str  # changes when that program is replaced
     python_version: str
-    site: tuple[str, ...]  # the overlay's own site folders; the last one holds the seal
+    site: tuple[str, ...]  # the overlay's own site folders; the last one holds the bootstrap
     base_bin: str
     base_site: tuple[str, ...]
     editables: tuple[Editable, ...] = ()
@@ -233,15 +233,15 @@ def stamp(folders: Sequence[str]) -> dict[str, int]:
 
 
 def list_sources(manifest: Manifest, venv: Path) -> list[str]:
-    """The folders whose change a refresh must look at: the overlay's own first, last the one that the seal's modules
-    come from, which another version or installation of wtenv has otherwise."""
+    """The paths whose change calls for a refresh: the overlay's own folders, those of the base, its kernel specs, and
+    the folder of wtenv that the bootstrap is copied from (another version or installation of wtenv has another one)."""
     kernels = Path(manifest.base, "share/jupyter/kernels")
     specs = [os.fspath(place) for place in sorted(kernels.glob("*/kernel.json"))]
     theirs = [*manifest.bins, *manifest.base_site, os.fspath(kernels), *specs]
     return [os.fspath(venv / "bin"), *manifest.site, *theirs, os.path.join(os.path.dirname(__file__), "bootstrap")]
 
 
-def is_behind(manifest: Manifest, venv: Path) -> bool:
+def is_outdated(manifest: Manifest, venv: Path) -> bool:
     """Whether the base, or the overlay itself, changed since the overlay was last brought in step."""
     return stamp(list_sources(manifest, real_place(venv))) != manifest.stamps or not is_private(venv)
 

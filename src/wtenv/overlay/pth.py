@@ -1,4 +1,4 @@
-"""The seal: which of the base's `.pth` files belong to what the overlay has, and the `.pth` that says so."""
+"""The bootstrap: which of the base's `.pth` files belong to what the overlay has, and the `.pth` that says so."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SUFFIXES = (".py", ".so", ".pyd")
 
 
 def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
-    """The seal's files in the overlay's last site folder: name -> content.
+    """The bootstrap's files in the overlay's last site folder: name -> content.
 
     `owned` are the normalised names of the distributions that the overlay has itself.
     """
@@ -40,7 +40,7 @@ def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
     text += f"_wtenv_bootstrap.look({manifest.root!a}, {[python, '-S', *words]!a}); del sys.path[0]\n"
     shadowed = tuple(sorted({*owned} & {*list_base(base_sites)}))
     arguments = ", ".join(map(ascii, (tuple(base_sites), skip, declared, hidden, shadowed)))
-    text += f"import _wtenv_bootstrap; _wtenv_bootstrap.seal({arguments})\n"
+    text += f"import _wtenv_bootstrap; _wtenv_bootstrap.append_base({arguments})\n"
     contents = {name: _shorten((Path(__file__).parent / "bootstrap" / name).read_bytes()) for name in MODULES}
     contents[PTH] = text.encode("utf-8", "surrogateescape")
     return contents
@@ -65,7 +65,7 @@ def find_differences(site: Path, contents: Mapping[str, bytes]) -> list[str]:
 
 
 def write(manifest: Manifest, owned: Collection[str]) -> bool:
-    """Write the seal into the overlay; True if it changed."""
+    """Write the bootstrap into the overlay; True if it changed."""
     site, contents = Path(manifest.site[-1]), render(manifest, owned)
     different = find_differences(site, contents)
     if faults.has_met():

@@ -1,4 +1,4 @@
-"""Refresh: wrappers, seal and notes follow what has changed, without a sync. Runs on the hook's way."""
+"""Refresh: wrappers, bootstrap and notes follow what has changed, without a sync. Runs on the hook's way."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ PATIENCE = 1.0  # seconds: another shell's refresh is done by then, a sync says 
 
 
 def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool:
-    """Let wrappers and seal follow a base that changed since (or `always`), and note what another tool has installed;
-    True if something was written.
+    """Let bootstrap, wrappers and kernels follow what changed since (or `always`), and note what another tool has
+    installed. True if something was written.
 
-    Cheap where nothing changed (a few stats). Starts nothing, and leaves an overlay that is being synced, unfinished,
-    not wtenv's or not as wtenv made it alone. WtenvError if something had to be written, and could not be.
+    Cheap where nothing changed (a few stats). Starts nothing. Leaves alone an overlay that is being synced, that is
+    unfinished, or that is not as wtenv made it. WtenvError if something had to be written and could not be.
     """
     venv = manifests.real_place(venv)
     manifest = manifests.read_manifest(venv)
     if manifest is None:
         return False
     verdict = state.inspect(venv, base_prefix=Path(manifest.base), editables=(), env=env)
-    if not (always or verdict.behind):
+    if not (always or verdict.needs_refresh):
         return False
     try:
         with _lock_soon(venv, env):
@@ -84,7 +84,7 @@ def _lock_soon(venv: Path, env: Mapping[str, str]) -> Iterator[None]:
 
 
 def follow_base(venv: Path, manifest: Manifest) -> bool:
-    """Write seal, wrappers and kernels as the base is now, under the lock; True if something changed."""
+    """Write bootstrap, wrappers and kernels as the base is now, under the lock; True if something changed."""
     steps = (
         pth.write(manifest, _list_owned(manifest)),
         wrappers.refresh(venv, manifest),
@@ -95,9 +95,9 @@ def follow_base(venv: Path, manifest: Manifest) -> bool:
 
 def is_in_step(venv: Path, manifest: Manifest) -> bool:
     """Whether `follow_base` has nothing to do, and the user alone can reach the overlay."""
-    seal = pth.render(manifest, _list_owned(manifest))
+    bootstrap = pth.render(manifest, _list_owned(manifest))
     return not (
-        pth.find_differences(Path(manifest.site[-1]), seal)
+        pth.find_differences(Path(manifest.site[-1]), bootstrap)
         or wrappers.find_faults(venv, manifest)
         or kernels.find_changes(venv, manifest)
         or not manifests.is_private(venv)

@@ -43,7 +43,7 @@ def remove(venv: Path, env: Mapping[str, str]) -> bool:
     except BlockingIOError:
         raise WtenvError(f"a sync of {venv} is running", "wait for it, or end it") from None
     except OSError as error:
-        raise WtenvError(f"can't remove {venv} ({error.strerror or error})", "mend that") from None
+        raise WtenvError(f"can't remove {venv} ({error.strerror or error})", "fix that") from None
 
 
 def _remove_in_place(venv: Path, env: Mapping[str, str]) -> None:

@@ -19,30 +19,33 @@ SYNC = "run: wtenv sync"
 
 
 class State(NamedTuple):
-    """The verdict on an overlay.
-
-    absent: nothing there. foreign: not made by wtenv for this user, never used or changed without
-    `--replace`. incomplete: a sync was interrupted (or is running). unusable: ours, but for another
-    place, base or Python, or not as wtenv made it; the next sync puts that right. stale: works, yet the config or a
-    package's build files changed since. current: all as declared.
-    `watch` names what a cached verdict depends on. `behind`: wrappers,
-    seal and notes have to follow what changed (`refresh.refresh`). `wrong`: what was replaced, added or removed below
-    the overlay, by its path; `in_place`: it needs not be made anew for that. `news`: what another tool has put there;
-    `parts`: all that was compared, of which a change in place is no folder's. `mended`: whether a sync mends it;
-    `cacheable`: whether another answer takes a change of `watch`.
-    """
+    """The verdict on an overlay."""
 
     kind: Kind
+    """absent: nothing is there. foreign: not made by wtenv for this user; never used, and never changed without
+    `--replace`. incomplete: a sync was interrupted, or is running. unusable: wtenv's, but for another place, base or
+    Python, or not as wtenv made it; the next sync puts that right. stale: it works, yet the config or a package's build
+    files changed since. current: all is as declared."""
     reason: str
+    """Why it is not current, for people; empty if it is."""
     fix: str
+    """What ends that."""
     watch: Watch
-    behind: bool = False
-    wrong: tuple[str, ...] = ()
-    in_place: bool = False
-    news: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ()
-    mended: bool = True
+    """The paths that this verdict depends on."""
+    needs_refresh: bool = False
+    """Bootstrap, wrappers and notes have to follow what changed (`refresh.refresh`)."""
+    altered: tuple[str, ...] = ()
+    """The paths below the overlay that were replaced, added or removed, and that no distribution explains."""
+    repairable: bool = False
+    """The overlay need not be made anew because of `altered`."""
+    new_packages: tuple[str, ...] = ()
+    """The distributions that another tool has installed since, as "name version"."""
+    compared: tuple[str, ...] = ()
+    """All files that were compared. If one is changed in place, no folder's time shows it."""
+    sync_fixes: bool = True
+    """Whether a sync ends what `reason` says."""
     cacheable: bool = True
+    """Whether it may be kept: another verdict needs a change in `watch`."""
 
     @property
     def usable(self) -> bool:
@@ -84,28 +87,28 @@ def inspect(
     watch |= dict.fromkeys(kept, EXACT)
     if hindrance := find_hindrance(venv, env):
         index: Watch = {git[1] / "index": EXACT} if git else {}
-        return State("unusable", *hindrance[:2], watch | index, mended=False, cacheable=hindrance[2])
+        return State("unusable", *hindrance[:2], watch | index, sync_fixes=False, cacheable=hindrance[2])
     problem = _find_base_problem(venv, manifest, base_prefix)
     if problem:
         return State("unusable", problem, SYNC, watch)
     found = inventory.compare(venv, manifest)
     lost = [*found.lost, *_find_turned(manifest)]
-    if found.wrong or lost:
-        sentences = [f"{venv}/{path} {words}" for path, words in found.wrong.items()] + lost
+    if found.altered or lost:
+        sentences = [f"{venv}/{path} {words}" for path, words in found.altered.items()] + lost
         reason = sentences[0] + (f" (and {len(sentences) - 1} more)" if sentences[1:] else "")
         # Another tool may be at it: what it says about what it has installed comes last.
         watch |= {place: EXACT for site in manifest.site for place in sorted(Path(site).glob("*.dist-info"))}
-        wrong = tuple(found.wrong)
-        keeps = "pyvenv.cfg" not in wrong  # without it its Python is the base's: nothing can be put into the overlay
-        return State("unusable", reason, SYNC, watch, behind=True, wrong=wrong, in_place=keeps)
+        altered = tuple(found.altered)
+        keeps = "pyvenv.cfg" not in altered  # without it its Python is the base's: nothing can be put into the overlay
+        return State("unusable", reason, SYNC, watch, needs_refresh=True, altered=altered, repairable=keeps)
     change = _find_change(manifest, editables)
     # Every path here costs at every prompt. The manifest is none of them: it lies in the overlay's folder, whose time
     # tells that it was written, and so does a sync (`manifest.touch`).
     works: Kind = "stale" if change else "current"
-    behind = found.any or manifests.is_behind(manifest, venv)
+    outdated = found.any or manifests.is_outdated(manifest, venv)
     fix = SYNC if change else ""
-    parts = tuple(f"{venv}/{path}" for path in (manifests.MANIFEST, *manifest.contents))
-    return State(works, change, fix, kept, behind, news=found.news, parts=parts)
+    compared = tuple(f"{venv}/{path}" for path in (manifests.MANIFEST, *manifest.contents))
+    return State(works, change, fix, kept, outdated, new_packages=found.new_packages, compared=compared)
 
 
 def find_hindrance(venv: Path, env: Mapping[str, str]) -> tuple[str, str, bool] | None:

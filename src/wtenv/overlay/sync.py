@@ -68,7 +68,7 @@ class _Difference:
     missing: tuple[str, ...]  # with install_deps: requirements that nothing satisfies, as far as it is known
 
     def __bool__(self) -> bool:
-        return self.old is None or bool(self.build or self.remove or self.missing or self.verdict.in_place)
+        return self.old is None or bool(self.build or self.remove or self.missing or self.verdict.repairable)
 
 
 def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
@@ -83,7 +83,7 @@ def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
             return job.run(projects)
     except OSError as error:
         raise WtenvError(
-            f"can't write the overlay {job.venv} ({error.strerror or error})", "mend that and run: wtenv sync"
+            f"can't write the overlay {job.venv} ({error.strerror or error})", "fix that and run: wtenv sync"
         ) from error
 
 
@@ -125,8 +125,8 @@ class _Job:
         before = distributions.take_stock(manifest)
         try:
             swap.mark(self.venv, self.env, building=True)
-            if found.old and found.verdict.in_place:
-                swap.set_wrong_aside(self.venv, found.verdict.wrong, self.report)
+            if found.old and found.verdict.repairable:
+                swap.set_wrong_aside(self.venv, found.verdict.altered, self.report)
                 found = replace(found, build=self._choose(projects, found.old))
             built = self._change_and_prove(manifest, found, projects)
         except (WtenvError, OSError):
@@ -175,7 +175,7 @@ class _Job:
             raise WtenvError(verdict.reason, verdict.fix)
         if hindrance := state.find_hindrance(self.venv, self.env):
             raise WtenvError(*hindrance[:2])
-        old = manifests.read_manifest(self.venv) if verdict.usable or verdict.in_place else None
+        old = manifests.read_manifest(self.venv) if verdict.usable or verdict.repairable else None
         if old is None or manifests.identify(old.interpreter) != old.interpreter_id:
             # Compiled extensions may not fit another build of Python.
             return _Difference(verdict, None, self._restrict(projects, ()), (), ())
@@ -265,7 +265,7 @@ class _Job:
         """Install and remove. `reused` gets the keys of kept builds that were used; None: use none."""
         plan, declared = self.plan, {item.name: item.path for item in projects if item.name}
         open_uv = cache(lambda: self._open_uv(manifest, declared))
-        # Sealed before the first build: a build that is not isolated runs on the overlay's Python.
+        # The bootstrap comes before the first build: a build that is not isolated runs on the overlay's Python.
         pth.write(manifest, {item.name for item in projects})
         wrappers.refresh(self.venv, manifest)
         todo = found.build
@@ -378,7 +378,7 @@ class _Job:
         return tuple(item._replace(places=tuple(places[item.path])) for item in built)
 
     def _finish(self, manifest: Manifest) -> bool:
-        """Let seal, wrappers and activation scripts be as they should, and write the manifest."""
+        """Let bootstrap, wrappers and activation scripts be as they should, and write the manifest."""
         stamps = manifests.stamp(manifests.list_sources(manifest, self.venv))
         changed = follow_base(self.venv, manifest) if stamps != manifest.stamps else False
         changed = layout.write_activate(self.venv, self.plan.activate) or changed

@@ -277,7 +277,7 @@ def refresh(venv: Path, manifest: Manifest) -> bool:
 
 
 def find_faults(venv: Path, manifest: Manifest) -> list[str]:
-    """What keeps scripts of the base from running on the overlay's Python, in words; `refresh` mends it all."""
+    """What keeps scripts of the base from running on the overlay's Python, in words; `refresh` fixes it all."""
     targets, programs = plan(venv, manifest)
     wrong = {program.name for program, data in programs.items() if not is_program(program, data)}
     faults = []

@@ -31,7 +31,7 @@ CHECKS: Mapping[str, Check] = {
     "python": overlay.check_python,
     "editables": overlay.check_editables,
     "wrappers": overlay.check_wrappers,
-    "seal": overlay.check_seal,
+    "bootstrap": overlay.check_bootstrap,
     "activate": overlay.check_activate,
     "undeclared": overlay.check_undeclared,
     "lock": base.check_lock,

@@ -31,7 +31,7 @@ def check_overlay(case: Case) -> Iterator[Finding]:
     elif state.kind == "foreign":
         yield problem(state.reason, state.fix)
     else:
-        yield problem(state.reason, state.fix, mend="sync" if state.mended else "")
+        yield problem(state.reason, state.fix, mend="sync" if state.sync_fixes else "")
 
 
 def check_python(case: Case) -> Iterator[Finding]:
@@ -114,7 +114,7 @@ def _list_scripts(manifest: Manifest, folder: str) -> Iterator[str]:
             yield from sorted(path for path in paths if os.path.dirname(path) == folder)
 
 
-def check_seal(case: Case) -> Iterator[Finding]:
+def check_bootstrap(case: Case) -> Iterator[Finding]:
     """What puts the base behind the overlay is whole; which copies of declared packages the base has, too."""
     manifest, config = case.manifest, case.decision.config
     if manifest is None or config is None:

@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """Puts the base behind this overlay. Imported by `~wtenv.pth` at every start of the overlay's Python."""
 
-# That `.pth` has put the base's site-packages at the end of `sys.path`. `seal` runs the base's own `.pth`
+# That `.pth` has put the base's site-packages at the end of `sys.path`. `append_base` runs the base's own `.pth`
 # files and then restores the order: whatever the overlay has is found before anything of the base, and the
 # base's entries are in the order of the base's own Python. What is declared is never found in the base.
 # Runs on every Python from 3.8 on; a copy of this file is in each overlay. `wtenv sync` renews it.
@@ -52,7 +52,7 @@ def look(root, command):
         _wtenv_elsewhere.leave_for(place or "/", root, command)
 
 
-def seal(base_sites, skip, declared=(), hidden=(), shadowed=()):
+def append_base(base_sites, skip, declared=(), hidden=(), shadowed=()):
     """`base_sites`: the base's site folders. `skip`: `.pth` file of the base -> None (leave it out: it
     belongs to an editable that this overlay has) or a tuple of the lines to leave out. `declared`, `hidden` and
     `shadowed`: see above."""
@@ -88,8 +88,8 @@ def seal(base_sites, skip, declared=(), hidden=(), shadowed=()):
         _sites = tuple(base_sites)
         PathFinder.find_distributions = _find_distributions
     if _declared or _hidden:
-        finders.insert(0, Guard)
-        sys.meta_path.insert(0, Guard)
+        finders.insert(0, DeclaredFinder)
+        sys.meta_path.insert(0, DeclaredFinder)
         sys.path_hooks.insert(0, _hook)
         _watch(sites)
     sys.path[:] = mine
@@ -104,12 +104,12 @@ def seal(base_sites, skip, declared=(), hidden=(), shadowed=()):
     _theirs.extend(finder for finder in rest if getattr(finder, "__name__", "") not in default)
     sys.meta_path[:] = finders + rest
     if _declared:
-        _mend(known, entries)
+        _correct_namespaces(known, entries)
     _done = True
     if "install" in getattr(sys, "argv", ()):
         import _wtenv_pip
 
-        sys.meta_path.insert(0, _wtenv_pip.Guard())
+        sys.meta_path.insert(0, _wtenv_pip.InstallFinder())
 
 
 def _run_files(sites, skip):
@@ -233,7 +233,7 @@ def _counts(distribution):
     return name not in _shadowed
 
 
-class Guard:
+class DeclaredFinder:
     """The first finder. What is declared comes from the overlay, or is not there: the base's finders are not asked."""
 
     @staticmethod
@@ -265,7 +265,7 @@ def reveal():
 
 def _ask(name, path=None, target=None, finders=None):
     """What these finders say, or those of Python and of the overlay."""
-    for finder in finders or [finder for finder in sys.meta_path if finder is not Guard and finder not in _theirs]:
+    for finder in finders or [finder for finder in sys.meta_path if finder is not DeclaredFinder and finder not in _theirs]:
         if hasattr(finder, "find_spec"):
             spec = finder.find_spec(name, path, target)
             if spec is not None:
@@ -273,7 +273,7 @@ def _ask(name, path=None, target=None, finders=None):
     return None
 
 
-def _mend(known, entries):
+def _correct_namespaces(known, entries):
     """Namespace packages that `*-nspkg.pth` files have made, which no finder was asked for."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] not in _tops:

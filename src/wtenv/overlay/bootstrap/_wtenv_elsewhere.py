@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """What the overlay's Python does in another worktree: it becomes `wtenv run` there, or nothing at all.
 
-Imported by the seal where the nearest `.git` is not that of the overlay's own worktree. An interpreter that was named
+Imported by `_wtenv_bootstrap` where the nearest `.git` is not that of the overlay's own worktree. An interpreter that was named
 by its path is obeyed; one that was found through PATH, and a script of the overlay, belong to the worktree that they are
 started in. Runs on every Python from 3.8 on.
 """

@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 """Refuses `pip install -e` in an overlay, in whatever spelling, file or setting it was asked for: what
-pip itself has understood is what counts. Imported by the seal where the command line says `install`.
+pip itself has understood is what counts. Imported by `_wtenv_bootstrap` where the command line says `install`.
 """
 
 import sys
@@ -10,7 +10,7 @@ class _Refused(BaseException):
     pass
 
 
-class Guard:
+class InstallFinder:
     """A finder that waits for pip's install command, and is out of the way of everything else."""
 
     def find_spec(self, name, path=None, target=None):
@@ -24,17 +24,17 @@ class Guard:
 
                 def exec_module(module):
                     load(module)
-                    _guard(module.InstallCommand)
+                    _refuse_editables(module.InstallCommand)
 
                 spec.loader.exec_module = exec_module
                 return spec
         return None
 
 
-def _guard(command):
+def _refuse_editables(command):
     run, get = command.run, getattr(command, "get_requirements", None)
 
-    def guarded_run(self, options, args):
+    def checked_run(self, options, args):
         try:
             if options.editables:
                 raise _Refused(options.editables)
@@ -49,13 +49,13 @@ def _guard(command):
             )
             return 2
 
-    def guarded_get(self, *args, **options):
+    def checked_get(self, *args, **options):
         requirements = get(self, *args, **options)
         found = [item for item in requirements if item.editable]
         if found:  # from a requirements file
             raise _Refused([getattr(item.link, "file_path", None) or str(item.link) for item in found])
         return requirements
 
-    command.run = guarded_run
+    command.run = checked_run
     if get is not None:
-        command.get_requirements = guarded_get
+        command.get_requirements = checked_get

@@ -21,7 +21,7 @@ from wtenv.overlay.refresh import refresh
 @pytest.fixture(scope="module")
 def overlay(tmp_path_factory: pytest.TempPathFactory, base: Base) -> tuple[Path, dict[str, str]]:
     """An overlay with one editable, and the environment in which it is active."""
-    folder = tmp_path_factory.mktemp("seal")
+    folder = tmp_path_factory.mktemp("bootstrap")
     home = Home.make(folder / "home", base.root.parent.parent)
     root = make_project(folder / "wt", "setuptools-flat", "worktree")
     make_overlay(root, base, home.environ, root)
