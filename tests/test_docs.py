@@ -24,6 +24,7 @@ from workspace import Home, Repo, make_repo
 
 from wtenv import files
 from wtenv.cli import build_parser
+from wtenv.commands.help import EPILOG
 from wtenv.config import read as configs
 from wtenv.config import settings
 from wtenv.hook.shells import FORMATS
@@ -173,8 +174,7 @@ def test_commands_that_are_mentioned_exist() -> None:
 def test_shell_lines_are_the_tested_ones() -> None:
     rows = {row[0]: row[1:] for row in table_rows(section("Install")) if row[0] in HOOK_LINES}
     assert rows == {name: [f"`~/{RC_FILES[name]}`", f"`{line}`"] for name, line in HOOK_LINES.items()}
-    epilog = build_parser().epilog or ""
-    assert HOOK_LINES["bash"] in epilog and HOOK_LINES["fish"] in epilog
+    assert HOOK_LINES["bash"] in EPILOG and HOOK_LINES["fish"] in EPILOG
 
 
 def test_completion_lines_are_the_tested_ones() -> None:

@@ -9,8 +9,9 @@ import pytest
 from scenes import call, make_home, one_line
 from workspace import Home
 
-from wtenv import files
+from wtenv import commands, files
 from wtenv.cli import build_parser
+from wtenv.commands import VERBS
 from wtenv.commands import help as helping
 from wtenv.config import read as configs
 from wtenv.config import settings
@@ -35,8 +36,7 @@ def test_overview(home: Home) -> None:
     lines = text.splitlines()
     assert len(lines) <= 55
     assert max(map(len, lines)) <= 100
-    commands = helping.list_commands(build_parser())
-    for name, parser in commands.items():
+    for name, parser in list_commands().items():
         also = [line for line in lines if f"also: {name})" in line]
         own = [line for line in lines if line.startswith(f"    {name} ")]
         assert len(own) + len(also) == 1, name
@@ -46,21 +46,22 @@ def test_overview(home: Home) -> None:
     assert [line.split()[:2] for line in quick] == [["wtenv", "setup"], ["wtenv", "init"], ["wtenv", "sync"]]
 
 
+def list_commands() -> dict[str, argparse.ArgumentParser]:
+    """Every command, aliases too."""
+    (commands,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(commands.choices)
+
+
 def test_each_command_has_its_moment_once() -> None:
-    names = [name for _, names in helping.MOMENTS for name in names]
+    names = [name for verbs in VERBS.values() for name in verbs]
     assert len(names) == len(set(names))
-    own = {parser.prog.split()[-1] for parser in helping.list_commands(build_parser()).values()}
-    assert own - {*names} == {"help"}
-
-
-def test_a_command_that_no_moment_names() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_subparsers().add_parser("newest", help="do it")
-    assert "More:\n    newest  do it\n" in helping.render_overview(parser)
+    modules = {path.stem for path in Path(commands.__file__).parent.glob("[a-z]*.py")}
+    assert modules == set(names)
+    assert set(helping.list_words()) == set(list_commands())
 
 
 def test_of_each_command(home: Home) -> None:
-    parsers = helping.list_commands(build_parser())
+    parsers = list_commands()
     for name in ("sync", "update-editables", "help", "completions", "prune"):
         assert told(home, "help", name) == told(home, name, "--help") == parsers[name].format_help()
     for name, parser in parsers.items():

@@ -398,4 +398,4 @@ def test_a_folder_that_can_not_be_written(root: Path, home: Home, monkeypatch: p
 
     monkeypatch.setattr(files, "write_atomic", fail)
     with pytest.raises(WtenvError, match=r"can't write .*wtenv.toml \(Permission denied\)"):
-        init.run("shared", root, home.environ, clone=False)
+        init.write_config("shared", root, home.environ, clone=False)

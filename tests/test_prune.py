@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -330,4 +331,4 @@ def test_a_folder_that_can_not_be_written(home: Home, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(Path, "unlink", fail)
     with pytest.raises(WtenvError, match=r"can't remove .*/trust/.*json \(Permission denied\)"):
-        command.run(home.environ, every=False, dry_run=False)
+        command.run(Namespace(all=False, dry_run=False), home.environ)

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # this module is imported at every start of a shell
     import argparse
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from types import ModuleType
     from typing import NoReturn
 
 
@@ -90,7 +90,7 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
     if words[:1] == ["hook"] and len(words) == 2 and not words[1].startswith("-"):
         from .commands import hook
 
-        return hook.run(words[1], env)
+        return hook.print_hook(words[1], env)
     if words[:2] == ["export", "--hook"] and len(words) == 6:
         from .commands import export
 
@@ -105,7 +105,7 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
         known.start(command, env)
         from .commands import run
 
-        run.run(command, find_directory(None, env), env)
+        run.start(command, env)
     if words[:1] == ["__follow"] and len(words) > 3:
         try:
             follow(words[1], words[2], words[3:], env)
@@ -118,17 +118,14 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
     if words[:1] == ["__complete"] and len(words) > 1:
         from .commands import completions
 
-        return completions.answer(build_parser(), words[1], words[2:], find_directory(None, env), env)
-    parser = build_parser()
+        return completions.answer(build_parser, words[1], words[2:], env)
+    parser = build_parser(words)
     if not words:  # as git does it; our code for a mistake
         parser.print_help()
         return 2
     arguments = parser.parse_args(words)
-    if arguments.command == "help":
-        from .commands import help as helping
-
-        return helping.run(arguments.topic, parser)
-    return _run(arguments, env)
+    code: int = load_verb(arguments.verb).run(arguments, env)
+    return code
 
 
 def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
@@ -139,7 +136,7 @@ def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str
     load_site()
     from .commands import run
 
-    run.follow(origin, root, command, find_directory(None, env), env)
+    run.follow(origin, root, command, env)
 
 
 def load_site() -> None:
@@ -167,21 +164,20 @@ def parse_run(words: Sequence[str]) -> tuple[str | None, Sequence[str]] | None:
     return (folder, words[at:]) if words[at:] and folder != "" else None
 
 
-def find_directory(given: str | None, env: Mapping[str, str]) -> Path:
-    """The folder to act on: as given, else the current one by the name that the shell has for it."""
-    from pathlib import Path
+def load_verb(name: str) -> ModuleType:
+    """The module of a verb, see `commands`."""
+    import importlib
 
-    from .process import locate_folder
-
-    return Path(locate_folder(env) if given is None else os.path.abspath(given))
+    return importlib.import_module(f".commands.{name}", __package__)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser for everything that people type."""
+def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """The parser for everything that people type. words: a line; the verbs that it does not name are known by their
+    names alone."""
     import argparse
 
     from . import __version__
-    from .hook.shells import FORMATS
+    from .commands import ALIASES, VERBS
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
@@ -200,179 +196,16 @@ def build_parser() -> argparse.ArgumentParser:
         def format_help(self) -> str:
             from .commands.help import render_overview
 
-            return render_overview(self)
+            return render_overview()
 
-    parser = Overview(
-        prog="wtenv",
-        epilog="wtenv COMMAND --help tells more of a command, wtenv help config names every key of a config.\n"
-        'Without wtenv setup, the hook in an rc file is: eval "$(wtenv hook bash)" (or zsh);\n'
-        "in fish: wtenv hook fish | source",
-    )
+    parser = Overview(prog="wtenv")
+    parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"wtenv {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-
-    def add(name: str, summary: str, *aliases: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=summary, description=summary, aliases=aliases)
-
-    add("hook", "print the hook for a shell's rc file").add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
-    setup = add("setup", "add the hook to a shell's rc file, in the form that starts no process")
-    setup.add_argument("shell", nargs="?", metavar="SHELL", help="bash, zsh or fish (default: the one that runs this)")
-    setup.add_argument("--print", action="store_true", dest="only_print", help="only print the line")
-    setup.add_argument("--all-shells", action="store_true", help="every shell, and those that are not interactive")
-    setup.add_argument("--undo", action="store_true", help="take the lines back")
-    export = add("export", "print the activation of the current folder")
-    export.add_argument("form", nargs="?", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
-    export.add_argument("--directory", metavar="WORKTREE", help="instead of the current folder")
-    export.add_argument("--leave", action="store_true", help="print what leaves whatever is active, for a shell")
-    init = add("init", "write a config, from a conda environment's name")
-    init.add_argument("source", nargs="?", metavar="SOURCE", help="a conda environment, or a file to start from")
-    init.add_argument("--clone", action="store_true", help="for this clone alone, not committed")
-    add("allow", "let this config take effect in every worktree of this clone")
-    add("deny", "never let a config of this clone take effect")
-    sync = add("sync", "build or mend the overlay", "update-editables")
-    sync.add_argument("--replace", action="store_true", help="replace a .venv that wtenv did not make")
-    sync.add_argument("--inexact", action="store_true", help="keep what is no longer declared")
-    sync.add_argument("-p", "--package", action="append", default=[], metavar="PACKAGE", help="only this package")
-    sync.add_argument("--reinstall", action="store_true", help="build also what did not change")
-    sync.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    sync.add_argument("--check", action="store_true", help="the same; exit 1 if that is anything")
-    sync.add_argument("--locked", action="store_true", help="refuse if base or config differ from wtenv.lock")
-    lock = add("lock", "write down in wtenv.lock what base and overlay consist of")
-    lock.add_argument("--explicit", action="store_true", help="print the locked base for conda create --file")
-    verify = add("verify", "say what differs from wtenv.lock; 1 if something does")
-    verify.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
-    run = add("run", "become a command, with the activation in effect")
-    run.add_argument("--directory", metavar="FOLDER", help="go there first, as cd does")
-    run.add_argument("--no-sync", action="store_true", help="take the overlay as it is; that is so without this, too")
-    run.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="the command and its arguments")
-    status = add("status", "show what is active here and why", "info")
-    status.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
-    listing = add("list", "show every worktree of the clone and its overlay")
-    listing.add_argument("--all", action="store_true", help="of every clone that wtenv knows")
-    listing.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
-    which = add("which", "show which layer a command, module or distribution comes from, and why")
-    which.add_argument(
-        "name", metavar="NAME", help="as you would type or import it; not an alias or a function of your shell"
-    )
-    which.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
-    doctor = add("doctor", "check everything, and say what mends it; exit code 1 if something is wrong")
-    doctor.add_argument("--json", action="store_true", help="for programs (docs/json.md)")
-    doctor.add_argument("--fix", action="store_true", help="mend what is wtenv's own, then check again")
-    clean = add("clean", "remove the overlay")
-    clean.add_argument("--shared", action="store_true", help="also where a stack's repositories share it")
-    prune = add("prune", "forget clones, worktrees and overlays that no longer exist")
-    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    prune.add_argument("--all", action="store_true", help="also denials, and what may be on a disk not mounted")
-    completions = add("completions", "print the completions for a shell")
-    completions.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
-    topic = add(
-        "help", "explain a command, or every key; or what a coding agent has to know"
-    )  # last: it names all others
-    topics = [*commands.choices, "config", "agents"]
-    topic.add_argument("topic", nargs="?", choices=topics, metavar="TOPIC", help="a command, config or agents")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for verb, summary in [item for verbs in VERBS.values() for item in verbs.items()]:
+        names = [verb, *filter(None, [ALIASES.get(verb)])]
+        own = commands.add_parser(verb, help=summary, description=summary, aliases=names[1:])
+        own.set_defaults(verb=verb)
+        if words is None or {*names} & {*words}:
+            load_verb(verb).configure(own)
     return parser
-
-
-def _run(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
-    command = arguments.command
-    if command == "hook":
-        from .commands import hook
-
-        return hook.run(arguments.shell, env)
-    if command == "setup":
-        from .commands import setup
-        from .hook.shells import SHELLS, find_shell
-
-        if arguments.all_shells and not arguments.shell:
-            import shutil
-
-            chosen = [shell for name, shell in SHELLS.items() if shutil.which(name, path=env.get("PATH"))]
-        else:
-            chosen = [find_shell(arguments.shell or find_shell_name(env))]
-        return setup.run(chosen, env, only_print=arguments.only_print, undo=arguments.undo, every=arguments.all_shells)
-    if command == "completions":
-        from .commands import completions
-
-        return completions.run(arguments.shell)
-    if command == "prune":
-        from .commands import prune
-
-        return prune.run(env, every=arguments.all, dry_run=arguments.dry_run)
-    directory = find_directory(getattr(arguments, "directory", None), env)
-    if command == "export":
-        from .commands import export
-
-        return export.run(arguments.form or find_shell_name(env), directory, env, leave=arguments.leave)
-    if command == "init":
-        from .commands import init
-
-        return init.run(arguments.source, directory, env, clone=arguments.clone)
-    if command in ("allow", "deny"):
-        from .commands import allow
-
-        return (allow.allow if command == "allow" else allow.deny)(directory, env)
-    if command in ("sync", "update-editables"):
-        from .commands import sync
-
-        options = sync.Options(arguments.replace, arguments.inexact, arguments.reinstall, tuple(arguments.package))
-        return sync.run(
-            directory, env, options, dry_run=arguments.dry_run, check=arguments.check, locked=arguments.locked
-        )
-    if command == "lock":
-        from .commands import lock
-
-        return (lock.explicit if arguments.explicit else lock.run)(directory, env)
-    if command == "verify":
-        from .commands import verify
-
-        return verify.run(directory, env, as_json=arguments.json)
-    if command in ("status", "info"):
-        from .commands import status
-
-        return status.run(directory, env, _find_parent(env), as_json=arguments.json)
-    if command == "list":
-        from .commands import list as listing
-
-        return listing.run(directory, env, every=arguments.all, as_json=arguments.json)
-    if command == "which":
-        from .commands import which
-
-        return which.run(arguments.name, directory, env, as_json=arguments.json)
-    if command == "doctor":
-        from .commands import doctor
-        from .hook.shells import SHELLS
-
-        return doctor.run(
-            directory,
-            env,
-            SHELLS.get(_find_parent(env)),
-            interactive=sys.stdin.isatty(),
-            as_json=arguments.json,
-            fix=arguments.fix,
-        )
-    if command == "clean":
-        from .commands import clean
-
-        return clean.run(directory, env, shared=arguments.shared)
-    raise WtenvError("run needs a command", "run: wtenv run CMD…")
-
-
-def _find_parent(env: Mapping[str, str]) -> str:
-    """As `find_shell_name`; "" if there is none that wtenv knows: an editor, say."""
-    try:
-        return find_shell_name(env)
-    except WtenvError:
-        return ""
-
-
-def find_shell_name(env: Mapping[str, str]) -> str:
-    """The shell that runs us: asked of the process tree, else the login shell."""
-    try:
-        import shellingham
-
-        name: str = shellingham.detect_shell()[0]
-    except Exception:  # shellingham's own error, or it isn't there, or no /proc
-        name = env.get("SHELL", "")
-    from .hook.shells import find_shell
-
-    return find_shell(name).name

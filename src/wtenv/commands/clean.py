@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import environ, files
-from ..config import read as configs
 from ..errors import WtenvError, say
-from ..overlay.removal import remove
-from ..worktree import require_worktree
+from ..process import locate_folder
 
 
-def run(directory: Path, env: Mapping[str, str], *, shared: bool) -> int:
-    """Remove the overlay of `directory`'s worktree; a stack's only if `shared`. Needs no trust: it runs
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--shared", action="store_true", help="also where a stack's repositories share it")
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    """Remove the overlay of the current folder's worktree; a stack's only with --shared. Needs no trust: it runs
     nothing of the worktree's."""
-    place, env = require_worktree(directory), environ.undo(env)
+    from .. import environ, files
+    from ..config import read as configs
+    from ..overlay.removal import remove
+    from ..worktree import require_worktree
+
+    place, env = require_worktree(Path(locate_folder(env))), environ.undo(env)
     venv, is_stack = configs.locate_venv(place, configs.require_sources(place, files.home_dir(env)))
-    if is_stack and not shared:
+    if is_stack and not args.shared:
         raise WtenvError(f"{venv} is shared by every repository of the stack", "run: wtenv clean --shared")
     say(f"removed {venv}" if remove(venv, env) else "already clean")
     return 0

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import os
 import re
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .. import completion, environ
 from ..completion import Answer
 from ..hook import shells
+from ..process import locate_folder
 from .hook import write
 
 
-def run(shell: str) -> int:
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
+
+
+def run(args: Namespace, _: Mapping[str, str]) -> int:
     """Print the script."""
-    write(shells.read_text(f"completion.{shells.find_shell(shell).name}"))
+    write(shells.read_text(f"completion.{shells.find_shell(args.shell).name}"))
     return 0
 
 
-def answer(parser: ArgumentParser, shell: str, words: Sequence[str], directory: Path, env: Mapping[str, str]) -> int:
-    """Print what may be the last of `words`. The first line says what the shell adds of its own; then a value
-    and its description per line, but for bash the value alone, as it has to stand on the line."""
-    env = environ.undo(env)
+def answer(
+    build: Callable[[Sequence[str]], ArgumentParser], shell: str, words: Sequence[str], env: Mapping[str, str]
+) -> int:
+    """Print what may be the last of `words`, by the parser that `build` makes for them. The first line says what the
+    shell adds of its own; then a value and its description per line, but for bash the value alone, as it has to stand
+    on the line."""
+    directory, env = Path(locate_folder(env)), environ.undo(env)
+
+    def ask(plain: Sequence[str]) -> Answer:
+        return completion.complete(build(plain), plain, directory, env)
+
     if shell == "bash":
-        lines = complete_bash(words, lambda plain: completion.complete(parser, plain, directory, env), directory, env)
+        lines = complete_bash(words, ask, directory, env)
     else:
-        found = completion.complete(parser, words or [""], directory, env)
+        found = ask(words or [""])
         also = f"command {found.at}" if found.also == "command" else found.also
         lines = [also, *(f"{value}\t{_flatten(text)}" for value, text in found.values if value.isprintable())]
     write("".join(f"{line}\n" for line in lines))

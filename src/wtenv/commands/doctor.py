@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import stat
+import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..console import Progress
 from ..errors import WtenvError, make_printable, say
+from ..hook.detect import find_parent
 from ..hook.install import locate_hook
-from ..hook.shells import Shell
 from ..insight.checks import CHECKS, Case, Finding, examine
 from ..insight.checks.case import Mend
 from ..insight.checks.worktree import find_exposed
 from ..overlay.refresh import refresh
 from ..overlay.sync import sync
-from . import setup
+from ..process import locate_folder
+from . import add_json, setup
 from .hook import write
 from .sync import Options, make_plan
 
 
-def run(
-    directory: Path, env: Mapping[str, str], shell: Shell | None, *, interactive: bool, as_json: bool, fix: bool
-) -> int:
-    """Print what the checks find; 1 if something is wrong, also after what `fix` has mended."""
-    case = Case(directory, env, shell, interactive)
+def configure(parser: ArgumentParser) -> None:
+    add_json(parser)
+    parser.add_argument("--fix", action="store_true", help="mend what is wtenv's own, then check again")
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    """Print what the checks find; 1 if something is wrong, also after what --fix has mended."""
+    directory = Path(locate_folder(env))
+    case = Case(directory, env, find_parent(env), interactive=sys.stdin.isatty())
     findings = examine(case)
     mended: list[str] = []
-    if fix:
+    if args.fix:
         mended = mend({item.mend for item in findings if item.state == "problem"}, case)
         for line in mended:
             say(line)
@@ -36,7 +43,7 @@ def run(
             loaded = not any(item.check == "hook" and item.state == "problem" for item in findings)
             findings = examine(replace(case, mended=loaded))
     problems = sum(item.state == "problem" for item in findings)
-    if as_json:
+    if args.json:
         import json
 
         listed = [

@@ -6,22 +6,35 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import decision, environ
 from ..decision import Decision
 from ..digest import sha256
 from ..errors import WtenvError, make_printable, say
 from ..hook import cache, shells
+from ..hook.detect import find_shell_name
 from ..hook.entry import Entry, Watched
+from ..process import locate_folder
 from .hook import write
 from .run import remember
 
+if TYPE_CHECKING:  # what a shell waits for has no parser
+    from argparse import ArgumentParser, Namespace
 
-def run(form: str, directory: Path, env: Mapping[str, str], *, leave: bool = False) -> int:
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("form", nargs="?", choices=shells.FORMATS, metavar="FORMAT", help=", ".join(shells.FORMATS))
+    parser.add_argument("--directory", metavar="WORKTREE", help="instead of the current folder")
+    parser.add_argument("--leave", action="store_true", help="print what leaves whatever is active, for a shell")
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
     """Print the activation. Raises WtenvError where there is none: a script should not go on without.
-    leave: print instead what leaves the one that is active, for a shell."""
-    plain = environ.undo(env)
-    if leave:
+    With --leave, print instead what leaves the one that is active, for a shell."""
+    form, plain = args.form or find_shell_name(env), environ.undo(env)
+    directory = Path(locate_folder(env) if args.directory is None else os.path.abspath(args.directory))
+    if args.leave:
         return run_leave(form, env, plain)
     found = decision.decide(directory, plain)
     activation = found.require()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, _SubParsersAction
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..config import read as configs
 from ..config import settings
+from . import ALIASES, VERBS
 from .hook import write
 
 CONFIG = "config"
@@ -39,13 +40,11 @@ wtenv runs Python here: a shared conda environment (the base), plus this worktre
 - `wtenv status` says what is used here, `wtenv which NAME` where a command or module comes from, `wtenv doctor` what
   is wrong and what mends it.
 """
-MOMENTS = (
-    ("Your shell, once", ("setup", "hook", "completions")),
-    ("A clone, once", ("init", "allow", "deny")),
-    ("Every day", ("sync", "run", "status", "list", "which")),
-    ("When something is off", ("doctor", "verify", "clean", "prune")),
-    ("For scripts, CI and the team", ("export", "lock")),
-)
+EPILOG = """\
+wtenv COMMAND --help tells more of a command, wtenv help config names every key of a config.
+Without wtenv setup, the hook in an rc file is: eval "$(wtenv hook bash)" (or zsh);
+in fish: wtenv hook fish | source
+"""
 
 
 class Key(NamedTuple):
@@ -97,42 +96,34 @@ SETTINGS = {
 }
 
 
-def run(topic: str | None, parser: ArgumentParser) -> int:
+def configure(parser: ArgumentParser) -> None:
+    topics = [*list_words(), CONFIG, AGENTS]
+    parser.add_argument("topic", nargs="?", choices=topics, metavar="TOPIC", help="a command, config or agents")
+
+
+def run(args: Namespace, _: Mapping[str, str]) -> int:
     """Print the overview, a command's help, the keys, or the paragraph for agents."""
-    if topic == CONFIG:
-        write(render_config())
-    elif topic == AGENTS:
-        write(FOR_AGENTS)
-    else:
-        write((list_commands(parser)[topic] if topic else parser).format_help())
+    if args.topic in list_words():
+        args.parser.parse_args([args.topic, "--help"])
+    write({CONFIG: render_config(), AGENTS: FOR_AGENTS}.get(args.topic) or render_overview())
     return 0
 
 
-def list_commands(parser: ArgumentParser) -> dict[str, ArgumentParser]:
-    """Every command, aliases too."""
-    return dict(_find_commands(parser).choices)
+def list_words() -> list[str]:
+    """Every verb, each with its other name behind it."""
+    return [word for verbs in VERBS.values() for verb in verbs for word in (verb, ALIASES.get(verb, "")) if word]
 
 
-def _find_commands(parser: ArgumentParser) -> _SubParsersAction[Any]:
-    return next(action for action in parser._actions if isinstance(action, _SubParsersAction))
-
-
-def render_overview(parser: ArgumentParser) -> str:
-    """All commands, by the moment they are for; what no moment names comes last."""
-    commands = _find_commands(parser)
-    summaries = {item.dest: item.help or "" for item in commands._choices_actions}
-    width = max(map(len, summaries))
+def render_overview() -> str:
+    """All verbs, by the moment they are for."""
+    width = max(len(verb) for verbs in VERBS.values() for verb in verbs)
     lines = ["usage: wtenv COMMAND …", "", *INTRODUCTION.splitlines()]
-    named = {name for _, names in MOMENTS for name in names}
-    for moment, names in (*MOMENTS, ("More", tuple(name for name in summaries if name not in named))):
+    for moment, verbs in VERBS.items():
         lines += ["", f"{moment}:"]
-        for name in names:
-            if name in summaries:
-                own = commands.choices[name]
-                aliases = [other for other, its in commands.choices.items() if its is own and other != name]
-                also = f" (also: {', '.join(aliases)})" if aliases else ""
-                lines.append(f"    {name:<{width}}  {summaries[name]}{also}")
-    return "\n".join([*lines, "", *(parser.epilog or "").splitlines()]) + "\n"
+        for verb, summary in verbs.items():
+            also = f" (also: {ALIASES[verb]})" if verb in ALIASES else ""
+            lines.append(f"    {verb:<{width}}  {summary}{also}")
+    return "\n".join([*lines, "", EPILOG])
 
 
 def render_config() -> str:

@@ -9,10 +9,19 @@ from ..hook import shells
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
 
 
-def run(shell: str, env: Mapping[str, str]) -> int:
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    return print_hook(args.shell, env)
+
+
+def print_hook(shell: str, env: Mapping[str, str]) -> int:
     """Print the hook. One Python at a shell's start: nothing is imported that it doesn't need."""
     language = shells.find_shell(shell)
     cache = shells.locate_entries(env)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from .. import conda, environ, files
 from ..config import read as configs
 from ..errors import WtenvError, say
+from ..process import locate_folder
 from ..worktree import Worktree, require_worktree
 
 OTHER_TOOLS = ("notuv.toml", "devpy.toml", "veneer.toml")
@@ -30,7 +32,16 @@ class Draft:
     origin: str = ""
 
 
-def run(source: str | None, directory: Path, env: Mapping[str, str], *, clone: bool) -> int:
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("source", nargs="?", metavar="SOURCE", help="a conda environment, or a file to start from")
+    parser.add_argument("--clone", action="store_true", help="for this clone alone, not committed")
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    return write_config(args.source, Path(locate_folder(env)), env, clone=args.clone)
+
+
+def write_config(source: str | None, directory: Path, env: Mapping[str, str], *, clone: bool) -> int:
     """Write `wtenv.toml` at the worktree's root, or in the git common dir; refuses to overwrite one.
 
     source: a conda environment's name or path, an `environment.yml`, or a notuv / devpy / veneer file;

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from ..decision import Decision
 from ..errors import WtenvError, make_printable, say
 from ..overlay import manifest as manifests
 from ..overlay.state import inspect
+from ..process import locate_folder
 from ..worktree import Checkout
+from . import add_json
 from .hook import write
 
 # What is said instead of an overlay's state where the config has no effect.
@@ -25,9 +28,15 @@ TRUST = {"unknown": "not allowed", "changed": "not allowed", "denied": "denied",
 BRANCH, SHORTEST = 24, 8  # columns of a branch's name: at most, and where the terminal is narrow
 
 
-def run(directory: Path, env: Mapping[str, str], *, every: bool, as_json: bool) -> int:
-    """Print the worktrees of `directory`'s clone, or with `every` of all clones that have a record. Reads files
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true", help="of every clone that wtenv knows")
+    add_json(parser)
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    """Print the worktrees of the current folder's clone, or with --all of all clones that have a record. Reads files
     alone: no git, nothing of a worktree; one that is broken or not allowed is a line with its state."""
+    directory, every = Path(locate_folder(env)), args.all
     place = worktree.find_worktree(directory) if not every or worktree.find_root(directory) else None
     if place is None and not every:
         raise WtenvError(f"{directory} is not in a git worktree", "for every clone run: wtenv list --all")
@@ -35,7 +44,7 @@ def run(directory: Path, env: Mapping[str, str], *, every: bool, as_json: bool) 
     plain = environ.undo(env)
     clones = find_clones(plain) if every else [place.clone] if place else []
     facts = {"clones": [gather(clone, here, plain, env.get(environ.ROOT)) for clone in clones]}
-    if as_json:
+    if args.json:
         import json
 
         write(json.dumps(facts, indent=2) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,12 +13,22 @@ from ..errors import WtenvError, say
 from ..lock import format as lockfile
 from ..lock import gather
 from ..lock.format import Lock, Package
+from ..process import locate_folder
 from ..worktree import Worktree
 from .hook import write
 from .verify import render
 
 
-def run(directory: Path, env: Mapping[str, str]) -> int:
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--explicit", action="store_true", help="print the locked base for conda create --file")
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    """Write the lock, or print the base that it has."""
+    return (explicit if args.explicit else write_lock)(Path(locate_folder(env)), env)
+
+
+def write_lock(directory: Path, env: Mapping[str, str]) -> int:
     """Write the lock beside the config, and print what is otherwise than in the old one."""
     env = environ.undo(env)
     place, config = decision.load(directory, env)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import decision, environ
 from ..decision import Decision
@@ -14,19 +14,36 @@ from ..errors import WtenvError, say
 from ..hook import cache
 from ..hook.known import take_off
 from ..overlay.manifest import BUILD_FILES
-from ..process import become, drop_coerced
+from ..process import become, drop_coerced, locate_folder
+
+if TYPE_CHECKING:  # what a shell waits for has no parser
+    from argparse import ArgumentParser, Namespace
 
 
-def run(command: Sequence[str], directory: Path, env: Mapping[str, str]) -> NoReturn:
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--directory", metavar="FOLDER", help="go there first, as cd does")
+    parser.add_argument(
+        "--no-sync", action="store_true", help="take the overlay as it is; that is so without this, too"
+    )
+    parser.add_argument("words", nargs="...", metavar="CMD", help="the command and its arguments")
+
+
+def run(_: Namespace, __: Mapping[str, str]) -> NoReturn:
+    """A line with a command in it goes to `start` before there is a parser."""
+    raise WtenvError("run needs a command", "run: wtenv run CMD…")
+
+
+def start(command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """Replace this process by `command`. WtenvError if nothing can be activated, and as `process.become`."""
     plain = environ.undo(drop_coerced(env))
-    _become(command, _decide(directory, plain), plain)
+    _become(command, _decide(Path(locate_folder(env)), plain), plain)
 
 
-def follow(origin: str, root: str, command: Sequence[str], directory: Path, env: Mapping[str, str]) -> NoReturn:
+def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """As `run`, for what the overlay `origin` of the worktree `root` was started for in another worktree. WtenvError
     with exit code 126 if that has no overlay that can be used."""
     plain = environ.undo(drop_coerced(env))
+    directory = Path(locate_folder(env))
     take_off(origin, plain)
     found = _decide(directory, plain)
     what, fix = "", ""

@@ -7,35 +7,43 @@ upgrades by itself: the first export of a newer wtenv rewrites it (see `follow`)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 from .. import files
 from ..errors import WtenvError, say
+from ..hook.detect import find_shell_name
 from ..hook.install import MARK, MARK_ALL, list_lines, locate_hook, locate_rc, render_hook, render_line
-from ..hook.shells import Shell
+from ..hook.shells import SHELLS, Shell, find_shell
 from .hook import prepare_cache
 
 
-def run(
-    shells: Iterable[Shell],
-    env: Mapping[str, str],
-    *,
-    only_print: bool = False,
-    undo: bool = False,
-    every: bool = False,
-) -> int:
-    """Write the hook's file and the rc line for each of `shells`, saying what is changed; `undo` takes all back.
-    every: also the lines for shells that are not interactive."""
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("shell", nargs="?", metavar="SHELL", help="bash, zsh or fish (default: the one that runs this)")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="only print the line")
+    parser.add_argument("--all-shells", action="store_true", help="every shell, and those that are not interactive")
+    parser.add_argument("--undo", action="store_true", help="take the lines back")
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    """Write the hook's file and the rc line for each shell, saying what is changed; --undo takes all back."""
     changed = False
-    for shell in shells:
+    every = args.all_shells
+    if every and not args.shell:
+        import shutil
+
+        chosen = [shell for name, shell in SHELLS.items() if shutil.which(name, path=env.get("PATH"))]
+    else:
+        chosen = [find_shell(args.shell or find_shell_name(env))]
+    for shell in chosen:
         lines = [(locate_rc(shell.name, env), MARK, render_line(shell, env))]
-        if every or undo:
+        if every or args.undo:
             lines += [(file, MARK_ALL, line) for file, line in list_lines(shell, env)]
-        if only_print:
+        if args.only_print:
             for _, _, line in lines:
                 print(line)
-        elif undo:
+        elif args.undo:
             for file, mark, line in lines:
                 _remove(file, mark, line)
             locate_hook(shell.name, env).unlink(missing_ok=True)

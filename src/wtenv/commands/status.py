@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,26 @@ from .. import decision, environ
 from ..decision import Decision
 from ..errors import make_printable
 from ..hook import cache
-from ..hook.shells import SHELLS, Shell
+from ..hook.detect import find_parent
+from ..hook.shells import Shell
+from ..process import locate_folder
+from . import add_json
 from .hook import write
 
 MOST = 8  # editables on the screen
 
 
-def run(directory: Path, env: Mapping[str, str], shell: str, *, as_json: bool) -> int:
-    """Print the state; 0 whatever it is. shell: the one that runs us, if it is known, else ""."""
-    found = decision.decide(directory, environ.undo(env))
+def configure(parser: ArgumentParser) -> None:
+    add_json(parser)
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    """Print the state; 0 whatever it is."""
+    found = decision.decide(Path(locate_folder(env)), environ.undo(env))
     facts = gather(found, env)
-    facts["hook"] = predict(found, facts, env, SHELLS[shell]) if shell else None
-    if as_json:
+    shell = find_parent(env)
+    facts["hook"] = predict(found, facts, env, shell) if shell else None
+    if args.json:
         import json
 
         write(json.dumps(facts, indent=2) + "\n")

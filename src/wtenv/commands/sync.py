@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from ..console import Progress
 from ..errors import WtenvError, say
 from ..overlay.activate import render_activate
 from ..overlay.sync import Outcome, Plan, preview, sync
+from ..process import locate_folder
 
 
 class Options(NamedTuple):
@@ -23,31 +25,34 @@ class Options(NamedTuple):
     only: tuple[str, ...] = ()
 
 
-def run(
-    directory: Path,
-    env: Mapping[str, str],
-    options: Options,
-    *,
-    dry_run: bool = False,
-    check: bool = False,
-    locked: bool = False,
-) -> int:
-    """Sync the overlay of `directory`, saying what happens on stderr. dry_run: only say what would be done;
-    check: the same, and 1 if that is anything; locked: WtenvError before anything is changed if base or declared
-    editables are not as the lock says, and afterwards if the overlay isn't."""
-    if locked:
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--replace", action="store_true", help="replace a .venv that wtenv did not make")
+    parser.add_argument("--inexact", action="store_true", help="keep what is no longer declared")
+    parser.add_argument("-p", "--package", action="append", default=[], metavar="PACKAGE", help="only this package")
+    parser.add_argument("--reinstall", action="store_true", help="build also what did not change")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--check", action="store_true", help="the same; exit 1 if that is anything")
+    parser.add_argument("--locked", action="store_true", help="refuse if base or config differ from wtenv.lock")
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    """Sync the overlay of the current folder, saying what happens on stderr. With --locked, WtenvError before anything
+    is changed if base or declared editables are not as the lock says, and afterwards if the overlay isn't."""
+    directory = Path(locate_folder(env))
+    if args.locked:
         require_locked(directory, env, overlay=False)
+    options = Options(args.replace, args.inexact, args.reinstall, tuple(args.package))
     plan, plain = make_plan(directory, env, options)
-    if dry_run or check:
+    if args.dry_run or args.check:
         outcome = preview(plan, plain)
         if outcome.changed and outcome.reason:
             say(outcome.reason)
         _say_outcome(outcome, "would install", "would remove")
-        return 1 if check and outcome.changed else 0
+        return 1 if args.check and outcome.changed else 0
     with Progress() as report:
         outcome = sync(plan, plain, report)
     _say_outcome(outcome, "installed", "removed")
-    if locked:
+    if args.locked:
         require_locked(directory, env, overlay=True)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -10,17 +11,23 @@ from .. import decision, environ
 from ..errors import make_printable, say
 from ..lock import gather
 from ..lock.format import Finding
+from ..process import locate_folder
+from . import add_json
 from .hook import write
 
 
-def run(directory: Path, env: Mapping[str, str], *, as_json: bool) -> int:
+def configure(parser: ArgumentParser) -> None:
+    add_json(parser)
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
     """Print what differs; 1 if something does. WtenvError if there is no lock to compare with."""
     env = environ.undo(env)
-    place, config = decision.load(directory, env)
+    place, config = decision.load(Path(locate_folder(env)), env)
     base = decision.locate_base(place, config, env)
     path = config.lock
     found = gather.find_drift(config, base, env)
-    if as_json:
+    if args.json:
         facts = {"lock": str(path), "clean": not found, "findings": [item._asdict() for item in found]}
         write(json.dumps(facts, indent=2) + "\n")
     else:

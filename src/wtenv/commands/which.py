@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from .. import decision, environ
 from ..errors import WtenvError, make_printable
 from ..insight.origins import Command, Distribution, Layers, Module, Overlay, find_commands, find_unusable, list_names
 from ..overlay import pth
+from ..process import locate_folder
+from . import add_json
 from .hook import write
 
 
@@ -30,9 +33,16 @@ class Answer:
     distributions: Sequence[Distribution]
 
 
-def run(name: str, directory: Path, env: Mapping[str, str], *, as_json: bool) -> int:
-    """Print every candidate for `name`, the one that wins first. WtenvError with exit code 1 if there is none, as
+def configure(parser: ArgumentParser) -> None:
+    what = "as you would type or import it; not an alias or a function of your shell"
+    parser.add_argument("name", metavar="NAME", help=what)
+    add_json(parser)
+
+
+def run(args: Namespace, env: Mapping[str, str]) -> int:
+    """Print every candidate for a name, the one that wins first. WtenvError with exit code 1 if there is none, as
     which(1) has it."""
+    name, directory = args.name, Path(locate_folder(env))
     if not name or "\0" in name:
         raise WtenvError("NAME is empty", "see: wtenv which --help")
     answer = look_up(name, directory, env)
@@ -41,7 +51,7 @@ def run(name: str, directory: Path, env: Mapping[str, str], *, as_json: bool) ->
         note = f" ({answer.note})" if answer.note else ""
         raise WtenvError(what + note, _advise(name, answer, directory), exit_code=1)
     facts = gather(name, answer)
-    if as_json:
+    if args.json:
         import json
 
         write(json.dumps(facts, indent=2) + "\n")
