@@ -18,6 +18,7 @@ from workspace import Home
 
 from wtenv import files
 from wtenv.commands import list as listing
+from wtenv.console import format_size
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +293,7 @@ def test_branches_are_cut_to_the_terminal(width: int | None, longest: int) -> No
      (1024**2 - 1, "1.0 MB"), (5 * 1024**3, "5.0 GB"), (3 * 1024**5, "3072 TB")],
 )  # fmt: skip
 def test_sizes(size: int, text: str) -> None:
-    assert files.format_size(size) == text
+    assert format_size(size) == text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from realbase import Base
 from scenes import CONFIG, Scene, make_git, make_scene, snapshot
 
-from wtenv.errors import make_printable
+from wtenv.console import make_printable
 
 KEYS = {
     "state", "reason", "fix", "worktree", "clone", "linked", "doubt", "config", "trust", "base", "overlay", "editables",
@@ -51,7 +51,7 @@ def look(scene: Scene, cwd: Path | None = None, env: dict[str, str] | None = Non
     assert max(len(line.split()[0]) for line in told.stdout.splitlines()) <= 11
     if found["fix"]:
         assert f"next        {found['fix']}\n" in told.stdout
-        assert make_printable(found["reason"], keep="") in told.stdout
+        assert make_printable(found["reason"]) in told.stdout
     return found, told.stdout
 
 

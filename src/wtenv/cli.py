@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-from .errors import WtenvError, say
+from .console import say
+from .errors import WtenvError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # this module is imported at every start of a shell

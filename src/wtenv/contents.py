@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from .config.read import Source
+from .console import make_printable
 from .digest import sha256
-from .errors import make_printable
 from .worktree import Worktree
 
 Content = dict[str, Any]

@@ -15,9 +15,10 @@ from .conda import Base, Capture, Variables, capture_scripts, find_base, open_pr
 from .config import read as configs
 from .config.read import Config, Source
 from .config.settings import Settings, locate_settings, read_settings
+from .console import make_printable
 from .digest import sha256
 from .environ import Activation
-from .errors import WtenvError, make_printable
+from .errors import WtenvError
 from .overlay.state import State, inspect
 from .trust import Verdict
 from .watch import EXACT, LATER, LATER_OR_ABSENT, Watch
@@ -360,4 +361,4 @@ def describe(decision: Decision) -> str:
         lines += decision.warnings
     elif decision.kind not in ("outside", "unconfigured"):
         lines.append(f"{decision.reason}; {decision.fix}" if decision.fix else decision.reason)
-    return "\nwtenv: ".join(make_printable(line, keep="") for line in [*lines, *decision.faults])
+    return "\nwtenv: ".join(make_printable(line) for line in [*lines, *decision.faults])

@@ -30,17 +30,3 @@ class WtenvError(Exception):
         """The same mistake, met on the way from `place` (put before what happened) and from `watch`."""
         what, paths = f"{place}{self.what}", (*watch, *self.watch)
         return WtenvError(what, self.fix, paths, exit_code=self.exit_code, cacheable=self.cacheable)
-
-
-def say(text: str) -> None:
-    """One message for people, on stderr. `text` may have several lines."""
-    import sys
-
-    print(f"wtenv: {make_printable(text)}", file=sys.stderr, flush=True)
-
-
-def make_printable(text: str, keep: str = "\n") -> str:
-    """`text` as a terminal may see it: no name in it can act as a control sequence. `keep` stays."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text)

@@ -254,12 +254,3 @@ def measure(folder: Path) -> int:
                 info = os.lstat(f"{above}/{name}")
                 sizes[info.st_dev, info.st_ino] = info.st_blocks * 512
     return sum(sizes.values())
-
-
-def format_size(size: int) -> str:
-    """`size` bytes for people: 1024 and its powers, as `du -h` has them."""
-    number, units = float(size), ["B", "KB", "MB", "GB", "TB"]
-    while number >= 1023.5 and len(units) > 1:
-        number /= 1024
-        units.pop(0)
-    return f"{number:.1f} {units[0]}" if number < 9.95 and units[0] != "B" else f"{number:.0f} {units[0]}"

@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import WtenvError, say
+from ..console import say, write
+from ..errors import WtenvError
 from ..process import locate_folder
-from .hook import write
 
 
 def configure(_: ArgumentParser) -> None:

@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import WtenvError, say
+from ..console import say
+from ..errors import WtenvError
 from ..process import locate_folder
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from .. import completion, environ
 from ..completion import Answer
+from ..console import write
 from ..hook import shells
 from ..process import locate_folder
-from .hook import write
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import say
+from ..console import say
 from ..process import locate_folder
 
 

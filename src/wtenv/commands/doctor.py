@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..console import Progress
-from ..errors import WtenvError, make_printable, say
+from ..console import Progress, make_printable, say, write, write_json
+from ..errors import WtenvError
 from ..hook.detect import find_parent
 from ..hook.install import locate_hook
 from ..insight.checks import CHECKS, Case, Finding, examine
@@ -20,7 +20,6 @@ from ..overlay.refresh import refresh
 from ..overlay.sync import sync
 from ..process import locate_folder
 from . import add_json, setup
-from .hook import write
 from .sync import Options, make_plan
 
 
@@ -44,8 +43,6 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
             findings = examine(replace(case, mended=loaded))
     problems = sum(item.state == "problem" for item in findings)
     if args.json:
-        import json
-
         listed = [
             {
                 "check": item.check,
@@ -58,7 +55,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
             for item in findings
         ]
         facts = {"directory": str(directory), "problems": problems, "findings": listed, "mended": mended}
-        write(json.dumps(facts, indent=2) + "\n")
+        write_json(facts)
     else:
         write(render(findings))
     return 1 if problems else 0
@@ -140,4 +137,4 @@ def render(findings: Sequence[Finding]) -> str:
 
 
 def _flatten(text: str) -> str:
-    return make_printable(text, keep="")
+    return make_printable(text)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import decision, environ
+from ..console import make_printable, say, write, write_json
 from ..decision import Decision
 from ..digest import sha256
-from ..errors import WtenvError, make_printable, say
+from ..errors import WtenvError
 from ..hook import cache, shells
 from ..hook.detect import find_shell_name
 from ..hook.entry import Entry, Watched
 from ..process import locate_folder
-from .hook import write
 from .run import remember
 
 if TYPE_CHECKING:  # what a shell waits for has no parser
@@ -51,9 +51,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     if form == "sh":
         write(render_posix(changes))
     elif form == "json":
-        import json
-
-        write(json.dumps(changes, indent=2) + "\n")
+        write_json(changes)
     elif form == "dotenv":
         write(render_dotenv(changes))
     elif form == "gha":
@@ -114,7 +112,7 @@ def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | Non
         identity = sha256(f"{found.kind}\0{message}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     prompt = farewell = ""
     if found.activation and found.worktree and found.settings and found.settings.level == "verbose":
-        farewell = make_printable(f"left {found.worktree.name}", keep="")
+        farewell = make_printable(f"left {found.worktree.name}")
     if found.settings and found.settings.prompt and found.base and found.worktree:
         prompt = found.base.modifier or f"({found.worktree.name}) "
     return Entry(

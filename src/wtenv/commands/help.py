@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ..config import read as configs
 from ..config import settings
+from ..console import write
 from . import ALIASES, VERBS
-from .hook import write
 
 CONFIG = "config"
 AGENTS = "agents"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 
+from ..console import write
 from ..hook import shells
 
 TYPE_CHECKING = False
@@ -40,17 +40,3 @@ def prepare_cache(env: Mapping[str, str]) -> None:
         cache.prepare(env)
     except (OSError, WtenvError):
         pass
-
-
-def write(text: str) -> None:
-    """Write shell text to stdout, bytes as they are."""
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        from ..errors import WtenvError
-
-        raise WtenvError(f"can't write the output ({error.strerror})", "make room for it") from None

@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import conda, environ, files
 from ..config import read as configs
-from ..errors import WtenvError, say
+from ..console import say
+from ..errors import WtenvError
 from ..process import locate_folder
 from ..worktree import Worktree, require_worktree
 

@@ -13,14 +13,14 @@ from typing import Any
 
 from .. import decision, environ, files, trust, worktree
 from ..config import read as configs
+from ..console import format_size, make_printable, say, write, write_json
 from ..decision import Decision
-from ..errors import WtenvError, make_printable, say
+from ..errors import WtenvError
 from ..overlay import manifest as manifests
 from ..overlay.state import inspect
 from ..process import locate_folder
 from ..worktree import Checkout
 from . import add_json
-from .hook import write
 
 # What is said instead of an overlay's state where the config has no effect.
 STATES = {"unconfigured": "no config", "failed": "failed", "missing": "missing", "bare": "bare"}
@@ -45,9 +45,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     clones = find_clones(plain) if every else [place.clone] if place else []
     facts = {"clones": [gather(clone, here, plain, env.get(environ.ROOT)) for clone in clones]}
     if args.json:
-        import json
-
-        write(json.dumps(facts, indent=2) + "\n")
+        write_json(facts)
     elif not clones:
         say("no clone is known yet; in one, run: wtenv init NAME (a conda environment)")
     else:
@@ -179,10 +177,10 @@ def _make_row(item: dict[str, Any], home: str, now: float) -> tuple[str, ...]:
     state = STATES.get(item["state"]) or TRUST.get(item["trust"] or "") or overlay.get("state", "")
     if overlay.get("shared"):
         state += ", shared"
-    size = files.format_size(overlay["size"]) if overlay.get("size") is not None else ""
+    size = format_size(overlay["size"]) if overlay.get("size") is not None else ""
     synced = _format_age(overlay["synced"], now) if overlay.get("synced") else ""
     cells = (mark, branch, state, size, overlay.get("python") or "", synced, _shorten(item["path"], home))
-    return tuple(make_printable(cell, keep="") for cell in cells)
+    return tuple(make_printable(cell) for cell in cells)
 
 
 def _shorten(path: str, home: str) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 from .. import decision, environ, files
 from ..conda.records import read_records
 from ..config.read import Config
-from ..errors import WtenvError, say
+from ..console import say, write
+from ..errors import WtenvError
 from ..lock import format as lockfile
 from ..lock import gather
 from ..lock.format import Lock, Package
 from ..process import locate_folder
 from ..worktree import Worktree
-from .hook import write
 from .verify import render
 
 

@@ -6,8 +6,8 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
-from ..errors import WtenvError, make_printable, say
-from .hook import write
+from ..console import format_size, make_printable, say, write
+from ..errors import WtenvError
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     WtenvError, after all else is done, if something can't be removed."""
     from collections import Counter
 
-    from .. import environ, files
+    from .. import environ
     from ..insight import garbage
 
     env = environ.undo(env)
@@ -28,7 +28,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     count, size = 0, 0
     lines: Counter[str] = Counter()
     for item in list(garbage.find(env)):
-        about = make_printable(f"{item.kind} of {item.about}", keep="")
+        about = make_printable(f"{item.kind} of {item.about}")
         if item.doubt and not args.all:
             lines[f"kept {about}: {item.doubt}"] += 1
             continue
@@ -44,7 +44,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
         count, size = count + len(found), size + sum(found)
     write("".join(f"{line}{f' ({number})' if number > 1 else ''}\n" for line, number in lines.items()))
     verb = "would remove" if args.dry_run else "removed"
-    say(f"{verb} {count} file{'s' if count != 1 else ''}, {files.format_size(size)}" if count else "nothing to remove")
+    say(f"{verb} {count} file{'s' if count != 1 else ''}, {format_size(size)}" if count else "nothing to remove")
     if any(line.startswith("kept") for line in lines) and not args.all:
         say("to remove what is kept, too: wtenv prune --all")
     if failed:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from .. import decision, environ
+from ..console import say
 from ..decision import Decision
-from ..errors import WtenvError, say
+from ..errors import WtenvError
 from ..hook import cache
 from ..hook.known import take_off
 from ..overlay.manifest import BUILD_FILES

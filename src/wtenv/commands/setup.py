@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .. import files
-from ..errors import WtenvError, say
+from ..console import say
+from ..errors import WtenvError
 from ..hook.detect import find_shell_name
 from ..hook.install import MARK, MARK_ALL, list_lines, locate_hook, locate_rc, render_hook, render_line
 from ..hook.shells import SHELLS, Shell, find_shell

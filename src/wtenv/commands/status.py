@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import decision, environ
+from ..console import make_printable, write, write_json
 from ..decision import Decision
-from ..errors import make_printable
 from ..hook import cache
 from ..hook.detect import find_parent
 from ..hook.shells import Shell
 from ..process import locate_folder
 from . import add_json
-from .hook import write
 
 MOST = 8  # editables on the screen
 
@@ -31,9 +30,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     shell = find_parent(env)
     facts["hook"] = predict(found, facts, env, shell) if shell else None
     if args.json:
-        import json
-
-        write(json.dumps(facts, indent=2) + "\n")
+        write_json(facts)
     else:
         write(render(facts))
     return 0
@@ -119,7 +116,7 @@ def render(facts: Mapping[str, Any]) -> str:
     add("why", facts["reason"])
     stale = "run: wtenv sync" if overlay and overlay["state"] == "stale" else ""
     add("next", facts["fix"] or stale or advice)
-    return "".join(f"{label:<11} {make_printable(value, keep='')}\n" for label, value in rows)
+    return "".join(f"{label:<11} {make_printable(value)}\n" for label, value in rows)
 
 
 def describe_shell(facts: Mapping[str, Any]) -> tuple[str, str]:

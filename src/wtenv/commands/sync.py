@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from .. import decision, environ
 from ..conda import find_python
-from ..console import Progress
-from ..errors import WtenvError, say
+from ..console import Progress, say
+from ..errors import WtenvError
 from ..overlay.activate import render_activate
 from ..overlay.sync import Outcome, Plan, preview, sync
 from ..process import locate_folder

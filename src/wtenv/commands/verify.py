@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .. import decision, environ
-from ..errors import make_printable, say
+from ..console import make_printable, say, write, write_json
 from ..lock import gather
 from ..lock.format import Finding
 from ..process import locate_folder
 from . import add_json
-from .hook import write
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -29,7 +27,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     found = gather.find_drift(config, base, env)
     if args.json:
         facts = {"lock": str(path), "clean": not found, "findings": [item._asdict() for item in found]}
-        write(json.dumps(facts, indent=2) + "\n")
+        write_json(facts)
     else:
         write(render(found))
         count = f"{len(found)} difference{'s' * (len(found) != 1)} from"
@@ -39,4 +37,4 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
 
 def render(found: Iterable[Finding]) -> str:
     """One line for each."""
-    return "".join(f"{make_printable(item.text, keep='')}\n" for item in found)
+    return "".join(f"{make_printable(item.text)}\n" for item in found)

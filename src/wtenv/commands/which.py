@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import decision, environ
-from ..errors import WtenvError, make_printable
+from ..console import make_printable, write, write_json
+from ..errors import WtenvError
 from ..insight.origins import Command, Distribution, Layers, Module, Overlay, find_commands, find_unusable, list_names
 from ..overlay import pth
 from ..process import locate_folder
 from . import add_json
-from .hook import write
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,12 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
         raise WtenvError("NAME is empty", "see: wtenv which --help")
     answer = look_up(name, directory, env)
     if not (answer.commands or answer.modules or answer.distributions):
-        what = f"{make_printable(name, keep='')} is no command" + (", module or distribution" if answer.overlay else "")
+        what = f"{make_printable(name)} is no command" + (", module or distribution" if answer.overlay else "")
         note = f" ({answer.note})" if answer.note else ""
         raise WtenvError(what + note, _advise(name, answer, directory), exit_code=1)
     facts = gather(name, answer)
     if args.json:
-        import json
-
-        write(json.dumps(facts, indent=2) + "\n")
+        write_json(facts)
     else:
         write(render(facts))
     return 0
@@ -89,12 +87,12 @@ def look_up(name: str, directory: Path, env: Mapping[str, str]) -> Answer:
 
 def _advise(name: str, answer: Answer, directory: Path) -> str:
     if place := find_unusable(name, answer.search_path, str(directory)):
-        return f"if that is what you mean, run: chmod +x {shlex.quote(make_printable(place, keep=''))}"
+        return f"if that is what you mean, run: chmod +x {shlex.quote(make_printable(place))}"
     known = list_names(answer.search_path) | {*pth.list_base(answer.overlay.sites if answer.overlay else ())}
     if close := difflib.get_close_matches(name, sorted(known), 3, 0.7):
         return f"did you mean {', '.join(close)}?"
     # A child sees nothing of these.
-    return f"if it is an alias or a function of your shell, run: type {shlex.quote(make_printable(name, keep=''))}"
+    return f"if it is an alias or a function of your shell, run: type {shlex.quote(make_printable(name))}"
 
 
 def gather(name: str, answer: Answer) -> dict[str, Any]:
@@ -134,4 +132,4 @@ def render(facts: Mapping[str, Any]) -> str:
         lines += [f"distribution {name}" for name in {item["name"] for item in facts["distributions"]}]
         for item in facts["distributions"]:
             lines.append(f"{'>' if item['wins'] else ' '} {item['version']} in {item['place']} ({item['layer']})")
-    return "".join(f"{make_printable(line, keep='')}\n" for line in lines)
+    return "".join(f"{make_printable(line)}\n" for line in lines)

@@ -15,7 +15,8 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any, NamedTuple
 
 from .. import files
-from ..errors import WtenvError, make_printable
+from ..console import make_printable
+from ..errors import WtenvError
 
 _YAML = (".yml", ".yaml")
 _KEYS = ("envs_dirs", "envs_path")  # the second is the old name (conda/base/context.py)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import files
-from ..errors import WtenvError, make_printable
+from ..console import make_printable
+from ..errors import WtenvError
 
 MAX_NEW = 30  # records that are read where the others are known
 MAX_RECORD = 1 << 26  # a record lists every file of its package
@@ -58,7 +59,7 @@ def _list(prefix: Path) -> Iterator[tuple[Path, CondaRecord]]:
     found = []
     for name in names:
         stem, _, kind = name.rpartition(".")
-        parts = make_printable(stem, keep="").rsplit("-", 2)
+        parts = make_printable(stem).rsplit("-", 2)
         if kind == "json" and len(parts) == 3 and all(parts):
             found.append((folder / name, CondaRecord(parts[0], parts[1], parts[2])))
     yield from sorted(found, key=lambda item: item[1].name)
@@ -90,7 +91,7 @@ def _read(path: Path, named: CondaRecord) -> CondaRecord:
 
 def _get(data: dict[str, Any], key: str) -> str:
     value = data.get(key)
-    return make_printable(value, keep="") if isinstance(value, str) else ""
+    return make_printable(value) if isinstance(value, str) else ""
 
 
 def _list_texts(value: object) -> list[str]:

@@ -11,8 +11,9 @@ from .. import files
 from ..conda import Base, find_python
 from ..conda.records import CondaRecord, read_records
 from ..config.read import Config
+from ..console import make_printable
 from ..digest import sha256
-from ..errors import WtenvError, make_printable
+from ..errors import WtenvError
 from ..names import normalise
 from ..overlay import manifest as manifests
 from ..overlay import state
@@ -153,7 +154,7 @@ def _list_dists(sites: Iterable[str]) -> list[_Place]:
 
 def _split(entry: str) -> tuple[str, str]:
     """Name and version; egg-info adds the Python version: name-1.0-py3.11; an egg-link has the name alone."""
-    stem, _, kind = make_printable(entry, keep="").rpartition(".")
+    stem, _, kind = make_printable(entry).rpartition(".")
     name, _, version = stem.partition("-") if kind != "egg-link" else (stem, "", "")
     return name, version.partition("-py")[0]
 
@@ -198,14 +199,14 @@ def _read_dist(item: _Place, *, hashed: bool) -> Dist:
     try:
         origin = json.loads(_read(item.path / "direct_url.json") or "{}")
         editable = editable or origin.get("dir_info", {}).get("editable") is True
-        if url := lockfile.strip_credentials(make_printable(origin.get("url", ""), keep="")):
+        if url := lockfile.strip_credentials(make_printable(origin.get("url", ""))):
             vcs = origin.get("vcs_info", {})
             source = f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         pass
     # An editable's files have its folder in them.
     digest = _hash_content(_read(item.path / "RECORD")) if hashed and not editable else ""
-    return Dist(item.name, item.version, digest, make_printable(source, keep=""), editable)
+    return Dist(item.name, item.version, digest, make_printable(source), editable)
 
 
 def _hash_content(record: str) -> str:
@@ -233,9 +234,9 @@ def _list_editables(config: Config, manifest: Manifest | None, *, quick: bool) -
         project = None if quick else building.read_project(path)
         found.append(
             Editable(
-                name=(have.name if have else project.name if project else "") or make_printable(path.name, keep=""),
-                path="" if written.startswith("/") else make_printable(os.path.normpath(written), keep=""),
-                backend=make_printable(project.backend, keep="") if project else "",
+                name=(have.name if have else project.name if project else "") or make_printable(path.name),
+                path="" if written.startswith("/") else make_printable(os.path.normpath(written)),
+                backend=make_printable(project.backend) if project else "",
                 built_with=have.built_with if have else (),
             )
         )

@@ -9,8 +9,9 @@ from pathlib import Path
 from .. import files
 from ..conda import Base
 from ..config.read import Config
+from ..console import make_printable, say
 from ..digest import sha256
-from ..errors import WtenvError, make_printable, say
+from ..errors import WtenvError
 from ..hook import cache
 from ..overlay import manifest as manifests
 
@@ -38,7 +39,7 @@ def mention(config: Config, base: Base, env: Mapping[str, str]) -> None:
         told = _digest(lock, text.encode("utf-8", "surrogateescape"))
     # Where it can't be remembered, it would be said again and again.
     if _write_seen((*seen, state, told)[-MAX_SEEN:], env) and text and told not in seen:
-        say(make_printable(text, keep=""))
+        say(make_printable(text))
 
 
 def _list_names(config: Config, base: Base) -> Iterator[bytes]:

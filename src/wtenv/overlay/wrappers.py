@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import faults, files
-from ..errors import WtenvError, make_printable
+from ..console import make_printable
+from ..errors import WtenvError
 from .manifest import Manifest
 
 # They manage environments and must run on their own Python, or tell what the base's own is like.
@@ -107,7 +108,7 @@ def find_others(manifest: Manifest, folders: Sequence[str], taken: Collection[st
 def describe_others(venv: Path, manifest: Manifest) -> str:
     """One line about those in the base itself; empty if there are none."""
     others = find_others(manifest, manifest.bins, os.listdir(venv / "bin"))
-    names = [make_printable(os.path.basename(path), keep="") for path in others]
+    names = [make_printable(os.path.basename(path)) for path in others]
     listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return f"not every program of the base runs on the overlay's Python ({listed}); see: wtenv doctor" if names else ""
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...errors import WtenvError, make_printable
+from ...console import make_printable
+from ...errors import WtenvError
 from ...overlay import building, kernels, pth, wrappers
 from ...overlay import installed as distributions
 from ...overlay.activate import render_activate
