@@ -17,7 +17,7 @@ from shells import require_shell
 from test_docs import CHECKOUT, list_commands, table_rows
 from workspace import Home, Repo, make_repo, wtenv_program
 
-from wtenv import files
+from wtenv import toml
 from wtenv.commands.help import FOR_AGENTS
 
 PAGE = (CHECKOUT / "docs/agents.md").read_text("utf-8")
@@ -226,7 +226,7 @@ def test_a_session_outside(scene: Scene) -> None:
 
 
 def test_what_makes_a_new_worktree_ready(scene: Scene) -> None:
-    codex = files.parse_toml(Path("environment.toml"), snippets("toml")[0].encode())
+    codex = toml.parse(Path("environment.toml"), snippets("toml")[0].encode())
     (cursor,) = json.loads(snippets("json")[1])["setup-worktree"]
     for name, script in {"codex": codex["setup"]["script"], "cursor": cursor}.items():
         assert isinstance(script, str)

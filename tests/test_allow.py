@@ -13,7 +13,7 @@ import pytest
 from scenes import call, git, make_fake_base, make_git, make_home
 from workspace import Home
 
-from wtenv import files
+from wtenv import dirs, files
 
 CONFIG = '[python]\nbase_conda_env = "fake"\n'
 DOTENV = CONFIG + '[activation]\ndotenv = [".env", "{main}"]\n'
@@ -132,7 +132,7 @@ def test_what_is_no_text_or_too_large(data: bytes, home: Home, root: Path) -> No
 
 
 def find_records(home: Home, root: Path) -> list[Path]:
-    folder = files.data_dir(home.environ) / "trust"
+    folder = Path(dirs.find_data(home.environ)) / "trust"
     return [path for path in folder.iterdir() if f'"{root}/.git"' in path.read_text()]
 
 
@@ -167,7 +167,7 @@ def test_it_is_bounded_and_forgotten(home: Home, root: Path) -> None:
     (root.parent / "other").touch()  # else it may be a disk that is not mounted
     call(home, "prune", cwd=home.path, check=True)
     assert not record.exists()
-    data = files.data_dir(home.environ)
+    data = Path(dirs.find_data(home.environ))
     assert not any(b"SECRET" in path.read_bytes() for path in data.rglob("*") if path.is_file())
 
 

@@ -22,7 +22,7 @@ from test_completions import LOADS
 from test_status import inside
 from workspace import Home, Repo, make_repo
 
-from wtenv import files
+from wtenv import toml
 from wtenv.cli import build_parser
 from wtenv.commands.help import EPILOG
 from wtenv.config import read as configs
@@ -48,7 +48,7 @@ def block(name: str) -> str:
 
 def parse(text: str) -> dict[str, dict[str, object]]:
     """TOML as wtenv reads it."""
-    return files.parse_toml(CHECKOUT / "README.md", text.encode())
+    return toml.parse(CHECKOUT / "README.md", text.encode())
 
 
 def section(title: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from scenes import call, make_home, one_line
 from workspace import Home
 
-from wtenv import commands, files
+from wtenv import commands, toml
 from wtenv.cli import build_parser
 from wtenv.commands import VERBS
 from wtenv.commands import help as helping
@@ -156,4 +156,4 @@ def test_settings_are_so(table: str, key: str, home: Home) -> None:
     assert settings.read_settings(home.environ) == default
     place.write_text(f"[{table}]\n{key} = {entry.example}\n")
     assert settings.read_settings(home.environ) != default
-    assert files.parse_toml(place, place.read_bytes())
+    assert toml.parse(place, place.read_bytes())

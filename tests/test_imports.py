@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("environ", "gitfiles"),
     ("changes",),
     ("files", "process"),
-    ("access", "console", "dirs", "digest", "names", "faults", "watch"),
+    ("access", "console", "dirs", "digest", "names", "faults", "toml", "watch"),
     ("errors",),
     ("__init__",),
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scenes import call, git, make_fake_base, make_git, make_home, one_line, snapshot
 from workspace import Home
 
-from wtenv import files
+from wtenv import files, toml
 from wtenv.commands.init import Draft, render
 from wtenv.config import read as configs
 from wtenv.config.read import Config
@@ -382,7 +382,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 @given(base=texts, packages=st.lists(texts, max_size=3), venv=texts, origin=texts, deps=st.booleans())
 def test_what_is_written_reads_back(base: str, packages: list[str], venv: str, origin: str, deps: bool) -> None:
     text = render(Draft(("base_prefix", base), tuple(packages), deps, venv, origin))
-    table = files.parse_toml(Path("x"), text.encode())
+    table = toml.parse(Path("x"), text.encode())
     assert table["python"]["base_prefix"] == base
     assert table["python"].get("venv", ".venv") == venv
     assert table["editables"]["packages"] == packages

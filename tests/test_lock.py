@@ -21,7 +21,7 @@ from scenes import CONFIG, Scene, call, git, make_git, make_home, make_scene, on
 from shells import Shell
 from workspace import Home
 
-from wtenv import decision, files
+from wtenv import decision, files, toml
 from wtenv.conda import records
 from wtenv.lock import gather
 
@@ -79,7 +79,7 @@ def verify(scene: Scene, cwd: Path | None = None, env: dict[str, str] | None = N
 
 def read(path: Path) -> dict[str, list[dict[str, str]]]:
     """The lock, by TOML's own rules."""
-    return files.parse_toml(path, path.read_bytes())
+    return toml.parse(path, path.read_bytes())
 
 
 def record(scene: Scene, name: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wtenv import files
+from wtenv import files, toml
 from wtenv.errors import WtenvError
 from wtenv.lock import format as lockfile
 from wtenv.lock.format import Dist, Editable, Lock, Package
@@ -117,7 +117,7 @@ def test_round_trip(conda: list[Package], pip: list[Dist], python: str) -> None:
     lock = Lock("conda", "linux-64", python, tuple(sorted(conda)), tuple(sorted(pip)))
     text = lockfile.render(lock)
     assert lockfile.parse(PATH, text) == lock
-    table = files.parse_toml(PATH, text)
+    table = toml.parse(PATH, text)
     assert [row["name"] for row in table.get("conda", ())] == [item.name for item in lock.packages]
     assert [row.get("source", "") for row in table.get("pip", ())] == [item.source for item in lock.pip]
 

@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from wtenv import files
+from wtenv import toml
 from wtenv.errors import WtenvError
 
 try:
@@ -28,7 +28,7 @@ def measure(text: str) -> float:
     """The processor's seconds that reading takes, refused or not."""
     start = time.process_time()
     try:
-        files.parse_toml(Path("x.toml"), text.encode())
+        toml.parse(Path("x.toml"), text.encode())
     except WtenvError:
         pass
     return time.process_time() - start
@@ -59,7 +59,7 @@ def test_keys_of_many_parts(place: tuple[str, str], part: str) -> None:
     text = fill(part, *place)
     check_time(text)
     with pytest.raises(WtenvError, match=r"line [123] has a key of more than 16 parts"):
-        files.parse_toml(Path("x.toml"), text.encode())
+        toml.parse(Path("x.toml"), text.encode())
 
 
 UNITS = (*PARTS, ".", '"', "'", '"""', "'''", '\\"', "\\", "\\\n", "#", "\n", " ", "\t", "=", "a", "a=1\n", "[", "]", "[[",
@@ -134,7 +134,7 @@ def documents(draw: st.DrawFn) -> str:
 @given(text=documents())
 def test_what_is_no_key_is_not_taken_for_one(text: str) -> None:
     plain = text.replace("\r\n", "\n")
-    assert tomllib.loads(plain) == files.parse_toml(Path("x.toml"), plain.encode())
-    assert files.find_deep_key(text) == 0
-    assert files.find_deep_key(f"{text}{DEEP} = 1\n") == text.count("\n") + 1
-    assert files.find_deep_key(f"{text}x = {{ y = [1, {{ {DEEP} = 1 }}] }}\n") == text.count("\n") + 1
+    assert tomllib.loads(plain) == toml.parse(Path("x.toml"), plain.encode())
+    assert toml.find_deep_key(text) == 0
+    assert toml.find_deep_key(f"{text}{DEEP} = 1\n") == text.count("\n") + 1
+    assert toml.find_deep_key(f"{text}x = {{ y = [1, {{ {DEEP} = 1 }}] }}\n") == text.count("\n") + 1

@@ -72,10 +72,11 @@ def report_bug(error: Exception, words: Sequence[str], env: Mapping[str, str]) -
     """Write the traceback to a log; returns the line that says so."""
     import platform
     import traceback
+    from pathlib import Path
 
-    from . import __version__, files
+    from . import __version__, dirs, files
 
-    log = files.state_dir(env) / "bug.log"
+    log = Path(dirs.find_state(env)) / "bug.log"
     head = f"wtenv {__version__}, Python {platform.python_version()}, {platform.platform()}\nwtenv {words}\n\n"
     text = head + "".join(traceback.format_exception(error))
     try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from . import access, environ, faults, files, trust, worktree
+from . import access, dirs, environ, faults, trust, worktree
 from .activation import build, build_base, find_guards
 from .conda import Base, Capture, Variables, capture_scripts, find_base, open_prefix, read_variables
 from .config import read as configs
@@ -213,7 +213,7 @@ def _is_related(root: Path, place: Worktree, config: Config, env: Mapping[str, s
         return True
     stacks = {source.path for source in config.sources if source.role == "stack"}
     try:
-        sources = configs.find_sources(worktree.open_worktree(root), files.home_dir(env)) if stacks else ()
+        sources = configs.find_sources(worktree.open_worktree(root), Path(dirs.find_home(env))) if stacks else ()
     except WtenvError:
         return False
     return any(source.path in stacks for source in sources)
@@ -244,7 +244,7 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
         decision.watch[file] = LATER_OR_ABSENT
         decision.reason, decision.fix = f"{place.clone} {trust.DENIED.reason}", trust.DENIED.fix
         return
-    home = files.home_dir(env)
+    home = Path(dirs.find_home(env))
     sources = decision.sources = configs.find_sources(place, home)
     if not sources:
         decision.kind, decision.reason = "unconfigured", f"{place.root} has no {configs.NAME}"
@@ -337,7 +337,7 @@ def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture,
     found = read_variables(Path(base.prefix))
     applied = environ.apply(plain, build_base(base, found.values))
     before = {name: value for name, value in applied.items() if not environ.is_state(name)}
-    mark = files.cache_dir(plain) / f"late-{sha256(os.fsencode(base.prefix)).hexdigest()[:20]}"
+    mark = Path(dirs.find_cache(plain)) / f"late-{sha256(os.fsencode(base.prefix)).hexdigest()[:20]}"
     return found, capture_scripts(Path(base.prefix), before, mark=mark), before
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import access, files
+from . import access, dirs, files
 from .errors import WtenvError
 
 _SECTION = re.compile(r'\[[ \t]*([A-Za-z0-9.-]*)[ \t]*(?:"((?:[^"\\]|\\.)*)"[ \t]*)?\][ \t]*')
@@ -79,7 +79,7 @@ def list_protected(env: Mapping[str, str]) -> tuple[Path, ...]:
     if "GIT_CONFIG_GLOBAL" in env:
         found.append(env["GIT_CONFIG_GLOBAL"])
     else:
-        home = files.home_dir(env)
+        home = Path(dirs.find_home(env))
         found += [f"{env.get('XDG_CONFIG_HOME') or f'{home}/.config'}/git/config", f"{home}/.gitconfig"]
     return tuple(Path(path) for path in found if os.path.isabs(path))
 
@@ -89,7 +89,7 @@ def is_safe(root: Path, env: Mapping[str, str]) -> bool:
     `safe.directory` of git-config(1). What is in the repository's own config never counts, nor does a file that
     another user could write to."""
     safe = False
-    home = files.home_dir(env)
+    home = Path(dirs.find_home(env))
     for file in list_protected(env):
         for value in _list_safe(file, home, _MAX_DEPTH):
             path = f"{home}/{value[2:]}" if value.startswith("~/") else value

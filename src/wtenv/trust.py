@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from . import access, files
+from . import access, dirs, files
 from .config.read import Source
 from .config.settings import Settings
 from .digest import sha256
@@ -63,7 +63,7 @@ def compute_digest(sources: tuple[Source, ...]) -> str:
 
 def locate_record(worktree: Worktree, env: Mapping[str, str]) -> Path:
     """The clone's record file, whether it exists or not."""
-    return files.data_dir(env) / "trust" / f"{_name(worktree.clone)}.json"
+    return Path(dirs.find_data(env)) / "trust" / f"{_name(worktree.clone)}.json"
 
 
 def _name(clone: Path) -> str:
@@ -85,7 +85,7 @@ def read_record(worktree: Worktree, env: Mapping[str, str]) -> AllowRecord:
 
 def list_records(env: Mapping[str, str]) -> tuple[tuple[Path, AllowRecord], ...]:
     """Every record that can be relied on, with its file, sorted by clone."""
-    found = [(file, record) for file in (files.data_dir(env) / "trust").glob("*.json") if (record := _read(file))]
+    found = [(file, record) for file in (Path(dirs.find_data(env)) / "trust").glob("*.json") if (record := _read(file))]
     named = [(file, record) for file, record in found if file.stem == _name(Path(record.clone))]
     return tuple(sorted(named, key=lambda pair: os.fsencode(pair[1].clone)))
 
@@ -167,7 +167,7 @@ def _advise(worktree: Worktree, rest: access.Exposure | None, env: Mapping[str, 
         return "make a worktree in a folder of your own"
     fix = f"if you trust them run: git config --global --add safe.directory {shlex.quote(str(worktree.root))}"
     # git would write into the home, and nothing in another user's counts (`su`, `sudo -s`).
-    return f"set HOME to a folder of your own; then, {fix}" if access.find_exposure(files.home_dir(env)) else fix
+    return f"set HOME to a folder of your own; then, {fix}" if access.find_exposure(Path(dirs.find_home(env))) else fix
 
 
 def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]) -> tuple[str, ...]:
@@ -198,7 +198,7 @@ def _lock(env: Mapping[str, str]) -> Iterator[None]:
     or an `allow` lift the `deny` that came in between."""
     import fcntl
 
-    folder = files.data_dir(env) / "trust"
+    folder = Path(dirs.find_data(env)) / "trust"
     files.make_private_dir(folder.parent)
     files.make_private_dir(folder)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

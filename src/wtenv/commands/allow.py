@@ -18,12 +18,12 @@ def configure(_: ArgumentParser) -> None:
 def run(_: Namespace, env: Mapping[str, str]) -> int:
     """Allow the current content for this clone; the config has to be valid. What changed in it since the content that
     was allowed before goes to stdout, as git would show it."""
-    from .. import environ, files, trust
+    from .. import dirs, environ, trust
     from ..config import read as configs
     from ..worktree import require_worktree
 
     place, env = require_worktree(Path(locate_folder(env))), environ.undo(env)
-    home = files.home_dir(env)
+    home = Path(dirs.find_home(env))
     sources = configs.require_sources(place, home)
     unsafe, _reason = trust.find_unsafe(place, sources, env)
     if unsafe:

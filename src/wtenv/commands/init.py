@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import conda, environ, files
+from .. import conda, dirs, environ, files, toml
 from ..config import read as configs
 from ..console import say
 from ..errors import WtenvError
@@ -90,7 +90,7 @@ def read_draft(source: str | None, place: Worktree, directory: Path, env: Mappin
         return _check_base(draft, env, place.root, f"conda env create -f {shlex.quote(source)}{option}")
     if "/" not in source and source not in (".", ".."):
         return _check_base(Draft(("base_conda_env", source), packages), env, place.root)
-    home = files.home_dir(env)
+    home = Path(dirs.find_home(env))
     prefix = Path(os.path.normpath(f"{home}/{source[2:]}" if source.startswith("~/") else path))
     is_conda = os.path.isdir(prefix / "conda-meta") or not os.path.lexists(prefix / "bin/python3")
     written = source if source.startswith("~/") else str(prefix)
@@ -120,7 +120,7 @@ def _check_base(draft: Draft, env: Mapping[str, str], root: Path, create: str = 
 def _read_other_tool(path: Path, root: Path) -> Draft:
     """A notuv, devpy or veneer config; the three share one format."""
     try:
-        table = files.parse_toml(path, files.read_bytes(path))
+        table = toml.parse(path, files.read_bytes(path))
     except OSError as error:
         raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
 

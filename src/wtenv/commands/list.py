@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import decision, environ, files, trust, worktree
+from .. import decision, dirs, environ, files, trust, worktree
 from ..config import read as configs
 from ..console import format_size, make_printable, say, write, write_json
 from ..decision import Decision
@@ -50,7 +50,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
         say("no clone is known yet; in one, run: wtenv init NAME (a conda environment)")
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        write(render(facts["clones"], str(files.home_dir(env)), time.time(), width, headings=every))
+        write(render(facts["clones"], str(Path(dirs.find_home(env))), time.time(), width, headings=every))
     return 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, NamedTuple
 
-from .. import files
+from .. import dirs, files
 from ..console import make_printable
 from ..errors import WtenvError
 
@@ -53,7 +53,7 @@ def find(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], list[Pa
     SEARCH_PATH in conda/base/constants.py, `_expand_search_path` in conda/common/configuration.py.
     Where CONDA_ROOT or CONDA_PREFIX is unset, it is the root prefix.
     """
-    home, fallback = files.home_dir(env), str(root or "")
+    home, fallback = Path(dirs.find_home(env)), str(root or "")
     folders = [Path("/etc/conda"), Path("/var/lib/conda"), Path(env.get("CONDA_ROOT", fallback))]
     folders += [Path(env.get("XDG_CONFIG_HOME", ""), "conda"), home / ".config/conda", home / ".conda"]
     folders += [Path(env.get("CONDA_PREFIX", fallback))]
@@ -66,10 +66,10 @@ def find(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], list[Pa
 def find_mamba(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], list[Path]]:
     """The same of the files that mamba and micromamba read beside those of conda, as far as their `envs_dirs` count
     (`compute_default_rc_sources` in libmamba/src/api/configuration.cpp, mamba 2.4)."""
-    home = files.home_dir(env)
+    home = Path(dirs.find_home(env))
     folders = [Path("/etc/conda"), Path("/var/lib/conda"), root or Path()]
     paths = [folder / ".mambarc" for folder in folders]
-    for folder in (files.config_dir(env).parent / "mamba", home / ".mamba"):
+    for folder in (Path(dirs.find_config(env)).parent / "mamba", home / ".mamba"):
         paths += [folder / name for name in (".mambarc", "mambarc", "mambarc.d")]
     found, watch = _collect([*paths, home / ".mambarc", Path(env.get("MAMBARC", ""))], (".mambarc", "mambarc"))
     return found, list(dict.fromkeys([home / ".mambarc", *watch]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Literal, NamedTuple
 
-from .. import files
+from .. import dirs
 from ..errors import WtenvError
 from ..watch import EXACT, LATER_OR_ABSENT, Watch
 from . import condarc
@@ -148,7 +148,7 @@ def _guess_roots(env: Mapping[str, str], search_path: bool) -> Iterator[tuple[Pa
     if prefix := env.get("CONDA_PREFIX"):
         active = Path(prefix)
         yield active.parent.parent if active.parent.name == "envs" else active, "condabin pkgs"
-    yield from ((files.home_dir(env) / place, any_mark) for place in _HOME_ROOTS.split())
+    yield from ((Path(dirs.find_home(env)) / place, any_mark) for place in _HOME_ROOTS.split())
     yield from ((Path(place), any_mark) for place in _ROOTS.split())
     for folder in env.get("PATH", "").split(":") if search_path else ():
         for exe in ("conda", "mamba", "micromamba"):
@@ -200,7 +200,7 @@ def _expand(text: str, env: Mapping[str, str]) -> str:
 def _resolve(path: str, env: Mapping[str, str], directory: Path) -> Path:
     """`path` from `directory`, without "~" and ".."; symlinks stay (`expand` in conda/common/path)."""
     if path == "~" or path.startswith("~/"):
-        path = f"{files.home_dir(env)}{path[1:]}"
+        path = f"{Path(dirs.find_home(env))}{path[1:]}"
     elif path.startswith("~"):
         path = os.path.expanduser(path)  # another user's
     return Path("/" + os.path.normpath(directory / path).lstrip("/"))

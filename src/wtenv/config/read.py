@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
-from .. import environ, files
+from .. import environ, files, toml
 from ..errors import WtenvError
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def _read_source(role: Literal["repo", "clone", "stack", "dotenv"], path: Path) 
 
 def _parse(source: Source, folder: Path) -> _File:
     """TOML to a checked table: only known tables and keys, each of its type."""
-    table = files.parse_toml(source.path, source.data or b"")
+    table = toml.parse(source.path, source.data or b"")
     for name, content in table.items():
         home = next((table for table, keys in _KEYS.items() if name in keys), None)
         if not isinstance(content, dict) and home:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
-from .. import access, files
+from .. import access, dirs, files, toml
 from ..errors import WtenvError
 
 Level = Literal["silent", "error", "normal", "verbose"]
@@ -43,7 +43,7 @@ def list_keys() -> dict[str, dict[str, str]]:
 
 def locate_settings(env: Mapping[str, str]) -> Path:
     """The file, whether it exists or not."""
-    return files.config_dir(env) / "config.toml"
+    return Path(dirs.find_config(env)) / "config.toml"
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -56,7 +56,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
     except OSError as error:
         what, fix = f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}"
         raise WtenvError(what, fix, cacheable=False) from None
-    table = files.parse_toml(path, data)
+    table = toml.parse(path, data)
     for name, content in table.items():
         if name not in _KNOWN:
             _fail(path, f"[{name}] is no table that wtenv knows", f"known: {', '.join(_KNOWN)}")
@@ -67,7 +67,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
                 _fail(path, f"[{name}] {key} is no key that wtenv knows", f"known: {', '.join(_KNOWN[name])}")
             if not _fits(name, value):
                 _fail(path, f"[{name}] {key} must be {_KNOWN[name][key]}", "correct the value")
-    home = files.home_dir(env)
+    home = Path(dirs.find_home(env))
     written = [home / p[2:].lstrip("/") if p.startswith("~/") else Path(p) for p in _list_prefixes(table)]
     if relative := next((p for p in written if not p.is_absolute()), None):
         _fail(path, f"[trust] prefixes: {relative} is not absolute", "write the whole path, or ~/…")

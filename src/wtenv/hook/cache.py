@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from .. import faults, files
+from .. import dirs, faults, files
 from ..digest import sha256
 from ..environ import Activation
 from ..errors import WtenvError
@@ -35,7 +35,7 @@ def prepare(env: Mapping[str, str]) -> None:
     """Create the folder, with the two files by which a shell sees how finely it compares times."""
     folder = Path(locate_entries(env))
     if not _has_home(env):
-        raise WtenvError(f"{files.home_dir(env)} does not exist, or is another user's", "set HOME")
+        raise WtenvError(f"{Path(dirs.find_home(env))} does not exist, or is another user's", "set HOME")
     files.make_private_dir(folder.parent)
     files.make_private_dir(folder)
     for name, nanoseconds in (("fine.1", 10**18), ("fine.2", 10**18 + 1000)):
@@ -52,14 +52,14 @@ def _has_home(env: Mapping[str, str]) -> bool:
     to leave folders in another user's (as `sudo -s` has it), which that user could not write to."""
     if os.path.isabs(env.get("XDG_CACHE_HOME", "")):
         return True
-    home = files.home_dir(env)
+    home = Path(dirs.find_home(env))
     return home.is_dir() and (os.getuid() != 0 or home.stat().st_uid == 0)
 
 
 def list_folders(env: Mapping[str, str]) -> Iterable[Path]:
     """Where stamps can be kept, best first: beside the entries; else where nothing outlives the session."""
     if _has_home(env):
-        yield files.cache_dir(env)
+        yield Path(dirs.find_cache(env))
     for place in (env.get("XDG_RUNTIME_DIR", ""), env.get("TMPDIR", ""), "/tmp"):
         if os.path.isabs(place):
             yield Path(f"{place}/wtenv-{os.getuid()}")
@@ -171,7 +171,7 @@ def store(entry: Entry, text: str, root: str, shell: Shell, env: Mapping[str, st
         place = folder / f"%wtenv.{shell.name}{'1' if coarse else ''}"
         old = list_stamps(folder)
         files.write_atomic(place, text.encode("utf-8", "surrogateescape"))
-        _drop_stamps(old - list_stamps(folder), files.cache_dir(env) / "stamps")
+        _drop_stamps(old - list_stamps(folder), Path(dirs.find_cache(env)) / "stamps")
     except (OSError, WtenvError):
         return False
     return True
@@ -206,7 +206,7 @@ def keep(
 def list_entries(env: Mapping[str, str]) -> Iterable[tuple[Path, str | None]]:
     """Each folder that entries are kept in, with the root that they are for; None for another version's."""
     current = locate_entries(env)
-    for top in sorted(files.cache_dir(env).glob("v[0-9]*")):
+    for top in sorted(Path(dirs.find_cache(env)).glob("v[0-9]*")):
         for above, _, names in os.walk(top):
             if any(name.startswith("%wtenv.") or (name == "fine.1" and str(top) != current) for name in names):
                 yield Path(above), (above[len(current) :] or "/") if str(top) == current else None

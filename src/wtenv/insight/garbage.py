@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from .. import files, trust
+from .. import dirs, trust
 from ..hook import cache
 from ..overlay import manifest as manifests
 from ..overlay.exclusive import hold
@@ -43,7 +43,7 @@ def find(env: Mapping[str, str]) -> Iterator[Leftover]:
     yield from _find_trust(env)
     yield from _find_overlays(env)
     yield from _find_cache(env)
-    folders = (files.data_dir(env), files.cache_dir(env))
+    folders = (Path(dirs.find_data(env)), Path(dirs.find_cache(env)))
     for place in (Path(above, name) for folder in folders for above, _, names in os.walk(folder) for name in names):
         if _TEMPORARY.fullmatch(place.name) and _get_age(place) > _IN_USE:
             yield Leftover("temporary file", str(place.parent), (place,))
@@ -66,7 +66,7 @@ def remove(leftover: Leftover, env: Mapping[str, str]) -> bool:
             file.unlink(missing_ok=True)
     if leftover.kind == "cache":
         for folder in {file.parent for file in leftover.files}:
-            _remove_empty(folder, files.cache_dir(env))
+            _remove_empty(folder, Path(dirs.find_cache(env)))
     return True
 
 
@@ -104,7 +104,7 @@ def _find_overlays(env: Mapping[str, str]) -> Iterator[Leftover]:
         found = search(venv)
         if found != "there" and not any(os.path.lexists(venv.with_name(name)) for name in record.leftovers):
             yield Leftover("overlay", record.venv, (file, lock), venv, lock, _explain(found))
-    for lock in sorted((files.data_dir(env) / "overlays").glob("*.lock")):
+    for lock in sorted((Path(dirs.find_data(env)) / "overlays").glob("*.lock")):
         if lock not in known and not os.path.lexists(record_file := lock.with_suffix(".json")):
             yield Leftover("lock", str(lock), (lock,), record_file, lock)
 
@@ -115,7 +115,7 @@ def _explain(found: str) -> str:
 
 def _find_cache(env: Mapping[str, str]) -> Iterator[Leftover]:
     named: set[str] = set()
-    stamps = files.cache_dir(env) / "stamps"
+    stamps = Path(dirs.find_cache(env)) / "stamps"
     for folder, root in cache.list_entries(env):
         entries, names = tuple(folder.glob("%wtenv.*")), cache.list_stamps(folder)
         named |= names

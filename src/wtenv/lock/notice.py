@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from .. import files
+from .. import dirs, files
 from ..conda import Base
 from ..config.read import Config
 from ..console import make_printable, say
@@ -67,7 +67,7 @@ def _digest(*parts: bytes) -> str:
 
 
 def _locate_seen(env: Mapping[str, str]) -> Path:
-    return files.cache_dir(env) / "drift"
+    return Path(dirs.find_cache(env)) / "drift"
 
 
 def _read_seen(env: Mapping[str, str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import files
+from .. import files, toml
 from ..errors import WtenvError
 from ..names import normalise
 from .indexes import Certificates
@@ -55,7 +55,7 @@ def read_project(path: Path) -> Project:
         raise WtenvError(f"the editable {path} is no folder", "correct [editables] packages")
     data: dict[str, Any] = {}
     try:
-        data = files.parse_toml(path / "pyproject.toml", files.read_bytes(path / "pyproject.toml"))
+        data = toml.parse(path / "pyproject.toml", files.read_bytes(path / "pyproject.toml"))
     except FileNotFoundError:
         if not (path / "setup.py").is_file():
             raise WtenvError(

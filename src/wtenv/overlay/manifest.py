@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from .. import files
+from .. import dirs, files
 from ..digest import sha256
 
 MANIFEST = "wtenv.json"
@@ -95,7 +95,7 @@ def real_place(venv: Path) -> Path:
 def record_path(venv: Path, env: Mapping[str, str]) -> Path:
     """Where the record of the overlay at `venv` is (whether or not there is one)."""
     digest = sha256(os.fsencode(real_place(venv))).hexdigest()
-    return files.data_dir(env) / "overlays" / f"{digest[:32]}.json"
+    return Path(dirs.find_data(env)) / "overlays" / f"{digest[:32]}.json"
 
 
 def read_manifest(venv: Path) -> Manifest | None:
@@ -178,7 +178,7 @@ def read_record(path: Path) -> OverlayRecord | None:
 
 def list_records(env: Mapping[str, str]) -> tuple[tuple[Path, OverlayRecord], ...]:
     """Every record, with its file, sorted by the overlay's place."""
-    found = [(file, read_record(file)) for file in (files.data_dir(env) / "overlays").glob("*.json")]
+    found = [(file, read_record(file)) for file in (Path(dirs.find_data(env)) / "overlays").glob("*.json")]
     named = [(file, item) for file, item in found if item and record_path(Path(item.venv), env) == file]
     return tuple(sorted(named, key=lambda pair: os.fsencode(pair[1].venv)))
 

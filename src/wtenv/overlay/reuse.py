@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import __version__, files
+from .. import __version__, dirs, files
 from ..digest import sha256
 from ..errors import WtenvError
 from ..names import normalise
@@ -84,7 +84,7 @@ def _list_settings(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
     """Where uv and backends look for settings beside the project's own."""
     for above in (folder, *folder.parents):
         yield from (above / name for name in _ABOVE)
-    yield files.home_dir(env) / ".pydistutils.cfg"
+    yield Path(dirs.find_home(env)) / ".pydistutils.cfg"
     if not env.get("UV_NO_CONFIG"):
         yield from map(Path, [env["UV_CONFIG_FILE"]] if env.get("UV_CONFIG_FILE") else list_settings(env))
 
@@ -162,7 +162,7 @@ def _sign(data: bytes) -> bytes:
 
 
 def _locate(key: str, env: Mapping[str, str]) -> Path:
-    return files.cache_dir(env) / "builds" / f"{key}.json"
+    return Path(dirs.find_cache(env)) / "builds" / f"{key}.json"
 
 
 def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tuple[str, str]]:

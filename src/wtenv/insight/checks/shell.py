@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from ... import environ, files
+from ... import dirs, environ, files
 from ...errors import WtenvError
 from ...hook.install import locate_hook, locate_rc, render_hook
 from ...hook.shells import ABI
@@ -107,7 +107,7 @@ def _find_line(case: Case) -> tuple[Path, bytes, int] | None:
 def _list_rc(name: str, case: Case) -> list[Path]:
     """What a new shell of that kind reads: bash(1), zsh(1), "FILES"; fish(1), "Configuration"; and what
     distributions have for all users."""
-    rc, home = locate_rc(name, case.env), files.home_dir(case.env)
+    rc, home = locate_rc(name, case.env), Path(dirs.find_home(case.env))
     if name == "fish":
         folders = (rc.parent / "conf.d", Path("/etc/fish/conf.d"))
         return [rc, Path("/etc/fish/config.fish"), *(file for each in folders for file in sorted(each.glob("*.fish")))]
@@ -122,7 +122,7 @@ def _list_rc(name: str, case: Case) -> list[Path]:
 
 def _list_sourced(text: bytes, case: Case) -> Iterator[Path]:
     """The files that an rc file reads in its turn, as far as its lines name them: `. FILE`, `for file in FOLDER/*`."""
-    home = os.fspath(files.home_dir(case.env))
+    home = os.fspath(Path(dirs.find_home(case.env)))
     for line in _SOURCE_LINE.findall(text):
         for found in _SOURCED.finditer(line.decode("utf-8", "surrogateescape")):
             start = case.env.get("ZDOTDIR") or home if found[1] == "ZDOTDIR" else home if found[1] or found[2] else ""
@@ -240,7 +240,7 @@ def check_user_site(case: Case) -> Iterator[Finding]:
     if case.effective.get("PYTHONNOUSERSITE"):
         yield ok("the packages of your home (user site) are left out")
         return
-    base = case.effective.get("PYTHONUSERBASE") or files.home_dir(case.env) / ".local"
+    base = case.effective.get("PYTHONUSERBASE") or Path(dirs.find_home(case.env)) / ".local"
     site = Path(base, "lib", Path(case.manifest.site[-1]).parent.name, "site-packages")  # python3.13t, pypy3.10
     fix = "run: export PYTHONNOUSERSITE=1; and remove it from [env], if it is there"
     yield problem(f"PYTHONNOUSERSITE is not set: the base's Python sees {site}", fix)

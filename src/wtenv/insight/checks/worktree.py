@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ... import files
+from ... import dirs
 from ...config.settings import read_settings
 from ...errors import WtenvError
 from ...overlay import manifest
@@ -42,15 +42,19 @@ def check_files(case: Case) -> Iterator[Finding]:
 def list_own(case: Case) -> Iterator[Path]:
     """The folders that wtenv has made for itself, and the records in them. What lies in a private cache is as private
     as that."""
-    for folder in (files.data_dir(case.plain), files.cache_dir(case.plain), files.state_dir(case.plain)):
+    for folder in (
+        Path(dirs.find_data(case.plain)),
+        Path(dirs.find_cache(case.plain)),
+        Path(dirs.find_state(case.plain)),
+    ):
         if folder.is_dir() and not folder.is_symlink():
             yield folder
     for name in ("trust", "overlays"):
-        folder = files.data_dir(case.plain) / name
+        folder = Path(dirs.find_data(case.plain)) / name
         if folder.is_dir() and not folder.is_symlink():
             yield folder
             yield from (place for place in sorted(folder.iterdir()) if place.is_file() and not place.is_symlink())
-    yield from (place for place in sorted(files.data_dir(case.plain).glob("hook.*")) if not place.is_symlink())
+    yield from (place for place in sorted(Path(dirs.find_data(case.plain)).glob("hook.*")) if not place.is_symlink())
 
 
 def find_exposed(case: Case) -> Iterator[Path]:
