@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 from realbase import Base, cache_folder, copy_base
 from realbase import shared_base as build_shared_base
+from scenes import Templates
 from shells import SHELLS, Shell, require_shell
 from workspace import Home, Repo, make_repo, wtenv_program
 
@@ -31,6 +32,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def base() -> Base:
     """The conda environment that all tests share. Nothing may be written into it."""
     return build_shared_base(cache_folder())
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """Places that are built once for many tests; each test gets them as new."""
+    return Templates(tmp_path_factory.mktemp("templates"))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from realbase import Base, cache_folder, copy_base
+from scenes import Templates
 from shells import SHELLS, Result, Shell, require_shell
 from workspace import Home, Repo, make_repo, wtenv_program
 
@@ -90,12 +91,13 @@ def world(shared_world: World) -> Iterator[World]:
 
 
 @pytest.fixture
-def own_world(tmp_path: Path, base: Base) -> Iterator[Callable[..., World]]:
+def own_world(templates: Templates, base: Base) -> Iterator[Callable[..., World]]:
     """Makes a world for this test alone: `own_world(config, own_base=True)`."""
     made: list[World] = []
 
     def make(config: str = CONFIG, *, own_base: bool = False) -> World:
-        made.append(make_world(tmp_path / f"world{len(made)}", base, config, own_base=own_base))
+        key = ("world", config, own_base, len(made))
+        made.append(templates.get(key, lambda place: make_world(place, base, config, own_base=own_base)))
         return made[-1]
 
     yield make

@@ -6,12 +6,16 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from realbase import Base, cache_folder
 from workspace import Home, Repo, make_repo, wtenv_program
+
+from wtenv.overlay import manifest
 
 CONFIG = '[python]\nbase_conda_env = "{base}"\n\n[editables]\npackages = ["."]\n'
 
@@ -120,3 +124,57 @@ def make_scene(folder: Path, base: Base, config: str = CONFIG, *, sync: bool = T
         for worktree in scene.repo.worktrees:
             scene("sync", cwd=worktree, check=True)
     return scene
+
+
+class Templates:
+    """Places that are built once and given to each test as new, see the fixture `templates`.
+
+    An overlay knows its own path, and so do a linked worktree and the records in the home. So a place comes back
+    at the path where it was built: what a test has left there is thrown away, and the copy that was kept is copied.
+    Times are kept. The record of an overlay gets the new folder's inode, which is all that differs from a new build.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._built: dict[Hashable, tuple[Path, Any, Mapping[str, str], tuple[Path, ...]]] = {}
+
+    def get(self, key: Hashable, build: Callable[[Path], Any]) -> Any:
+        """What `build` has made in the folder that it was given (with a `home` and a `repo`), as it made it."""
+        if key not in self._built:
+            place = self._folder / f"place{len(self._built)}"
+            place.mkdir()
+            made = build(place)
+            overlays = tuple(root / ".venv" for root in made.repo.worktrees if (root / ".venv").exists())
+            copy_place(place, _kept(place))
+            self._built[key] = (place, made, dict(made.home.environ), overlays)
+            return made
+        place, made, environ, overlays = self._built[key]
+        aside = Path(tempfile.mkdtemp(dir=self._folder, prefix="used"))
+        place.rename(aside / "place")  # what still runs there can't reach the new one
+        shutil.rmtree(aside, ignore_errors=True)
+        copy_place(_kept(place), place)
+        made.home.environ.clear()
+        made.home.environ.update(environ)
+        for venv in overlays:
+            file = manifest.record_path(venv, environ)
+            time, record = file.stat().st_mtime_ns, manifest.read_record(file)
+            assert record
+            manifest.write_record(record._replace(inode=venv.lstat().st_ino), file)
+            os.utime(file, ns=(time, time))
+        return made
+
+
+def _kept(place: Path) -> Path:
+    return place.with_name(f"{place.name}-kept")
+
+
+def copy_place(source: Path, target: Path) -> None:
+    """Copy a folder with its times; below a base's `lib/` with hard links, as `copy_base` does."""
+
+    def place(file: str, copy: str) -> None:
+        if "/miniforge3/" in file and "/lib/" in file and not file.endswith(".pth"):
+            os.link(file, copy)
+        else:
+            shutil.copy2(file, copy)
+
+    shutil.copytree(source, target, symlinks=True, copy_function=place)

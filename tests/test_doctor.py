@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from realbase import Base, copy_base
-from scenes import CONFIG, make_fake_base, make_git, make_home, make_scene, snapshot
+from scenes import CONFIG, Templates, make_fake_base, make_git, make_home, make_scene, snapshot
 from shells import HOOK_LINES, Shell, require_shell, write_rc
 from workspace import Home, Repo
 
@@ -84,24 +85,27 @@ def run_doctor(env: dict[str, str], cwd: Path, *options: str) -> subprocess.Comp
 
 
 @pytest.fixture
-def patient(tmp_path: Path, base: Base) -> Patient:
-    scene = make_scene(tmp_path, base, sync=False)
-    return _get_ready(scene.home, scene.repo, base)
+def patient(templates: Templates, base: Base) -> Patient:
+    return copy.deepcopy(templates.get("patient", lambda place: make_patient(place, base)))
 
 
 @pytest.fixture
-def own_patient(tmp_path: Path, base: Base) -> Patient:
+def own_patient(templates: Templates, base: Base) -> Patient:
     """One whose base may be damaged."""
-    own = copy_base(base, tmp_path / "miniforge3", "own")
-    scene = make_scene(tmp_path, own, sync=False)
-    return _get_ready(scene.home, scene.repo, own)
+
+    def make(place: Path) -> Patient:
+        return make_patient(place, copy_base(base, place / "miniforge3", "own"))
+
+    return copy.deepcopy(templates.get("own patient", make))
 
 
-def _get_ready(home: Home, repo: Repo, base: Base) -> Patient:
-    patient = Patient(home, repo, base)
-    write_rc(home.environ, "bash")
+def make_patient(place: Path, base: Base) -> Patient:
+    scene = make_scene(place, base, sync=False)
+    patient = Patient(scene.home, scene.repo, base)
+    write_rc(scene.home.environ, "bash")
     patient.wtenv("sync")
     patient.activate()
+    assert patient.find() == {}, "healthy before"
     return patient
 
 
@@ -540,7 +544,6 @@ def test_fault(
     patient: Patient = request.getfixturevalue(
         "own_patient" if getattr(make, "__wrapped__", make) in OWN_BASE else "patient"
     )
-    assert patient.find() == {}, "healthy before"
     make(patient)
     code, facts = patient.ask()
     found = {item["check"]: item for item in reversed(facts["findings"]) if item["state"] == state}
