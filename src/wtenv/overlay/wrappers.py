@@ -96,8 +96,8 @@ def find_others(manifest: Manifest, folders: Sequence[str], taken: Collection[st
                 found[path] = f"it runs on {place}, another Python of the base"
         elif inside and re.fullmatch(_PYTHON, name):
             found[path] = "it is another Python of the base"
-        elif not head or os.path.basename(program) in _SHELLS:
-            text = _read(path, _TEXT if head else _HEAD)
+        elif not (script := head.startswith("#!")) or os.path.basename(program) in _SHELLS:
+            text = _read(path, _TEXT) if script else head
             said = [match[0] for form in mentions[: 1 + inside] for match in form.finditer(text)]
             said += [match for match in re.findall(_PLACE, text) if is_python(match, manifest, names)]
             if said and "\0" not in text:
@@ -124,7 +124,7 @@ def _compile_mentions(manifest: Manifest, scripts: Collection[str]) -> tuple[re.
 
 
 def _list(folders: Sequence[str], taken: Collection[str]) -> Iterator[tuple[str, str, str]]:
-    """The programs in `folders`, the first of each name: (folder, name, first lines; "" if it has no `#!`)."""
+    """The programs in `folders`, the first of each name: (folder, name, first lines)."""
     seen = {*_NEVER, *taken}
     for folder in folders:
         try:
@@ -139,16 +139,17 @@ def _list(folders: Sequence[str], taken: Collection[str]) -> Iterator[tuple[str,
                 continue
             seen.add(entry.name)
             if not _CONFIG.fullmatch(entry.name):
-                head = _read(entry.path, _HEAD)
-                yield folder, entry.name, head if head.startswith("#!") else ""
+                yield folder, entry.name, _read(entry.path, _HEAD)
 
 
 def _read(path: str, size: int) -> str:
+    """What a script begins with; "" for a binary program, which most of a system are, and to decode takes long."""
     try:
-        with open(path, "rb") as file:
-            return file.read(size).decode("utf-8", "surrogateescape")
+        with open(path, "rb", buffering=0) as file:
+            data = file.read(size)
     except OSError:
         return ""
+    return data.decode("utf-8", "surrogateescape") if data.startswith(b"#!") or b"\0" not in data else ""
 
 
 def parse(head: str, manifest: Manifest, names: Collection[str]) -> str | None:
@@ -203,6 +204,8 @@ def _read_shell(lines: list[str]) -> Start | None:
     So pip, distlib, conda and uv write it where a first line can't hold the prefix: `'''exec' PREFIX/bin/python -s
     "$0" "$@"`. People have the string begin with `:`, a line before that.
     """
+    if not any("exec" in line or "dirname" in line for line in lines[:40]):
+        return None  # to split a line into words takes long
     whole = True
     for line in lines[:40]:
         if "dirname" in line and (match := _RELOCATABLE.search(line)):
