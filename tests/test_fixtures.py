@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from condapackage import PLACEHOLDER
-from realbase import Base, Root, open_store
+from realbase import Base, Root, copy_base, open_store
+from scenes import Scene, Templates, make_scene, snapshot
 from shells import SHELLS, Result, Shell, and_then, quote, run_script, set_variable, status_word, unset_variable
 from workspace import BACKENDS, Home, Repo, make_repo
+
+from wtenv.overlay import manifest
 
 NASTY = b" two\nlines 'single' \"double\" $HOME `id` \\ -- \xff\xc3\xa9 \t* ~ # ! & ; | < > ( ) [ ] { } % ^ ="
 
@@ -130,6 +132,30 @@ def test_home_is_isolated(home: Home) -> None:
     assert not [name for name in home.environ if name.startswith(("XDG_", "CONDA", "VIRTUAL_ENV", "PYTHON"))]
 
 
+def test_a_template_comes_back_as_it_was_built(templates: Templates, base: Base) -> None:
+    def get() -> Scene:
+        made = templates.get("fixtures", lambda place: make_scene(place, copy_base(base, place / "miniforge3", "own")))
+        assert isinstance(made, Scene)
+        return made
+
+    scene = get()
+    record = manifest.record_path(scene.root / ".venv", scene.home.environ)
+    before = snapshot(scene.home.path, scene.repo.root.parent, scene.base.prefix)
+    assert scene("status", check=True).stdout
+    shutil.rmtree(scene.feature / ".venv")
+    (scene.root / "more").mkdir()
+    scene.home.environ["MORE"] = "1"
+    scene.base.history.write_text("")
+    again = get()
+    after = snapshot(again.home.path, again.repo.root.parent, again.base.prefix)
+    differing = {place for place in {*before, *after} if before.get(place) != after.get(place)}
+    records = {str(file) for file in record.parent.glob("*.json")}
+    assert differing == {str(record.parent), *records}, "of each overlay, its folder's inode"
+    assert "MORE" not in again.home.environ
+    for worktree in again.repo.worktrees:
+        assert again("sync", cwd=worktree, check=True).stderr == "wtenv: nothing to do\n"
+
+
 # --- shells ---------------------------------------------------------------------------------------
 
 
@@ -165,12 +191,10 @@ def test_shell_shows_what_happens_at_the_prompt(open_shell: OpenShell, shell_nam
 
 def test_shell_survives_ctrl_c(open_shell: OpenShell, home: Home) -> None:
     shell = open_shell(home.path, hook=False)
-    started = time.monotonic()
     shell.type(SLOW)
     shell.expect("loading")
     shell.press("\x03")
     assert shell.finish().status == 130
-    assert time.monotonic() - started < 30
     assert shell.run("echo hi") == Result("hi\n", 0)
 
 
