@@ -208,8 +208,7 @@ def play(session: Session, repo: Repo, base: str) -> None:
 
     comment("A repository with two worktrees, main and feature. Once: a config for the whole clone.")
     session.type("cd main")
-    session.type(f"wtenv init --clone {base}", ok, says("wrote"))
-    session.type("wtenv allow && wtenv sync", ok, says("wtenv: main (base"))
+    session.type(f"wtenv init --clone {base}", ok, says("wrote", "wtenv: main (base"))
     comment("From now on plain commands are this worktree's.")
     session.type(WHERE, ok, prints(repo.init_file(main)))
     session.type("pytest -q", ok, says("1 passed"))

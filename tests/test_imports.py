@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("commands",),
     ("insight", "completion"),
     ("decision",),
-    ("activation", "lock"),
+    ("activation", "draft", "lock"),
     ("conda", "overlay", "trust"),
     ("contents",),
     ("config",),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,11 @@ from scenes import call, git, make_fake_base, make_git, make_home, one_line, sna
 from workspace import Home
 
 from wtenv import files, toml
-from wtenv.commands.init import Draft, render
 from wtenv.config import read as configs
 from wtenv.config.read import Config
+from wtenv.draft import Draft, render
 from wtenv.errors import WtenvError
+from wtenv.insight.checks import Case
 from wtenv.worktree import find_worktree
 
 
@@ -34,6 +37,13 @@ def root(tmp_path: Path, home: Home) -> Path:
     return made
 
 
+def init(
+    home: Home, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, check: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """These bases hold nothing to build with."""
+    return call(home, "init", "--no-sync", *words, cwd=cwd, env=env, check=check)
+
+
 def read(root: Path, home: Home) -> Config:
     place = find_worktree(root)
     assert place
@@ -41,9 +51,10 @@ def read(root: Path, home: Home) -> Config:
 
 
 def test_from_a_name(root: Path, home: Home) -> None:
-    done = call(home, "init", "shared", cwd=root, check=True)
+    done = init(home, "shared", cwd=root, check=True)
     assert done.stdout == ""
-    assert done.stderr == f"wtenv: wrote {root}/wtenv.toml; next: wtenv allow && wtenv sync\n"
+    assert done.stderr.startswith(f"wtenv: wrote {root}/wtenv.toml, and allowed it\nwtenv: nothing is active yet: ")
+    assert "; run: wtenv sync\n" in done.stderr
     found = read(root, home)
     assert (found.base_kind, found.base, found.packages, found.venv) == (
         "base_conda_env",
@@ -56,33 +67,32 @@ def test_from_a_name(root: Path, home: Home) -> None:
     assert len(comments) > 5
     assert "wtenv help config" in comments[0]
     assert (root / ".git/info/exclude").read_text().splitlines()[-1] == "/.venv/"
-    assert call(home, "allow", cwd=root).returncode == 0
-    assert "run: wtenv allow" not in call(home, "status", cwd=root).stdout
+    assert "trust       allowed" in call(home, "status", cwd=root).stdout
 
 
 def test_from_below_the_root(root: Path, home: Home) -> None:
     (root / "src/deep").mkdir(parents=True)
-    call(home, "init", "shared", cwd=root / "src/deep", check=True)
+    init(home, "shared", cwd=root / "src/deep", check=True)
     assert (root / "wtenv.toml").exists()
 
 
 def test_nothing_to_install(root: Path, home: Home) -> None:
     (root / "pyproject.toml").unlink()
-    call(home, "init", "shared", cwd=root, check=True)
+    init(home, "shared", cwd=root, check=True)
     assert read(root, home).packages == ()
 
 
 def test_an_unknown_name_lists_what_there_is(root: Path, home: Home) -> None:
     before = snapshot(root, home.path)
-    message = one_line(call(home, "init", "sharde", cwd=root))
+    message = one_line(init(home, "sharde", cwd=root))
     assert "'sharde'" in message
     assert "there is shared, other;" in message  # the near name first
-    assert "there is other, shared;" in one_line(call(home, "init", "zzz", cwd=root))
+    assert "there is other, shared;" in one_line(init(home, "zzz", cwd=root))
     assert snapshot(root, home.path) == before
 
 
 def test_no_name_lists_what_there_is(root: Path, home: Home) -> None:
-    message = one_line(call(home, "init", cwd=root))
+    message = one_line(init(home, cwd=root))
     assert "wtenv init NAME" in message
     assert "other, shared" in message
 
@@ -90,40 +100,40 @@ def test_no_name_lists_what_there_is(root: Path, home: Home) -> None:
 def test_no_conda_at_all(tmp_path: Path) -> None:
     home = make_home(tmp_path / "bare")
     root = make_git(tmp_path, home)
-    assert "no conda installation was found" in one_line(call(home, "init", "shared", cwd=root))
-    assert "none found" in one_line(call(home, "init", cwd=root))
+    assert "no conda installation was found" in one_line(init(home, "shared", cwd=root))
+    assert "none found" in one_line(init(home, cwd=root))
 
 
 @pytest.mark.parametrize("written", ["{prefix}", "../envs/shared", "{prefix}/", "{prefix}/../shared"])
 def test_from_a_path(written: str, root: Path, home: Home, tmp_path: Path) -> None:
-    call(home, "init", written.format(prefix=tmp_path / "envs/shared"), cwd=root, check=True)
+    init(home, written.format(prefix=tmp_path / "envs/shared"), cwd=root, check=True)
     found = read(root, home)
     assert (found.base_kind, found.base) == ("base_conda_env", str(tmp_path / "envs/shared"))
 
 
 def test_from_a_relative_path_below_the_root(root: Path, home: Home, tmp_path: Path) -> None:
     (root / "src").mkdir()
-    call(home, "init", "../../envs/shared", cwd=root / "src", check=True)
+    init(home, "../../envs/shared", cwd=root / "src", check=True)
     assert read(root, home).base == str(tmp_path / "envs/shared")
 
 
 def test_from_home(root: Path, home: Home, tmp_path: Path) -> None:
     (home.path / "envs").symlink_to(tmp_path / "envs")
-    call(home, "init", "~/envs/shared", cwd=root, check=True)
+    init(home, "~/envs/shared", cwd=root, check=True)
     assert read(root, home).base == "~/envs/shared"
 
 
 def test_from_another_python(root: Path, home: Home, tmp_path: Path) -> None:
     (tmp_path / "py/bin").mkdir(parents=True)
     (tmp_path / "py/bin/python3").symlink_to("/usr/bin/python3")
-    call(home, "init", tmp_path / "py", cwd=root, check=True)
+    init(home, tmp_path / "py", cwd=root, check=True)
     found = read(root, home)
     assert (found.base_kind, found.base) == ("base_prefix", str(tmp_path / "py"))
 
 
 @pytest.mark.parametrize("path", ["/nonexistent", "./gone", "../repo", "."])
 def test_from_a_path_that_is_no_base(path: str, root: Path, home: Home) -> None:
-    one_line(call(home, "init", path, cwd=root))
+    one_line(init(home, path, cwd=root))
     assert not (root / "wtenv.toml").exists()
 
 
@@ -140,10 +150,9 @@ ENVIRONMENTS = {
 
 
 @pytest.mark.parametrize("text", ENVIRONMENTS)
-@pytest.mark.parametrize("given_", [True, False])
-def test_environment_yml(given_: bool, text: str, root: Path, home: Home) -> None:
+def test_environment_yml(text: str, root: Path, home: Home) -> None:
     (root / "environment.yml").write_bytes(text.encode())
-    call(home, "init", *(["environment.yml"] if given_ else []), cwd=root, check=True)
+    init(home, "environment.yml", cwd=root, check=True)
     assert read(root, home).base == ENVIRONMENTS[text]
     assert '# From "environment.yml".\n' in (root / "wtenv.toml").read_text()
 
@@ -151,38 +160,38 @@ def test_environment_yml(given_: bool, text: str, root: Path, home: Home) -> Non
 @pytest.mark.parametrize("text", ["", "channels: []\n", "dependencies:\n  name: x\n", "name:\n", "\xff"])
 def test_environment_yml_without_a_name(text: str, root: Path, home: Home) -> None:
     (root / "environment.yml").write_bytes(text.encode("latin-1"))
-    assert f"{root}/environment.yml: has no name" in one_line(call(home, "init", cwd=root))
+    assert f"{root}/environment.yml: has no name" in one_line(init(home, "environment.yml", cwd=root))
 
 
 def test_environment_yml_of_an_unknown_environment(root: Path, home: Home) -> None:
     (root / "environment.yml").write_text("name: gone\n")
-    message = one_line(call(home, "init", cwd=root))
+    message = one_line(init(home, root / "environment.yml", cwd=root))
     assert "environment.yml: no conda environment is called 'gone'" in message
     assert f"run: conda env create -f {root}/environment.yml" in message
     assert "(environments: other, shared)" in message
-    assert "conda env create -f environment.yml," in one_line(call(home, "init", "environment.yml", cwd=root))
+    assert "conda env create -f environment.yml," in one_line(init(home, "environment.yml", cwd=root))
 
 
 @pytest.mark.parametrize("name", ["", "name: null\n", "name: ~\n", "name:\n"])
 def test_environment_yml_with_a_prefix(name: str, root: Path, home: Home, tmp_path: Path) -> None:
     (root / "env.yaml").write_text(f"{name}channels: []\nprefix: {tmp_path}/envs/shared\n")
-    call(home, "init", "env.yaml", cwd=root, check=True)
+    init(home, "env.yaml", cwd=root, check=True)
     assert read(root, home).base == f"{tmp_path}/envs/shared"
 
 
 def test_environment_yml_with_name_and_prefix(root: Path, home: Home) -> None:
     """As `conda env export` writes it: the prefix is that of another machine."""
     (root / "environment.yml").write_text("name: shared\nprefix: /home/other/envs/shared\n")
-    call(home, "init", cwd=root, check=True)
+    init(home, "environment.yml", cwd=root, check=True)
     assert read(root, home).base == "shared"
 
 
 def test_environment_yml_with_a_prefix_that_is_gone(root: Path, home: Home, tmp_path: Path) -> None:
     (root / "environment.yml").write_text(f"prefix: {tmp_path}/envs/no such\n")
-    message = one_line(call(home, "init", "environment.yml", cwd=root))
+    message = one_line(init(home, "environment.yml", cwd=root))
     assert f"run: conda env create -f environment.yml -p '{tmp_path}/envs/no such'" in message
     (root / "environment.yml").write_text("prefix: relative\n")
-    assert "has no name" in one_line(call(home, "init", cwd=root))
+    assert "has no name" in one_line(init(home, "environment.yml", cwd=root))
 
 
 OTHER = """[python]
@@ -216,7 +225,7 @@ TOOLS = ("notuv", "devpy", "veneer")
 def test_other_tools(tool: str, venv: str, expected: str, root: Path, home: Home) -> None:
     (root.parent / "sibling").mkdir()
     (root / f"{tool}.toml").write_text(OTHER.format(venv=venv.format(root=root)))
-    call(home, "init", cwd=root, check=True)
+    init(home, f"{tool}.toml", cwd=root, check=True)
     found = read(root, home)
     assert (found.base, found.venv) == ("shared", root / expected)
     assert (found.packages, found.install_deps) == ((root, root.parent / "sibling"), True)
@@ -225,7 +234,7 @@ def test_other_tools(tool: str, venv: str, expected: str, root: Path, home: Home
 @pytest.mark.parametrize("tool", TOOLS)
 def test_other_tools_smallest(tool: str, root: Path, home: Home) -> None:
     (root / f"{tool}.toml").write_text('[python]\nbase_conda_env = "shared"\n')
-    call(home, "init", f"{tool}.toml", cwd=root, check=True)
+    init(home, f"{tool}.toml", cwd=root, check=True)
     found = read(root, home)
     assert (found.packages, found.install_deps) == ((), False)  # as those tools read it
 
@@ -233,7 +242,7 @@ def test_other_tools_smallest(tool: str, root: Path, home: Home) -> None:
 @pytest.mark.parametrize("tool", TOOLS)
 def test_pointer_of_another_tool(tool: str, root: Path, home: Home) -> None:
     (root / f"{tool}.toml").write_text(f'[{tool}]\nextends = "../{tool}.backend.toml"\n')
-    message = one_line(call(home, "init", cwd=root))
+    message = one_line(init(home, f"{tool}.toml", cwd=root))
     assert f"extends the stack config ../{tool}.backend.toml" in message
     assert '[wtenv] kind = "stack"' in message
 
@@ -252,7 +261,7 @@ def test_pointer_of_another_tool(tool: str, root: Path, home: Home) -> None:
 )
 def test_broken_files_of_other_tools(text: str, part: str, root: Path, home: Home) -> None:
     (root / "notuv.toml").write_text(text)
-    message = one_line(call(home, "init", cwd=root))
+    message = one_line(init(home, "notuv.toml", cwd=root))
     assert "notuv.toml" in message
     assert part in message
     assert not (root / "wtenv.toml").exists()
@@ -263,7 +272,7 @@ def test_broken_files_of_other_tools(text: str, part: str, root: Path, home: Hom
 
 def test_clone(root: Path, home: Home) -> None:
     git(home, root, "worktree", "add", "--quiet", "-b", "f", root.parent / "feature")
-    call(home, "init", "--clone", "shared", cwd=root.parent / "feature", check=True)
+    init(home, "--clone", "shared", cwd=root.parent / "feature", check=True)
     assert not (root / "wtenv.toml").exists()
     assert (root / ".git/wtenv.toml").exists()
     for folder in (root, root.parent / "feature"):
@@ -274,7 +283,7 @@ def test_clone(root: Path, home: Home) -> None:
 def test_clone_of_a_link_that_is_not_proved(root: Path, home: Home) -> None:
     git(home, root, "worktree", "add", "--quiet", "-b", "f", root.parent / "feature")
     moved = (root.parent / "feature").rename(root.parent / "moved")
-    assert "git worktree repair" in one_line(call(home, "init", "--clone", "shared", cwd=moved))
+    assert "git worktree repair" in one_line(init(home, "--clone", "shared", cwd=moved))
 
 
 @pytest.mark.parametrize("kind", ["file", "empty", "dangling", "link", "folder"])
@@ -292,7 +301,7 @@ def test_never_overwrites(clone: bool, kind: str, root: Path, home: Home) -> Non
         if kind == "link":
             (root / "real").write_text("mine")
     before = snapshot(root)
-    message = one_line(call(home, "init", *(["--clone"] if clone else []), "shared", cwd=root))
+    message = one_line(init(home, *(["--clone"] if clone else []), "shared", cwd=root))
     assert f"{target} exists already" in message
     assert snapshot(root) == before
 
@@ -301,7 +310,7 @@ def test_exclude_once(root: Path, home: Home) -> None:
     exclude = root / ".git/info/exclude"
     exclude.write_text("# mine\n*.log")
     for _ in range(2):
-        call(home, "init", "shared", cwd=root, check=True)
+        init(home, "shared", cwd=root, check=True)
         (root / "wtenv.toml").unlink()
     assert exclude.read_text() == "# mine\n*.log\n/.venv/\n"
     (root / ".venv").mkdir()
@@ -313,7 +322,7 @@ def test_exclude_of_a_linked_worktree_and_without_the_folder(root: Path, home: H
     git(home, root, "worktree", "add", "--quiet", "-b", "f", root.parent / "feature")
     (root / ".git/info/exclude").unlink()
     (root / ".git/info").rmdir()
-    call(home, "init", "shared", cwd=root.parent / "feature", check=True)
+    init(home, "shared", cwd=root.parent / "feature", check=True)
     assert (root / ".git/info/exclude").read_text() == "/.venv/\n"
 
 
@@ -322,7 +331,7 @@ def test_exclude_keeps_a_symlink(root: Path, home: Home) -> None:
     exclude.unlink()
     (home.path / "my-excludes").write_text("x\n")
     exclude.symlink_to(home.path / "my-excludes")
-    call(home, "init", "shared", cwd=root, check=True)
+    init(home, "shared", cwd=root, check=True)
     assert exclude.is_symlink()
     assert (home.path / "my-excludes").read_text() == "x\n/.venv/\n"
 
@@ -330,7 +339,7 @@ def test_exclude_keeps_a_symlink(root: Path, home: Home) -> None:
 @pytest.mark.parametrize("venv", ["a*b", "a?", "[x]", "!x", "#x", "a b", "a\\\\b"])
 def test_exclude_escapes_patterns(venv: str, root: Path, home: Home) -> None:
     (root / "notuv.toml").write_text(f'[python]\nbase_conda_env = "shared"\nvenv = "{venv}"\n')
-    call(home, "init", cwd=root, check=True)
+    init(home, "notuv.toml", cwd=root, check=True)
     folder = read(root, home).venv
     folder.mkdir()
     (folder / "x").touch()
@@ -364,14 +373,14 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names(name: str, root: Path, home: Home, tmp_path: Path) -> None:
     make_fake_base(tmp_path, home, name)
-    call(home, "init", name, cwd=root, check=True)
+    init(home, name, cwd=root, check=True)
     assert read(root, home).base == name
 
 
 def test_a_name_that_is_not_utf8(root: Path, home: Home, tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9")
     make_fake_base(tmp_path, home, name)
-    assert "is not UTF-8" in one_line(call(home, "init", name, cwd=root))
+    assert "is not UTF-8" in one_line(init(home, name, cwd=root))
     assert not (root / "wtenv.toml").exists()
 
 
@@ -398,4 +407,4 @@ def test_a_folder_that_can_not_be_written(root: Path, home: Home, monkeypatch: p
 
     monkeypatch.setattr(files, "write_atomic", fail)
     with pytest.raises(WtenvError, match=r"can't write .*wtenv.toml \(Permission denied\)"):
-        init.write_config("shared", root, home.environ, clone=False)
+        init.write_config("shared", Case(root, home.environ, None, False), sync=False)

@@ -326,7 +326,8 @@ def test_moving_over(tool: str, own: Scene) -> None:
     subprocess.run(
         [own.base.python, "-m", "venv", "--without-pip", "--system-site-packages", own.root / ".venv"], check=True
     )
-    own("init", check=True)
+    assert f"wtenv init {tool}.toml" in one_line(own("init"))
+    own("init", f"{tool}.toml", check=True)
     own("allow", check=True)
     assert "--replace" in one_line(own("sync"))
     own("sync", "--replace", check=True)

@@ -247,8 +247,7 @@ def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
     home = Path(dirs.find_home(env))
     sources = decision.sources = configs.find_sources(place, home)
     if not sources:
-        decision.kind, decision.reason = "unconfigured", f"{place.root} has no {configs.NAME}"
-        decision.fix = "run: wtenv init NAME (a conda environment)"
+        decision.kind, (decision.reason, decision.fix) = "unconfigured", configs.explain_absence(place)
         return
     decision.watch |= {**{source.path: EXACT for source in sources}, file: LATER_OR_ABSENT}
     decision.verdict = trust.judge(place, sources, decision.settings, record, env)

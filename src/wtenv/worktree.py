@@ -179,6 +179,14 @@ def _list_main(common_dir: Path) -> list[Checkout]:
     return [Checkout(root, *head, doubt=doubt)]
 
 
+def find_main(place: Worktree) -> Path | None:
+    """The main worktree of `place`'s clone; None in a bare clone, or where the clone is not known."""
+    if not place.linked:
+        return place.root
+    found = _list_main(place.common_dir) if place.common_dir else []
+    return next((item.root for item in found if not item.bare and not item.doubt), None)
+
+
 def find_clone(place: Worktree) -> Path | None:
     """The git common dir of `place`'s clone, for looking at alone: also the bare repository that the `.git` of
     the folder above its worktrees leads to (`gitdir: ./.bare`)."""

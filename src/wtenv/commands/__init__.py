@@ -17,7 +17,7 @@ VERBS = {
         "completions": "print the completions for a shell",
     },
     "A clone, once": {
-        "init": "write a config, from a conda environment's name",
+        "init": "write a config from a conda environment's name, allow it and build the overlay",
         "allow": "let this config take effect in every worktree of this clone",
         "deny": "never let a config of this clone take effect",
     },

@@ -19,9 +19,9 @@ plus that worktree's own editable installs (the overlay, .venv).
 cd out, and your shell is as it was.
 
 Quick start:
-    wtenv setup                      # once; then open a new shell
-    wtenv init NAME && wtenv allow   # once per clone; NAME is a conda environment
-    wtenv sync                       # once per worktree; from then on cd is all it takes
+    wtenv setup              # once; then open a new shell
+    wtenv init --clone NAME  # once per clone, in one of its worktrees; NAME is a conda environment
+    wtenv sync               # in each further worktree; from then on cd is all it takes
 """
 # For an AGENTS.md or CLAUDE.md; docs/agents.md shows what each sentence rests on. `allow` is a person's decision.
 FOR_AGENTS = """\

@@ -1,66 +1,113 @@
-"""`wtenv init`: write a config, from a conda environment's name or from another tool's file."""
+"""`wtenv init`: write a config, allow it and build the overlay, so that one command is enough."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from .. import conda, dirs, environ, files, toml
+from .. import decision, dirs, draft, environ, files, trust
 from ..config import read as configs
-from ..console import say
+from ..config.read import Source
+from ..config.settings import read_settings
+from ..console import Progress, say
 from ..errors import WtenvError
+from ..hook.detect import find_parent
+from ..insight.checks import Case
+from ..insight.checks.shell import find_line
+from ..overlay.sync import sync as build
+from ..overlay.tracking import is_tracked
 from ..process import locate_folder
 from ..worktree import Worktree, require_worktree
-
-OTHER_TOOLS = ("notuv.toml", "devpy.toml", "veneer.toml")
-PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What a new config says. base: the line's key and value; origin: the file it was taken from; the
-    rest as in the config."""
-
-    base: tuple[str, str]
-    packages: tuple[str, ...] = ()
-    install_deps: bool = False
-    venv: str = ".venv"
-    origin: str = ""
+from .sync import make_plan, say_outcome
 
 
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("source", nargs="?", metavar="SOURCE", help="a conda environment, or a file to start from")
-    parser.add_argument("--clone", action="store_true", help="for this clone alone, not committed")
+    parser.add_argument("--clone", action="store_true", help="for all worktrees of this clone, not committed")
+    parser.add_argument("--no-sync", action="store_true", help="build nothing")
 
 
 def run(args: Namespace, env: Mapping[str, str]) -> int:
-    return write_config(args.source, Path(locate_folder(env)), env, clone=args.clone)
+    """See `write_config`, for the current folder."""
+    case = Case(Path(locate_folder(env)), env, find_parent(env), interactive=sys.stdin.isatty())
+    return write_config(args.source, case, clone=args.clone, sync=not args.no_sync)
 
 
-def write_config(source: str | None, directory: Path, env: Mapping[str, str], *, clone: bool) -> int:
-    """Write `wtenv.toml` at the worktree's root, or in the git common dir; refuses to overwrite one.
+def write_config(
+    source: str | None,
+    case: Case,
+    *,
+    clone: bool = False,
+    sync: bool = True,
+) -> int:
+    """Write `wtenv.toml` at the worktree's root, or in the git common dir, allow it and build the overlay.
 
-    source: a conda environment's name or path, an `environment.yml`, or a notuv / devpy / veneer file;
-    None takes such a file from the root.
+    source: a conda environment's name or path, an `environment.yml`, or a notuv / devpy / veneer file; None proposes
+    some, or with `clone` takes the config that the worktree has and has not committed. What is allowed is what was
+    allowed before and what was typed: a file's say is to be looked at first, and a deny stays. WtenvError if a
+    config is there already; also if the build fails, when the config stays.
     """
-    place, env = require_worktree(directory, "run: git init"), environ.undo(env)
-    folder = _choose_folder(place, clone)
-    target = folder / configs.NAME
-    if target.exists() or target.is_symlink():
-        raise WtenvError(f"{target} exists already", "edit it, or remove it first")
-    draft = read_draft(source, place, directory, env)
+    directory, plain = case.directory, case.plain
+    place = require_worktree(directory, "run: git init")
+    target = _choose_folder(place, clone) / configs.NAME
+    if os.path.lexists(target):
+        raise WtenvError(
+            f"{target} exists already", "edit it, or remove it first; if it is as it should be, run: wtenv allow"
+        )
+    home, own = Path(dirs.find_home(plain)), place.root / configs.NAME
+    before = configs.find_sources(place, home)
+    known = not before or _judge(place, before, plain).ok
+    moved = None
+    if source is None and clone and os.path.lexists(own):
+        moved, typed = _read_uncommitted(own, plain), True
+        data, venv = moved, configs.locate_venv(place, before)[0].relative_to(place.root).as_posix()
+        said = f"moved {own} to {target}"
+    elif source is None:
+        raise _propose(place, directory, plain, clone)
+    else:
+        made = draft.read_draft(source, place, directory, plain)
+        data, venv, typed = draft.render(made).encode(), made.venv, not made.origin
+        said = f"wrote {target}" + (
+            f" with the packages {', '.join(made.packages)}" if made.packages not in ((), (".",)) else ""
+        )
+        _check(place, before, target, data, source, plain)
     try:
-        files.write_atomic(target, render(draft).encode(), mode=0o644)
+        files.write_atomic(target, data, mode=0o644)
+        if moved is not None:
+            own.unlink()
     except OSError as error:
         raise WtenvError(f"can't write {target} ({error.strerror})", "make the folder writable") from None
     if place.common_dir:
-        exclude(place.common_dir, draft.venv)
-    say(f"wrote {target}; next: wtenv allow && wtenv sync")
+        exclude(place.common_dir, venv)
+    after = configs.find_sources(place, home)
+    if known and typed and after == _replace(place, before, target, data, gone=own if moved is not None else None):
+        denied = trust.read_record(place, plain).denied
+        if not denied and trust.find_unsafe(place, after, plain)[0] is None:
+            trust.allow(place, after, plain)
+    verdict = _judge(place, after, plain)
+    if not verdict.ok:
+        what = f"{place.clone if verdict.kind == 'denied' else target} {verdict.reason}"
+        then = "; then run: wtenv allow && wtenv sync" if verdict.kind == "unsafe" else " && wtenv sync"
+        say(f"{said}, which takes no effect yet: {what}; {verdict.fix}{then}")
+        return 0
+    say(f"{said}, and allowed it")
+    if sync:
+        try:
+            plan, _ = make_plan(directory, case.env)
+            with Progress() as report:
+                outcome = build(plan, plain, report)
+            say_outcome(outcome, "installed", "removed")
+        except WtenvError as error:
+            fix = (
+                error.fix if "wtenv sync" in error.fix else "; then ".join(filter(None, [error.fix, "run: wtenv sync"]))
+            )
+            raise WtenvError(error.what, fix) from None
+    for line in _describe(place, target, case):
+        say(line)
     return 0
 
 
@@ -72,137 +119,72 @@ def _choose_folder(place: Worktree, clone: bool) -> Path:
     return place.common_dir
 
 
-def read_draft(source: str | None, place: Worktree, directory: Path, env: Mapping[str, str]) -> Draft:
-    """The draft that `source` gives, its conda environment found. WtenvError lists those that exist."""
-    if source is None:
-        names = (*OTHER_TOOLS, "environment.yml", "environment.yaml")
-        found = next((place.root / name for name in names if (place.root / name).is_file()), None)
-        if found is None:
-            raise WtenvError("no conda environment is given", f"run: wtenv init NAME ({_list(env)})")
-        source = str(found)
-    path = directory / source
-    if source.endswith(".toml") and path.is_file():
-        return _check_base(_read_other_tool(path, place.root), env, place.root)
-    packages = (".",) if any((place.root / name).is_file() for name in PROJECT_FILES) else ()
-    if source.endswith((".yml", ".yaml")) and path.is_file():
-        draft = Draft(("base_conda_env", _read_environment(path)), packages, origin=path.name)
-        option = f" -p {shlex.quote(draft.base[1])}" if "/" in draft.base[1] else ""
-        return _check_base(draft, env, place.root, f"conda env create -f {shlex.quote(source)}{option}")
-    if "/" not in source and source not in (".", ".."):
-        return _check_base(Draft(("base_conda_env", source), packages), env, place.root)
-    home = Path(dirs.find_home(env))
-    prefix = Path(os.path.normpath(f"{home}/{source[2:]}" if source.startswith("~/") else path))
-    is_conda = os.path.isdir(prefix / "conda-meta") or not os.path.lexists(prefix / "bin/python3")
-    written = source if source.startswith("~/") else str(prefix)
-    return _check_base(Draft(("base_conda_env" if is_conda else "base_prefix", written), packages), env, place.root)
+def _judge(place: Worktree, sources: tuple[Source, ...], env: Mapping[str, str]) -> trust.Verdict:
+    return trust.judge(place, sources, read_settings(env), trust.read_record(place, env), env)
 
 
-def _list(env: Mapping[str, str]) -> str:
-    """The environments that there are, for a message."""
-    return f"environments: {', '.join(sorted({name for name, _ in conda.list_environments(env)})) or 'none found'}"
+def _read_uncommitted(own: Path, env: Mapping[str, str]) -> bytes:
+    """The worktree's own config. WtenvError if it is git's: then it comes with each branch that has it."""
+    if is_tracked(own, env):
+        fix = "merge it into the branches that lack it, or name a base for all: wtenv init --clone NAME"
+        raise WtenvError(f"{own} is committed, or about to be", fix)
+    return files.read_bytes(own)
 
 
-def _check_base(draft: Draft, env: Mapping[str, str], root: Path, create: str = "") -> Draft:
-    """`draft`, its base found as the config will find it. create: the command that would make it."""
-    key, base = draft.base
-    find = conda.find_base if key == "base_conda_env" else conda.open_prefix
+def _propose(place: Worktree, directory: Path, env: Mapping[str, str], clone: bool) -> WtenvError:
+    """What to type, by what is here."""
+    option = "--clone " if clone else ""
+    words = [f"wtenv init {option}{shlex.quote(word)} ({why})" for word, why in draft.propose(place, directory, env)]
+    if not words:
+        return WtenvError("no conda environment is given", f"run: wtenv init {option}NAME ({draft.list_names(env)})")
+    return WtenvError("no conda environment is given", "run: " + ", or: ".join(words))
+
+
+def _replace(
+    place: Worktree, sources: tuple[Source, ...], target: Path, data: bytes, gone: Path | None = None
+) -> tuple[Source, ...]:
+    """`sources` as they are with `data` in `target`, and without `gone`."""
+    blank: tuple[Source, ...] = (Source("repo", place.root / configs.NAME, None),)
+    if place.common_dir:
+        blank += (Source("clone", place.common_dir / configs.NAME, None),)
+    changed = {target: data, gone: None}
+    return tuple(each._replace(data=changed.get(each.path, each.data)) for each in sources or blank)
+
+
+def _check(
+    place: Worktree, before: tuple[Source, ...], target: Path, data: bytes, source: str, env: Mapping[str, str]
+) -> None:
+    """WtenvError if `wtenv sync` would refuse what is about to be written."""
+    found = configs.read_config(place, _replace(place, before, target, data), Path(dirs.find_home(env)))
     try:
-        find(base, env, root)
+        decision.locate_base(place, found, env)
     except WtenvError as error:
-        origin = f"{draft.origin}: " if draft.origin else ""
-        if create and isinstance(error, conda.BaseNotFound):
-            what, fix = f"{origin}{error.what}", f"run: {create}, or name another: wtenv init NAME ({_list(env)})"
-            raise WtenvError(what, fix) from None
-        raise error.seen_from(origin) from None
-    return draft
+        what = error.what.removeprefix(f"{target}: [python] {found.base_kind}: ")
+        fix = f"name another: wtenv init NAME ({draft.list_names(env)})"
+        raise WtenvError(f"{source} can't be the base: {what}", fix) from None
 
 
-def _read_other_tool(path: Path, root: Path) -> Draft:
-    """A notuv, devpy or veneer config; the three share one format."""
-    try:
-        table = toml.parse(path, files.read_bytes(path))
-    except OSError as error:
-        raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
-
-    def get(name: str, key: str, default: object) -> Any:
-        content = table.get(name, {})
-        return content.get(key, default) if isinstance(content, dict) else default
-
-    if stack := next((found for tool in table if isinstance(found := get(tool, "extends", None), str)), None):
-        what = f"{path}: extends the stack config {stack}"
-        fix = (
-            f'write {Path(stack).parent / "wtenv.NAME.toml"} with [wtenv] kind = "stack" and that file\'s [python] and '
-            f'[editables], and {root / configs.NAME} with [wtenv] extends = "…" alone'
-        )
-        raise WtenvError(what, fix)
-    base, packages = get("python", "base_conda_env", None), get("editables", "packages", [])
-    if not isinstance(base, str) or not base.strip():
-        raise WtenvError(f"{path}: names no base_conda_env", "run: wtenv init NAME")
-    if not isinstance(packages, list) or not all(isinstance(item, str) for item in packages):
-        raise WtenvError(f"{path}: packages must be a list of paths", "correct it")
-    venv = get("python", "venv", ".venv")
-    inside = os.path.relpath(root / venv, root) if isinstance(venv, str) and "~" not in venv else ".."
-    return Draft(
-        base=("base_conda_env", base.strip()),
-        packages=tuple(item for item in packages if item.strip()),
-        install_deps=get("editables", "install_deps", False) is True,
-        venv=".venv" if inside.split("/")[0] in (".", "..", ".git") else inside,
-        origin=path.name,
-    )
-
-
-def _read_environment(path: Path) -> str:
-    """The `name:` of an environment.yml, else its `prefix:` (conda's "Creating an environment file manually";
-    `conda env export` of an environment without a name says `name: null`)."""
-    try:
-        text = files.read_bytes(path).decode("utf-8-sig", "replace")
-    except OSError as error:
-        raise WtenvError(f"{path}: can't be read ({error.strerror})", f"run: chmod u+r {path}") from None
-    found = {}
-    for line in text.splitlines():
-        key, colon, value = line.partition(":")
-        if colon and (key := key.rstrip().strip("\"'")) in ("name", "prefix"):
-            found[key] = value.partition(" #")[0].strip().strip("\"'")
-    name, prefix = found.get("name", ""), found.get("prefix", "")
-    if name not in ("", "null", "~"):
-        return name
-    if os.path.isabs(prefix):
-        return prefix
-    raise WtenvError(f"{path}: has no name", "give the environment's: wtenv init NAME")
-
-
-def render(draft: Draft) -> str:
-    """The config's text, commented."""
-    key, base = draft.base
-    origin = f"# From {_quote(draft.origin)}.\n" if draft.origin else ""
-    packages = ", ".join(_quote(package) for package in draft.packages)
-    venv = "# venv = " if draft.venv == ".venv" else "venv = "
-    return f"""# wtenv: every worktree gets this base plus an overlay of its own. All keys: wtenv help config.
-{origin}[python]
-{key} = {_quote(base)}  # owns the heavy dependencies; never written to
-{venv}{_quote(draft.venv)}
-
-[editables]
-packages = [{packages}]  # installed editable into the overlay, from this worktree
-{"" if draft.install_deps else "# "}install_deps = {"true" if draft.install_deps else "false"}
-
-# [env]
-# DATA_DIR = "{{root}}/data"  # {{root}}, {{venv}} and {{base}} are filled in
-
-# [activation]
-# path = ["scripts"]
-# dotenv = [".env"]
-"""
-
-
-def _quote(text: str) -> str:
-    """A TOML basic string (TOML 1.0, String)."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise WtenvError(f"the name {text!a} is not UTF-8, which a config has to be", "rename it") from None
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+def _describe(place: Worktree, target: Path, case: Case) -> list[str]:
+    """What is active now, or what is missing; and whom the config serves."""
+    found, lines = decision.survey(case.directory, case.plain), []
+    if found.kind != "active" or found.config is None or found.base is None:
+        lines.append(f"nothing is active yet: {found.reason}; {found.fix}")
+    else:
+        name = f"{place.name} (base {os.path.basename(found.base.name)})"
+        if case.env.get(environ.ROOT) or (case.interactive and case.shell and find_line(case)):
+            lines.append(f"{name} is active from the next prompt on; if it is not, open a new shell")
+        else:
+            venv = os.path.relpath(found.config.venv, os.path.realpath(case.directory))
+            activate = f"{venv}/bin/activate{'.fish' if case.shell and case.shell.name == 'fish' else ''}"
+            setup = f"wtenv setup{f' {case.shell.name}' if case.shell else ''}"
+            lines.append(
+                f"{name} is ready, but this shell has no hook; run: {setup}, and open a new shell; "
+                f"or in this one: source {shlex.quote(activate)}"
+            )
+    if target.parent == place.root and place.common_dir:
+        what = f"{configs.NAME} serves this worktree alone until it is committed"
+        lines.append(f"{what}; to give it to all worktrees of this clone run: wtenv init --clone")
+    return lines
 
 
 def exclude(common_dir: Path, venv: str) -> None:

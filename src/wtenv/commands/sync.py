@@ -47,11 +47,11 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
         outcome = preview(plan, plain)
         if outcome.changed and outcome.reason:
             say(outcome.reason)
-        _say_outcome(outcome, "would install", "would remove")
+        say_outcome(outcome, "would install", "would remove")
         return 1 if args.check and outcome.changed else 0
     with Progress() as report:
         outcome = sync(plan, plain, report)
-    _say_outcome(outcome, "installed", "removed")
+    say_outcome(outcome, "installed", "removed")
     if args.locked:
         require_locked(directory, env, overlay=True)
     return 0
@@ -69,7 +69,8 @@ def require_locked(directory: Path, env: Mapping[str, str], *, overlay: bool) ->
         raise WtenvError(f"{config.lock} is not met: {gather.summarise(found)}", fix)
 
 
-def _say_outcome(outcome: Outcome, installed: str, removed: str) -> None:
+def say_outcome(outcome: Outcome, installed: str, removed: str) -> None:
+    """What a sync has come to, in these words."""
     if not outcome.installed and not outcome.removed:
         say("the overlay is in order now" if outcome.changed else "nothing to do")
     for verb, names in ((installed, outcome.installed), (removed, outcome.removed)):

@@ -141,8 +141,24 @@ def require_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
     """`find_sources`, for commands that need a config. WtenvError if the worktree is not configured."""
     sources = find_sources(worktree, home)
     if not sources:
-        raise WtenvError(f"{worktree.root} has no {NAME}", "run: wtenv init NAME (a conda environment)")
+        raise WtenvError(*explain_absence(worktree))
     return sources
+
+
+def explain_absence(worktree: Worktree) -> tuple[str, str]:
+    """What is said of a worktree without a config, and what helps: the main worktree may have one that is not
+    committed, or not on this branch."""
+    from ..worktree import find_main
+
+    main = find_main(worktree) if worktree.linked else None
+    if main is None or not os.path.isfile(main / NAME):
+        return f"{worktree.root} has no {NAME}", "run: wtenv init NAME (a conda environment)"
+    import shlex
+
+    file, here, there = (shlex.quote(str(path)) for path in (main / NAME, worktree.root, main))
+    what = f"{worktree.root} has no {NAME}; {main / NAME} serves that worktree alone, or the branches that have it"
+    every = f"to give it to all worktrees of the clone: (cd {there} && wtenv init --clone)"
+    return what, f"run: cp {file} {here}/ && wtenv sync; or, {every}"
 
 
 def _follow_pointer(sources: list[Source], root: Path, home: Path) -> None:

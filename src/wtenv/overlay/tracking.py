@@ -42,7 +42,12 @@ def find_tracked(venv: Path, env: Mapping[str, str]) -> str:
         return ""
     if data[:8] in (b"DIRC\0\0\0\2", b"DIRC\0\0\0\3") and not split:
         return _search(data, os.fsencode(inside) + b"/")
-    return _ask(root, inside, env)
+    return _ask(root, f"{inside}/", env)
+
+
+def is_tracked(file: Path, env: Mapping[str, str]) -> bool:
+    """Whether git's index has `file`; for what somebody typed, since git is asked. WtenvError if it does not say."""
+    return bool(_ask(file.parent, file.name, env))
 
 
 def explain_untracking(venv: Path) -> str:
@@ -84,7 +89,7 @@ def _ask(root: Path, inside: str, env: Mapping[str, str]) -> str:
         "ls-files",
         "-z",
         "--",
-        f":(literal){inside}/",
+        f":(literal){inside}",
     ]
     kept = {name: value for name, value in env.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")}
     try:

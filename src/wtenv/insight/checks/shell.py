@@ -50,7 +50,7 @@ def check_hook(case: Case) -> Iterator[Finding]:
     elif active:
         yield note(f"{active} is active in this {name}")
     elif wanted and case.interactive:
-        line = _find_line(case)
+        line = find_line(case)
         if line and name == "bash" and _REPLACES.search(line[1], line[2]):
             fix = f"run: cd .; and for new shells move wtenv's line to the end of {line[0]}"
             yield problem(f"nothing is active: {line[0]} sets PROMPT_COMMAND after wtenv's line", fix)
@@ -70,7 +70,7 @@ def check_rc(case: Case) -> Iterator[Finding]:
     if case.shell is None:
         return
     name, rc = case.shell.name, locate_rc(case.shell.name, case.env)
-    line = _find_line(case)
+    line = find_line(case)
     if line is None:
         if case.in_effect:
             what = f"the activation is in effect, but a new {name} will not have the hook: {rc} has it not"
@@ -88,7 +88,7 @@ def check_rc(case: Case) -> Iterator[Finding]:
         yield ok(f"{place} loads the hook")
 
 
-def _find_line(case: Case) -> tuple[Path, bytes, int] | None:
+def find_line(case: Case) -> tuple[Path, bytes, int] | None:
     """The file that has wtenv's line, its content, and where in it that line ends."""
     assert case.shell
     found: list[tuple[Path, bytes]] = []
@@ -140,7 +140,7 @@ def check_hook_file(case: Case) -> Iterator[Finding]:
     name, place = case.shell.name, locate_hook(case.shell.name, case.env)
     setup = f"run: wtenv setup {name}"
     if not os.path.lexists(place):
-        line = _find_line(case)
+        line = find_line(case)
         if line and os.fsencode(place) in line[1]:
             yield problem(f"{line[0]} reads {place}, which is gone", setup, mend="hook")
         else:
