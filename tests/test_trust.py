@@ -215,12 +215,25 @@ def test_bytes_can_not_move_between_files() -> None:
         digest(("repo", b"ab")),
         digest(("clone", b"ab")),
         digest(("repo", b"a"), ("dotenv", b"b")),
-        digest(("repo", b"a"), ("dotenv", b"b"), ("dotenv", None)),
-        digest(("repo", b"a"), ("dotenv", None), ("dotenv", b"b")),
+        digest(("repo", b"a"), ("dotenv", b"b"), ("dotenv", b"")),
+        digest(("repo", b"a"), ("dotenv", b""), ("dotenv", b"b")),
+        digest(("repo", b"a"), ("dotenv", b"b"), ("dotenv", b"c")),
+        digest(("repo", b"a"), ("dotenv", b"b"), ("dotenv", b"c"), ("dotenv", b"b")),
+        digest(("repo", b"a"), ("dotenv", b"c"), ("dotenv", b"b")),
         digest(("repo", b"ab"), ("clone", b"")),
         digest(("repo", b"ab"), ("clone", b"-")),
     ]
     assert len(set(digests)) == len(digests)
+
+
+def test_dotenv_files_that_decide_nothing() -> None:
+    """One that is missing, or says what the one before it says: the values are the same, so it is the same content."""
+
+    def digest(*contents: bytes | None) -> str:
+        return trust.compute_digest(tuple(configs.Source("dotenv", Path("/x"), data) for data in contents))
+
+    assert digest(b"A=1") == digest(None, b"A=1") == digest(b"A=1", None, b"A=1") == digest(b"A=1", b"A=1")
+    assert len({digest(), digest(b""), digest(b"A=1"), digest(b"A=1", b"A=2"), digest(b"A=2", b"A=1")}) == 5
 
 
 def test_the_place_is_not_in_the_digest(clone: Clone) -> None:

@@ -56,7 +56,7 @@ def build(
         # uv's own choice is .venv beside the project. Relative where it can be: uv then means the worktree that it is
         # started in.
         own["UV_PROJECT_ENVIRONMENT"] = str(config.venv) if shared else relpath(config.venv, config.root)
-    placeholders = {"root": str(config.root), "venv": str(config.venv), "base": base.prefix}
+    placeholders = {"root": str(config.root), "venv": str(config.venv), "base": base.prefix, **dict(config.words)}
     for name, value in (*own.items(), *config.dotenv, *fill_placeholders(config.env, placeholders)):
         changes[name] = [_to_change(name, value)]
     front = [*config.path, f"{config.venv}/bin", *front]
@@ -83,7 +83,7 @@ def build(
 def fill_placeholders(
     variables: tuple[tuple[str, str | None], ...], placeholders: Mapping[str, str]
 ) -> list[tuple[str, str | None]]:
-    """`{root}`, `{venv}` and `{base}` replaced in one pass; any other text, braces too, stays as it is."""
+    """The placeholders replaced in one pass; any other text, braces too, stays as it is."""
     import re
 
     pattern = re.compile("{(" + "|".join(placeholders) + ")}")

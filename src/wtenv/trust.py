@@ -52,9 +52,17 @@ class AllowRecord(NamedTuple):
 
 
 def compute_digest(sources: tuple[Source, ...]) -> str:
-    """SHA-256 over role and content of every source, unambiguous: each part is preceded by its length."""
-    digest = sha256(b"wtenv trust 1\0")
+    """SHA-256 over role and content of every source, unambiguous: each part is preceded by its length.
+
+    A dotenv file that is not there, or says what the one before it says, decides nothing: so a worktree that takes the
+    main worktree's file has the same digest as that one, where the two are one file.
+    """
+    digest, former = sha256(b"wtenv trust 1\0"), None
     for source in sources:
+        if source.role == "dotenv":
+            if source.data in (None, former):
+                continue
+            former = source.data
         data = b"-" if source.data is None else b"+" + source.data
         for part in (source.role.encode(), data):
             digest.update(len(part).to_bytes(8, "big") + part)

@@ -187,6 +187,27 @@ def find_main(place: Worktree) -> Path | None:
     return next((item.root for item in found if not item.bare and not item.doubt), None)
 
 
+def make_slug(place: Worktree) -> str:
+    """What tells a worktree from the others of its clone, as [a-z0-9-] alone, so that it can be part of a host's or a
+    database's name: that of its entry in the clone's `worktrees`, of the main worktree its folder's. A name that is
+    something else, or is long, ends in a digest of its own."""
+    import re
+
+    from .digest import sha256
+
+    def shorten(name: str, origin: str = "") -> str:
+        slug = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+        if slug == name and not origin:
+            return slug
+        return f"{slug}-{sha256(os.fsencode(origin + name)).hexdigest()[:8]}".strip("-")
+
+    if not place.linked:
+        return shorten(place.name)
+    name, main = locate_git_dir(place.root).name, find_main(place)
+    slug = shorten(name)
+    return shorten(name, "worktrees/") if main and slug == shorten(main.name) else slug
+
+
 def find_clone(place: Worktree) -> Path | None:
     """The git common dir of `place`'s clone, for looking at alone: also the bare repository that the `.git` of
     the folder above its worktrees leads to (`gitdir: ./.bare`)."""

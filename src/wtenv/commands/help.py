@@ -72,11 +72,15 @@ KEYS = {
         ),
     },
     "env": {
-        "NAME": Key("none", '"{root}/data"', "A variable. {root}, {venv} and {base} are filled in, nothing else."),
+        "NAME": Key(
+            "none", '"{root}/data"', "A variable. {root}, {venv}, {base}, {name}, {slug} and {main} are filled in."
+        ),
     },
     "activation": {
         "path": Key("[]", '["scripts"]', "Put on PATH, before the overlay's programs."),
-        "dotenv": Key("[]", '[".env"]', "With lines KEY=value; one that is missing is no mistake."),
+        "dotenv": Key(
+            "[]", '[".env"]', "With lines KEY=value; one that is missing is no mistake. {main} is the main worktree."
+        ),
     },
     "wtenv": {
         "extends": Key("none", '"../wtenv.backend.toml"', "The config is that one's; this file says nothing else."),

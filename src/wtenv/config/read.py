@@ -7,21 +7,20 @@ is what trust is given to); `read_config` turns them into a `Config` and checks 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .. import environ, files, toml
 from ..errors import WtenvError
+from .dotenv import read_dotenv
+from .mistakes import fail, name_key, show
 
 if TYPE_CHECKING:
-    from dotenv.parser import Original
-
     from ..worktree import Worktree
 
 NAME = "wtenv.toml"
 LOCK = "wtenv.lock"
-MAX_BLANKS = 500  # in a row, in a dotenv file
 Table = dict[str, Any]
 
 
@@ -41,6 +40,7 @@ class Config(NamedTuple):
     packages: the declared editables' folders; written: the same as the config names them.
     env: name -> value, None for "unset", placeholders not yet filled in; dotenv: name -> value.
     sources: every file that decides this, for trust and for the watch list.
+    words: the placeholders in `env` that the worktree fills in, as far as they are used.
     """
 
     root: Path
@@ -57,6 +57,7 @@ class Config(NamedTuple):
     dotenv: tuple[tuple[str, str], ...]
     sources: tuple[Source, ...]
     written: tuple[str, ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
 
     @property
     def lock(self) -> Path:
@@ -70,6 +71,11 @@ class _File(NamedTuple):
     path: Path
     folder: Path
     table: Table
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it is a config for several repositories."""
+        return bool(self.table.get("wtenv", {}).get("kind") == "stack")
 
 
 def _is_string(value: object) -> bool:
@@ -131,7 +137,7 @@ def find_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
         return ()
     sources = [source for source in (repo, clone) if source]
     try:
-        _follow_pointer(sources, worktree.root, home)
+        _follow_pointer(sources, worktree, home)
     except WtenvError as error:
         raise error.seen_from(watch=[source.path for source in sources]) from None
     return tuple(sources)
@@ -161,29 +167,29 @@ def explain_absence(worktree: Worktree) -> tuple[str, str]:
     return what, f"run: cp {file} {here}/ && wtenv sync; or, {every}"
 
 
-def _follow_pointer(sources: list[Source], root: Path, home: Path) -> None:
+def _follow_pointer(sources: list[Source], worktree: Worktree, home: Path) -> None:
     """Add the stack config that `sources` name, the last of them winning, and the dotenv files."""
-    parsed = [_parse(source, root) for source in sources if source.data is not None]
+    parsed = [_parse(source, worktree.root) for source in sources if source.data is not None]
     pointers = [file for file in parsed if "extends" in file.table.get("wtenv", {})]
     for pointer in pointers[-1:]:
         place = _join(pointer.folder, pointer.table["wtenv"]["extends"], home)
         try:
             stack = _read_source("stack", Path(os.path.realpath(place)))
         except WtenvError as error:
-            key = _name_key(pointer.path, "wtenv", "extends")
+            key = name_key(pointer.path, "wtenv", "extends")
             raise error.seen_from(f"{key} can't be followed: ", [place]) from None
         if stack.data is None:
-            what = f"names {_show(str(stack.path))}, which is not there"
-            _fail(pointer.path, "wtenv", "extends", what, "correct the path", [place])
+            what = f"names {show(str(stack.path))}, which is not there"
+            fail(pointer.path, "wtenv", "extends", what, "correct the path", [place])
         sources.append(stack)
         parsed.append(_parse(stack, stack.path.parent))
     for file in parsed:
         for name in file.table.get("activation", {}).get("dotenv", ()):
-            place = _join(file.folder, name, home)
+            place = _locate_dotenv(name, file, parsed, worktree, home)
             try:
                 sources.append(_read_source("dotenv", place))
             except WtenvError as error:
-                key = _name_key(file.path, "activation", "dotenv")
+                key = name_key(file.path, "activation", "dotenv")
                 raise error.seen_from(f"{key} can't be followed: ", [place]) from None
 
 
@@ -205,16 +211,19 @@ def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> 
         values = merged.get(table, {}).get(key, ())
         return [_join(origin[table, key].folder, value, home) for value in values]
 
+    file = origin.get(("activation", "dotenv"), layers[0])
+    names = merged.get("activation", {}).get("dotenv", ())
+    dotenv = [_locate_dotenv(name, file, layers, worktree, home) for name in names]
     packages = dict(zip(locate("editables", "packages"), editables.get("packages", ()), strict=True))
     for package, written in packages.items():
         if not os.path.isdir(package):
-            what = f"names {_show(written)}, but there is no folder {_show(str(package))}"
+            what = f"names {show(written)}, but there is no folder {show(str(package))}"
             fix = "create it, or correct the path"
-            _fail(origin["editables", "packages"].path, "editables", "packages", what, fix, [package])
+            fail(origin["editables", "packages"].path, "editables", "packages", what, fix, [package])
     path = [str(folder) for folder in locate("activation", "path")]
     if bad := next((folder for folder in path if ":" in folder), None):
         fix = "rename the folder"
-        _fail(origin["activation", "path"].path, "activation", "path", f"{_show(bad)} holds a colon", fix)
+        fail(origin["activation", "path"].path, "activation", "path", f"{show(bad)} holds a colon", fix)
     return Config(
         root=root,
         base=base,
@@ -227,9 +236,10 @@ def read_config(worktree: Worktree, sources: tuple[Source, ...], home: Path) -> 
         build_isolation=editables.get("build_isolation", "auto"),
         env=tuple((name, None if value is False else value) for name, value in merged["env"].items()),
         path=tuple(path),
-        dotenv=_read_dotenv(locate("activation", "dotenv"), sources),
+        dotenv=read_dotenv(dotenv, {each.path: each.data for each in sources if each.role == "dotenv"}),
         sources=sources,
         written=tuple(packages.values()),
+        words=_fill_words(merged["env"], origin, layers, worktree),
     )
 
 
@@ -267,38 +277,38 @@ def _parse(source: Source, folder: Path) -> _File:
     for name, content in table.items():
         home = next((table for table, keys in _KEYS.items() if name in keys), None)
         if not isinstance(content, dict) and home:
-            _fail(source.path, "", name, "is outside of its table", f"write it below [{home}]")
+            fail(source.path, "", name, "is outside of its table", f"write it below [{home}]")
         if name != "env" and name not in _KEYS:
-            _fail(source.path, name, "", "unknown table", _suggest(name, [*_KEYS, "env"], "remove it"))
+            fail(source.path, name, "", "unknown table", _suggest(name, [*_KEYS, "env"], "remove it"))
         if not isinstance(content, dict):
-            _fail(source.path, "", name, "must be a table", f"write [{name}]")
+            fail(source.path, "", name, "must be a table", f"write [{name}]")
         for key, value in content.items():
             _check_key(source.path, name, key, value)
     wtenv = table.get("wtenv", {})
     if "extends" in wtenv and (len(table) > 1 or len(wtenv) > 1):
         fix = "remove the other tables and keys, or extends"
-        _fail(source.path, "wtenv", "extends", "a pointer says nothing else", fix)
+        fail(source.path, "wtenv", "extends", "a pointer says nothing else", fix)
     if source.role == "stack" and wtenv.get("kind") != "stack":
-        _fail(source.path, "wtenv", "kind", "is missing in a stack config", 'add: [wtenv] kind = "stack"')
+        fail(source.path, "wtenv", "kind", "is missing in a stack config", 'add: [wtenv] kind = "stack"')
     return _File(source.path, folder, table)
 
 
 def _check_key(path: Path, table: str, key: str, value: object) -> None:
     if table == "env":
         if refusal := environ.explain_refusal(key):
-            _fail(path, table, key, refusal, "choose another name")
+            fail(path, table, key, refusal, "choose another name")
         if value is not False and not (isinstance(value, str) and "\0" not in value):
             fix = "write it in quotes" if isinstance(value, (int, float)) else "correct the value"
-            _fail(path, table, key, "must be a string without NUL bytes, or false to unset", fix)
+            fail(path, table, key, "must be a string without NUL bytes, or false to unset", fix)
         return
     known = _KEYS[table]
     if key not in known:
         home = next((other for other, keys in _KEYS.items() if key in keys), None)
         fix = f"write it below [{home}]" if home else _suggest(key, list(known), "remove it")
-        _fail(path, table, key, "unknown key", fix)
+        fail(path, table, key, "unknown key", fix)
     check, wanted = known[key]
     if not check(value):
-        _fail(path, table, key, f"must be {wanted}", "correct the value")
+        fail(path, table, key, f"must be {wanted}", "correct the value")
 
 
 def _order_layers(parsed: Mapping[str, _File]) -> list[_File]:
@@ -309,7 +319,7 @@ def _order_layers(parsed: Mapping[str, _File]) -> list[_File]:
         if "repo" in parsed and parsed["repo"] in layers:
             clone = parsed["clone"].path
             what = f"extends a stack, but {parsed['repo'].path} is a config of its own"
-            _fail(clone, "wtenv", "extends", what, "remove one of the two")
+            fail(clone, "wtenv", "extends", what, "remove one of the two")
     return layers
 
 
@@ -321,7 +331,7 @@ def _merge(layers: list[_File]) -> tuple[Table, dict[tuple[str, str], _File]]:
         python = file.table.get("python", {})
         if "base_conda_env" in python and "base_prefix" in python:
             what = "and base_conda_env are both given"
-            _fail(file.path, "python", "base_prefix", what, "keep exactly one of the two")
+            fail(file.path, "python", "base_prefix", what, "keep exactly one of the two")
         if "base_conda_env" in python or "base_prefix" in python:  # the two are one choice
             merged["python"].pop("base_conda_env", None)
             merged["python"].pop("base_prefix", None)
@@ -339,7 +349,7 @@ def _choose_base(
         if kind in merged["python"]:
             return kind, merged["python"][kind], origin["python", kind]
     what, fix = "is missing", 'add: [python] base_conda_env = "NAME" (or base_prefix = "/path")'
-    _fail(layers[-1].path, "python", "base_conda_env", what, fix)
+    fail(layers[-1].path, "python", "base_conda_env", what, fix)
 
 
 def _place_venv(merged: Table, origin: Mapping[tuple[str, str], _File], layers: list[_File]) -> Path:
@@ -350,51 +360,33 @@ def _place_venv(merged: Table, origin: Mapping[tuple[str, str], _File], layers: 
     relative = Path(written)
     fix = 'use a folder inside the root, such as ".venv"'
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or written.startswith("~"):
-        _fail(path, "python", "venv", f"{_show(written)} is not a folder inside the root", fix)
+        fail(path, "python", "venv", f"{show(written)} is not a folder inside the root", fix)
     if {".git", NAME} & {part.lower() for part in relative.parts} or ":" in written or not written.isprintable():
-        _fail(path, "python", "venv", f"{_show(written)} can't be a virtual environment", fix)
+        fail(path, "python", "venv", f"{show(written)} can't be a virtual environment", fix)
     venv = root / relative
     if os.path.realpath(venv.parent) != str(venv.parent):
-        _fail(path, "python", "venv", f"{_show(written)} leads through a symlink", fix)
+        fail(path, "python", "venv", f"{show(written)} leads through a symlink", fix)
     return venv
 
 
-def _read_dotenv(paths: list[Path], sources: tuple[Source, ...]) -> tuple[tuple[str, str], ...]:
-    """KEY=value lines, later files winning, from the bytes that trust was given to. Nothing is expanded."""
-    values: dict[str, str] = {}
-    data = {source.path: source.data for source in sources if source.role == "dotenv"}
-    for path in paths:
-        content = data.get(path)
-        if not content:
-            continue
-        import re
-        from io import StringIO
+def _locate_dotenv(name: str, file: _File, layers: list[_File], worktree: Worktree, home: Path) -> Path:
+    """The dotenv file that `file` calls `name`."""
+    if "{main}" in name:
+        from .words import fill_main
 
-        from dotenv.parser import parse_stream
-
-        text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-        # The parser looks for a comment behind each blank anew: its time grows with the square of their number.
-        if blanks := re.search(rf"[^\S\r\n]{{{MAX_BLANKS}}}", text):
-            line = text.count("\n", 0, blanks.start()) + 1
-            raise WtenvError(f"{path}: line {line} has {MAX_BLANKS} blanks in a row", "remove them")
-        for binding in parse_stream(StringIO(text)):
-            line = _count_lines(binding.original)
-            if binding.error or (binding.key is not None and binding.value is None):
-                raise WtenvError(f"{path}: line {line} is not KEY=value", "correct or remove the line")
-            if binding.key is None or binding.value is None:
-                continue
-            if refusal := environ.explain_refusal(binding.key):
-                raise WtenvError(f"{path}: line {line}: {_show(binding.key)} {refusal}", "choose another name")
-            if "\0" in binding.value:
-                raise WtenvError(f"{path}: line {line}: a value can't hold a NUL byte", "remove it")
-            values[binding.key] = binding.value
-    return tuple(values.items())
+        name = fill_main(name, file.path, any(each.is_stack for each in layers), worktree)
+    return _join(file.folder, name, home)
 
 
-def _count_lines(original: Original) -> int:
-    """The line that a binding begins at: the parser counts the empty lines before it as its own."""
-    text = original.string
-    return original.line + text[: len(text) - len(text.lstrip())].count("\n")
+def _fill_words(
+    env: Table, origin: Mapping[tuple[str, str], _File], layers: list[_File], worktree: Worktree
+) -> tuple[tuple[str, str], ...]:
+    """The placeholders of `env` that the worktree fills in."""
+    if not any(isinstance(value, str) and "{" in value for value in env.values()):
+        return ()
+    from .words import fill_words
+
+    return fill_words(env, lambda key: origin["env", key].path, layers[0].is_stack, worktree)
 
 
 def _join(folder: Path, written: str, home: Path) -> Path:
@@ -409,18 +401,3 @@ def _suggest(word: str, known: list[str], otherwise: str) -> str:
 
     close = get_close_matches(word, known, 1)
     return f"did you mean {close[0]}?" if close else f"{otherwise} (known: {', '.join(known)})"
-
-
-def _show(text: str) -> str:
-    """`text` for a message of one line: in quotes, what can't be printed escaped."""
-    return f'"{text}"' if text.isprintable() else ascii(text)
-
-
-def _fail(path: Path, table: str, key: str, what: str, fix: str, watch: Iterable[Path] = ()) -> NoReturn:
-    raise WtenvError(f"{_name_key(path, table, key)} {what}", fix, watch)
-
-
-def _name_key(path: Path, table: str, key: str) -> str:
-    """Where a mistake is, for a message: file, table and key."""
-    names = [name if name.isprintable() else ascii(name) for name in (table, key)]
-    return f"{path}: " + (f"[{names[0]}] {names[1]}".strip() if table else names[1])
