@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config",),
     ("worktree",),
     ("hook",),
-    ("environ", "gitfiles"),
+    ("environ", "gitfiles", "distributions"),
     ("changes",),
     ("files", "process"),
     ("access", "console", "dirs", "digest", "names", "faults", "toml", "watch"),

@@ -169,12 +169,6 @@ def test_shared_easy_install_file(tmp_path: Path) -> None:
     assert pth.find_skipped([str(site)], set()) == {}
 
 
-def test_distribution_names_from_folders(tmp_path: Path) -> None:
-    for name in ("A.b_c-1.0.dist-info", "old-2.0-py3.11.egg-info", "plain", "noversion.dist-info"):
-        (tmp_path / name).mkdir()
-    assert pth.list_distributions(str(tmp_path)) == {"a-b-c": "1.0", "old": "2.0"}
-
-
 def test_a_base_editable_without_its_overlay_wrapper_still_works(tmp_path: Path, fresh_base: Base, home: Home) -> None:
     install(fresh_base, home.environ, "-e", make_project(tmp_path / "theirs", "setuptools-flat", "base"))
     root = tmp_path / "wt"

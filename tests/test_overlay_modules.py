@@ -10,8 +10,9 @@ from overlay_projects import add_distribution, make_overlay
 from realbase import Base
 from workspace import Home
 
+from wtenv.distributions import Distribution, list_installed
 from wtenv.overlay import pth
-from wtenv.overlay.installed import Installed, find_modules, list_inner
+from wtenv.overlay.modules import find_modules, list_inner
 
 MESON = "def init():\n    finder = Finder(\n        'it',\n        {'it', 'it_too'},\n        '/b',\n        ['/bin/ninja'],\n    )\n"
 SKBUILD = (
@@ -99,14 +100,15 @@ def write(folder: Path, files: Mapping[str, str], project: Path) -> None:
         (folder / name).write_text(text.replace("@", str(project)))
 
 
-def make_installed(tmp_path: Path, name: str) -> Installed:
+def make_installed(tmp_path: Path, name: str) -> Distribution:
     files, made, _ = OFFERS[name]
     project, site = tmp_path / "it", tmp_path / "site"
     project.mkdir()
     write(project, files, project)
-    made = {**made, "it-1.dist-info/METADATA": ""}
+    origin = '{"url": "file://@", "dir_info": {"editable": true}}'
+    made = {**made, "it-1.dist-info/METADATA": "", "it-1.dist-info/direct_url.json": origin}
     write(site, {**made, "it-1.dist-info/RECORD": "".join(f"{path},,\n" for path in made)}, project)
-    return Installed("it", "1", site / "it-1.dist-info", str(project))
+    return list_installed([str(site)])["it"]
 
 
 @pytest.mark.parametrize("name", OFFERS)

@@ -20,8 +20,9 @@ from realbase import Base, copy_base
 from workspace import Home
 
 from wtenv import files
+from wtenv.distributions import list_versions
 from wtenv.errors import WtenvError
-from wtenv.overlay import building, pth, removal
+from wtenv.overlay import building, removal
 from wtenv.overlay import manifest as manifests
 from wtenv.overlay.refresh import refresh
 from wtenv.overlay.state import State, inspect
@@ -32,7 +33,7 @@ def judge(root: Path, base: Base, home: Home, *editables: Path) -> State:
 
 
 def names_in(root: Path) -> set[str]:
-    return set(pth.list_distributions(str(next((root / ".venv/lib").glob("python*/site-packages")))))
+    return set(list_versions(map(str, (root / ".venv/lib").glob("python*/site-packages"))))
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 
 from .. import decision, environ
 from ..console import make_printable, write, write_json
+from ..distributions import list_versions
 from ..errors import WtenvError
-from ..insight.origins import Command, Distribution, Layers, Module, Overlay, find_commands, find_unusable, list_names
-from ..overlay import pth
+from ..insight.origins import Command, Copy, Layers, Module, Overlay, find_commands, find_unusable, list_names
 from ..process import locate_folder
 from . import add_json
 
@@ -30,7 +30,7 @@ class Answer:
     overlay: Overlay | None
     commands: Sequence[Command]
     modules: Sequence[Module]
-    distributions: Sequence[Distribution]
+    distributions: Sequence[Copy]
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -88,7 +88,7 @@ def look_up(name: str, directory: Path, env: Mapping[str, str]) -> Answer:
 def _advise(name: str, answer: Answer, directory: Path) -> str:
     if place := find_unusable(name, answer.search_path, str(directory)):
         return f"if that is what you mean, run: chmod +x {shlex.quote(make_printable(place))}"
-    known = list_names(answer.search_path) | {*pth.list_base(answer.overlay.sites if answer.overlay else ())}
+    known = list_names(answer.search_path) | {*list_versions(answer.overlay.sites if answer.overlay else ())}
     if close := difflib.get_close_matches(name, sorted(known), 3, 0.7):
         return f"did you mean {', '.join(close)}?"
     # A child sees nothing of these.

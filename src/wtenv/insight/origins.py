@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import distributions
 from ..conda import Base
 from ..config.read import Config
+from ..distributions import Distribution
 from ..errors import WtenvError
 from ..names import normalise
-from ..overlay import building, manifest, pth, wrappers
-from ..overlay import installed as distributions
+from ..overlay import building, manifest, wrappers
 from ..overlay.imports import is_part
 from ..overlay.manifest import Manifest
 
@@ -223,9 +224,9 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Distribution:
-    """An installed distribution. version: empty if its files don't say; place: its site folder, or the folder that an
-    editable was built from."""
+class Copy:
+    """A copy of an installed distribution. version: empty if its files don't say; place: its site folder, or the
+    folder that an editable was built from."""
 
     name: str
     version: str
@@ -266,22 +267,19 @@ class Overlay:
     def sites(self) -> tuple[str, ...]:
         return (*self.manifest.site, *self.manifest.base_site)
 
-    def find_distributions(self, name: str) -> list[Distribution]:
+    def find_distributions(self, name: str) -> list[Copy]:
         """Every copy of the distribution `name`, the one that `importlib.metadata` gives first."""
         wanted = normalise(name)
-        found: list[Distribution] = []
+        found: list[Copy] = []
         for site in dict.fromkeys(self.sites):
-            version, place = pth.list_distributions(site).get(wanted), site
-            if version is None:
-                links = [path for path in Path(site).glob("*.egg-link") if normalise(path.stem) == wanted]
-                if not links:
-                    continue
-                # `setup.py develop` of old: the folder alone, whose metadata has the version.
-                version, place = "", distributions.read_text(links[0]).partition("\n")[0]
-            elif folder := distributions.list_folders(site).get(wanted):
-                place = distributions.read_source(folder) or site
-            layer = "base" if site not in self.manifest.site else "overlay" if place == site else "editable"
-            found.append(Distribution(wanted, version, layer, place, not found))
+            item = distributions.find_all([site]).get(wanted)
+            item = item or distributions.find_all([site], ("egg-link",)).get(wanted)
+            if item is None:
+                continue
+            # `setup.py develop` of old: the folder alone, whose metadata has the version.
+            source = item.read().partition("\n")[0] if item.kind == "egg-link" else item.source
+            layer = "base" if site not in self.manifest.site else "editable" if source else "overlay"
+            found.append(Copy(wanted, item.version, layer, source or site, not found))
         return found
 
     def list_modules(self, distribution: str) -> list[str]:
@@ -290,8 +288,8 @@ class Overlay:
             if item.name == normalise(distribution):
                 return list(item.modules)
         for site in self.sites:
-            if folder := distributions.list_folders(site).get(normalise(distribution)):
-                names = distributions.read_text(folder / "top_level.txt").split() or _list_top(folder)
+            if found := distributions.list_installed([site]).get(normalise(distribution)):
+                names = found.read("top_level.txt").split() or _list_top(found)
                 return sorted(name for name in set(names) if name.isidentifier())
         return []
 
@@ -367,12 +365,11 @@ class Overlay:
         if site is None:
             return "", ""
         # The one of that name is the likely one: no need to read what all the others have.
-        folders, likely = distributions.list_folders(site), normalise(top)
-        for name in sorted(folders, key=lambda name: name != likely):
-            folder = folders[name]
-            unsaid = name == likely and not (folder / "RECORD").exists()  # as in some packages of conda
-            if unsaid or top in distributions.read_text(folder / "top_level.txt").split() or top in _list_top(folder):
-                return name, pth.list_distributions(site).get(name, "")
+        found, likely = distributions.list_installed([site]), normalise(top)
+        for name, item in sorted(found.items(), key=lambda pair: pair[0] != likely):
+            unsaid = name == likely and not (item.folder / "RECORD").exists()  # as in some packages of conda
+            if unsaid or top in item.read("top_level.txt").split() or top in _list_top(item):
+                return name, item.version
         return "", ""
 
     def _list_hidden(self, distribution: str, shadows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -388,10 +385,6 @@ def _find_folder(name: str, file: str) -> str:
     return os.fspath(Path(file).parents[min(depth, len(Path(file).parents) - 1)]) if os.path.isabs(file) else ""
 
 
-def _list_top(folder: Path) -> set[str]:
+def _list_top(item: Distribution) -> set[str]:
     """The top-level names in a distribution's RECORD."""
-    names: set[str] = set()
-    for line in distributions.read_text(folder / "RECORD").splitlines():
-        first = line.partition("/")[0] if "/" in line else line.partition(",")[0].partition(".")[0]
-        names.add(first)
-    return names
+    return {path.partition("/")[0] if "/" in path else path.partition(".")[0] for path in item.list_files()}

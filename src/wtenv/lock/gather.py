@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from .. import files
+from .. import distributions
 from ..conda import Base, find_python
 from ..conda.records import CondaRecord, read_records
 from ..config.read import Config
 from ..console import make_printable
 from ..digest import sha256
-from ..errors import WtenvError
+from ..distributions import Distribution
 from ..names import normalise
 from ..overlay import manifest as manifests
 from ..overlay import state
@@ -21,7 +20,6 @@ from ..overlay.manifest import Manifest
 from . import format as lockfile
 from .format import Dist, Editable, Finding, Lock, Package
 
-MAX_METADATA = 1 << 26  # a RECORD lists every file of its distribution
 # Files of a dist-info that tell how and where it was installed, not what.
 _OWN_FILES = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json"}
 
@@ -79,7 +77,7 @@ def gather(
         facts = layout.probe(find_python(prefix), prefix, building.make_env(env))
     sites = facts.sites if facts else manifest.base_site if manifest else ()
     is_condas = _recognise(records, prefix, names)
-    pip = [_read_dist(item, hashed=not names) for item in _list_dists(sites) if not is_condas(item)]
+    pip = [_read_dist(item, hashed=not names) for item in _list(sites) if not is_condas(item)]
     packages = tuple(_to_package(record, records) for record in records.values())
     subdir = python.subdir if python else ""
     platform = subdir if subdir not in ("", "noarch") else "" if names and records else find_platform()
@@ -87,7 +85,7 @@ def gather(
     overlay = None
     if manifest is not None:
         own = {item.name for item in manifest.editables}
-        overlay = _first([_read_dist(item, hashed=not names) for item in _list_dists(manifest.site)], own)
+        overlay = _first([_read_dist(item, hashed=not names) for item in _list(manifest.site)], own)
     return Lock(
         kind=base.kind,
         platform=platform,
@@ -109,7 +107,8 @@ def find_platform() -> str:
 
 def _to_package(record: CondaRecord, records: Mapping[str, CondaRecord]) -> Package:
     url = lockfile.strip_credentials(record.url)
-    provides = {normalise(_split(os.path.basename(path))[0]) for path in record.metadata}
+    entries = (make_printable(os.path.basename(path)) for path in record.metadata)
+    provides = {distributions.split_entry(entry)[0] for entry in entries}
     return Package(
         name=record.name,
         version=record.version,
@@ -124,39 +123,11 @@ def _to_package(record: CondaRecord, records: Mapping[str, CondaRecord]) -> Pack
     )
 
 
-class _Place(NamedTuple):
-    """Where a distribution's own records are: a file or folder in a site folder."""
-
-    site: str
-    entry: str
-    name: str
-    version: str
-
-    @property
-    def path(self) -> Path:
-        return Path(self.site, self.entry)
-
-
-def _list_dists(sites: Iterable[str]) -> list[_Place]:
-    """What is installed, earlier folders first, as on sys.path."""
-    found = []
-    for site in dict.fromkeys(map(os.path.realpath, sites)):
-        try:
-            entries = sorted(os.listdir(site))
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.endswith((".dist-info", ".egg-info", ".egg-link")):
-                name, version = _split(entry)
-                found.append(_Place(site, entry, normalise(name), version))
-    return found
-
-
-def _split(entry: str) -> tuple[str, str]:
-    """Name and version; egg-info adds the Python version: name-1.0-py3.11; an egg-link has the name alone."""
-    stem, _, kind = make_printable(entry).rpartition(".")
-    name, _, version = stem.partition("-") if kind != "egg-link" else (stem, "", "")
-    return name, version.partition("-py")[0]
+def _list(sites: Iterable[str]) -> list[Distribution]:
+    """What is installed, earlier folders first, as on sys.path; names as they can be printed."""
+    found = [item for site in dict.fromkeys(map(os.path.realpath, sites)) for item in distributions.list_site(site)]
+    shown = ((item, make_printable(item.name), make_printable(item.version)) for item in found)
+    return [item._replace(name=name, version=version) for item, name, version in shown if item.kind != "egg"]
 
 
 def _first(dists: Iterable[Dist], without: Iterable[str] = ()) -> tuple[Dist, ...]:
@@ -167,7 +138,7 @@ def _first(dists: Iterable[Dist], without: Iterable[str] = ()) -> tuple[Dist, ..
     return tuple(found[name] for name in sorted(found.keys() - set(without)))
 
 
-def _recognise(records: Mapping[str, CondaRecord], prefix: Path, names: Lock | None) -> Callable[[_Place], bool]:
+def _recognise(records: Mapping[str, CondaRecord], prefix: Path, names: Lock | None) -> Callable[[Distribution], bool]:
     """Whether conda installed a distribution: one of its records lists it.
 
     With `names`, most records were not read: then it is also conda's if a package has its name and version, or
@@ -179,43 +150,37 @@ def _recognise(records: Mapping[str, CondaRecord], prefix: Path, names: Lock | N
     called = {(normalise(record.name), record.version) for record in records.values()} if names else set()
     brought = {name for item in names.packages for name in item.provides} if names else set()
 
-    def is_condas(item: _Place) -> bool:
+    def is_condas(item: Distribution) -> bool:
         if not records or f"{item.site}/{item.entry}" in owned:
             return bool(records)
         if names is None or by_pip.get(item.name) == item.version:
             return False
         if item.name not in by_pip and (item.name in brought or (item.name, item.version) in called):
             return True
-        return _read(item.path / "INSTALLER").strip() == "conda"
+        return item.read("INSTALLER").strip() == "conda"
 
     return is_condas
 
 
-def _read_dist(item: _Place, *, hashed: bool) -> Dist:
+def _read_dist(item: Distribution, *, hashed: bool) -> Dist:
     """PEP 610 says where it came from; what lies on this machine is left out."""
-    import json
-
-    editable, source = item.entry.endswith(".egg-link"), ""
-    try:
-        origin = json.loads(_read(item.path / "direct_url.json") or "{}")
-        editable = editable or origin.get("dir_info", {}).get("editable") is True
-        if url := lockfile.strip_credentials(make_printable(origin.get("url", ""))):
-            vcs = origin.get("vcs_info", {})
-            source = f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
-        pass
+    origin = item.read_origin()
+    folder, vcs, url = origin.get("dir_info"), origin.get("vcs_info"), origin.get("url")
+    editable = item.kind == "egg-link" or (isinstance(folder, dict) and folder.get("editable") is True)
+    source = lockfile.strip_credentials(make_printable(url)) if isinstance(url, str) else ""
+    if source and isinstance(vcs, dict):
+        source = f"{vcs.get('vcs')}+{source}@{vcs.get('commit_id')}"
     # An editable's files have its folder in them.
-    digest = _hash_content(_read(item.path / "RECORD")) if hashed and not editable else ""
+    digest = _hash_content(item.read_record()) if hashed and not editable else ""
     return Dist(item.name, item.version, digest, make_printable(source), editable)
 
 
-def _hash_content(record: str) -> str:
-    """A digest of the lines of a RECORD (PEP 376) that are the same wherever this was installed; empty if none:
+def _hash_content(record: Iterable[tuple[str, str]]) -> str:
+    """A digest of the rows of a RECORD (PEP 376) that are the same wherever this was installed; empty if none:
     scripts have the interpreter's path in them, and lie outside of the site folder."""
     kept = []
-    for line in record.splitlines():
-        path, _, hash_ = line.rpartition(",")[0].rpartition(",")
-        folder, _, name = path.strip('"').rpartition("/")
+    for path, hash_ in record:
+        folder, _, name = path.rpartition("/")
         own = folder.endswith(".dist-info") and name in _OWN_FILES
         if hash_ and not own and not path.startswith(("..", "/")) and not name.endswith(".pyc"):
             kept.append(f"{path},{hash_}\n")
@@ -241,10 +206,3 @@ def _list_editables(config: Config, manifest: Manifest | None, *, quick: bool) -
             )
         )
     return tuple(sorted(found))
-
-
-def _read(path: Path) -> str:
-    try:
-        return files.read_bytes(path, MAX_METADATA).decode("utf-8", "surrogateescape")
-    except (OSError, ValueError, WtenvError):
-        return ""

@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import distributions
 from ..errors import WtenvError
 from ..worktree import find_root, open_worktree
 from . import building, layout
-from . import installed as distributions
 from .exclusive import Report
 from .manifest import Editable, Manifest
+from .modules import find_modules, list_inner
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def prove(
         if found is None or found.source != item.source:
             lost.append(item)
             continue
-        names = dict.fromkeys([*item.modules, *distributions.list_inner(found)])
+        names = dict.fromkeys([*item.modules, *list_inner(found)])
         wanted.update(dict.fromkeys(names, (item, _list_places(found, manifest.root))))
     env = building.make_env(env, os.fspath(venv / "bin"), manifest.base_bin)
     origins, errors = layout.locate(venv, sorted(wanted), env)
@@ -93,13 +94,13 @@ def _is_elsewhere(file: str, folder: str) -> bool:
         return False
 
 
-def _list_places(installed: distributions.Installed, root: str) -> list[str]:
+def _list_places(installed: distributions.Distribution, root: str) -> list[str]:
     """Where an editable's modules may be: in its folder; where its build put them into the overlay; and in the
     folders that it put on the path, in so far as they are in its worktree, or in the overlay's `root`."""
-    site, source = installed.folder.parent, installed.source
-    recorded = [os.path.realpath(site / name) for name in distributions.list_record(installed.folder)]
+    source = installed.source
+    recorded = [os.path.realpath(f"{installed.site}/{name}") for name in installed.list_files()]
     homes = (os.path.realpath(root), find_root(Path(source)) or source)
-    _, places = distributions.find_modules(installed)
+    _, places = find_modules(installed)
     real = [os.path.realpath(place) for place in places]
     inside = [place for place in real if any(map(Path(place).is_relative_to, homes))]
     return [source, *recorded, *(place for place in inside if not _is_elsewhere(place, source))]

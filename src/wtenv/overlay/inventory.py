@@ -17,7 +17,7 @@ from .. import files
 from ..errors import WtenvError
 
 if TYPE_CHECKING:  # imported where something differs
-    from .installed import Installed
+    from ..distributions import Distribution
     from .manifest import Manifest
 
 MAX_SIZE = 1 << 30  # of a script: some are whole programs
@@ -43,17 +43,17 @@ def take(venv: Path, sites: Sequence[str], editables: Iterable[str]) -> tuple[di
 
     `editables` are the names of the declared ones, whose pointers are noted, too.
     """
-    from . import installed as distributions
+    from .. import distributions
     from . import kernels
 
     present = _scan(venv, sites)
     names = {*editables}
-    folders = {name: folder for site in sites for name, folder in distributions.list_folders(site).items()}
+    installed = distributions.list_installed(sites)
     more = [venv / "pyvenv.cfg", *kernels.list_own(venv)]
-    for name in names & folders.keys():
-        more += [place for place in folders[name].iterdir() if not place.is_dir()]
+    for name in names & installed.keys():
+        more += [place for place in installed[name].folder.iterdir() if not place.is_dir()]
     _add(present, venv, (os.path.relpath(place, venv) for place in more))
-    claims = _read_claims(venv, folders.values(), present)
+    claims = _read_claims(venv, installed.values(), present)
     owned = (path for path in sorted(claims) if not os.path.dirname(path).endswith(".dist-info"))
     return dict(sorted(present.items())), tuple(owned)
 
@@ -66,11 +66,12 @@ def compare(venv: Path, manifest: Manifest) -> Changes:
     altered = dict.fromkeys(_find_unchecked(venv, manifest.site), "would run unchecked")
     if present == noted and not altered:
         return Changes({}, (), (), False)
-    from . import installed as distributions
+
+    from .. import distributions
 
     installed = distributions.list_installed(manifest.site)
     differing = {path for path in {**noted, **present} if noted.get(path) != present.get(path)}
-    claims = _read_claims(venv, (item.folder for item in installed.values()), differing)
+    claims = _read_claims(venv, installed.values(), differing)
     owned, made = {*manifest.owned}, _make_judge(venv, manifest)
     egg_links = any(name.endswith((".egg-link", ".egg")) for site in manifest.site for name in os.listdir(site))
     for path in sorted(differing):
@@ -97,12 +98,12 @@ def compare(venv: Path, manifest: Manifest) -> Changes:
 def _make_judge(venv: Path, manifest: Manifest) -> Callable[[str, str | None, str | None], bool]:
     """A function that says of a path, and its marks before and now, whether it is as a refresh would make it: one may
     be at it, or was killed before it could note that."""
+    from .. import distributions
     from . import pth, wrappers
 
     targets, programs = wrappers.plan(venv, manifest)
     site = os.path.relpath(manifest.site[-1], venv)
-    owned = {name for folder in manifest.site for name in pth.list_distributions(folder)}
-    bootstrap = pth.render(manifest, owned)
+    bootstrap = pth.render(manifest, {*distributions.list_versions(manifest.site)})
 
     def judge(path: str, before: str | None, now: str | None) -> bool:
         folder, name = os.path.split(path)
@@ -192,18 +193,14 @@ def _find_unchecked(venv: Path, sites: Sequence[str]) -> Iterator[str]:
                     yield os.path.relpath(f"{site}/__pycache__/{name}", venv)
 
 
-def _read_claims(venv: Path, folders: Iterable[Path], wanted: Iterable[str]) -> dict[str, str]:
+def _read_claims(venv: Path, installed: Iterable[Distribution], wanted: Iterable[str]) -> dict[str, str]:
     """Of the paths `wanted` those that a RECORD lists, with the hash that it gives."""
-    import csv
-
-    from .installed import read_text
-
     names, claims = {*wanted}, {}
-    for folder in folders:
-        site = os.path.relpath(folder.parent, venv)
-        for row in csv.reader(read_text(folder / "RECORD").splitlines()):
-            if row and (path := os.path.normpath(os.path.join(site, row[0]))) in names:
-                claims[path] = row[1] if len(row) > 1 else ""
+    for item in installed:
+        site = os.path.relpath(item.site, venv)
+        for file, hash_ in item.read_record():
+            if (path := os.path.normpath(os.path.join(site, file))) in names:
+                claims[path] = hash_
     return claims
 
 
@@ -225,7 +222,7 @@ def _is_recorded(place: Path, recorded: str) -> bool:
     return base64.urlsafe_b64encode(found).decode().rstrip("=") == value
 
 
-def _find_lost(manifest: Manifest, installed: Mapping[str, Installed]) -> Iterator[str]:
+def _find_lost(manifest: Manifest, installed: Mapping[str, Distribution]) -> Iterator[str]:
     for item in manifest.editables:
         found = installed.get(item.name)
         if found is None:
@@ -235,7 +232,7 @@ def _find_lost(manifest: Manifest, installed: Mapping[str, Installed]) -> Iterat
 
 
 def _find_new_packages(
-    venv: Path, installed: Mapping[str, Installed], noted: Mapping[str, str], present: Mapping[str, str]
+    venv: Path, installed: Mapping[str, Distribution], noted: Mapping[str, str], present: Mapping[str, str]
 ) -> Iterator[str]:
     for item in installed.values():
         path = os.path.relpath(item.folder, venv)

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from .. import faults, files
 from ..digest import sha256
+from ..distributions import KNOWN, list_site, list_versions
 from ..errors import WtenvError
 from ..hook.shells import build_wtenv
-from ..names import normalise
 from .manifest import Manifest
 
 PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
 MODULES = ("_wtenv_bootstrap.py", "_wtenv_pip.py", "_wtenv_elsewhere.py")
-MAX_METADATA = 1 << 26  # the RECORD of the largest packages takes some MiB
 # What a copy goes without, since each overlay has one: comments, docstrings but the module's, and wide indents.
 _EXPLAINING = re.compile(rb'^ +"""(?:[^"]|"(?!""))*"""\n|^ *#.*\n|  #[^"\'\n]*$|^\n', re.M)
 _INDENT = re.compile(rb"^(?: {4})+", re.M)
@@ -38,7 +37,7 @@ def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
     # PYTHONPATH comes before this folder, and may have a module of that name: an entry of it may mean "here".
     text += f"import sys; sys.path.insert(0, {manifest.site[-1]!a}); import _wtenv_bootstrap; "
     text += f"_wtenv_bootstrap.look({manifest.root!a}, {[python, '-S', *words]!a}); del sys.path[0]\n"
-    shadowed = tuple(sorted({*owned} & {*list_base(base_sites)}))
+    shadowed = tuple(sorted({*owned} & {*list_versions(base_sites)}))
     arguments = ", ".join(map(ascii, (tuple(base_sites), skip, declared, hidden, shadowed)))
     text += f"import _wtenv_bootstrap; _wtenv_bootstrap.append_base({arguments})\n"
     contents = {name: _shorten((Path(__file__).parent / "bootstrap" / name).read_bytes()) for name in MODULES}
@@ -86,16 +85,17 @@ def find_skipped(base_sites: Sequence[str], owned: Collection[str]) -> dict[str,
         return skip
     for folder in base_sites:
         lines: set[str] = set()
-        for name in _list(folder):
-            stem, _, kind = name.rpartition(".")
-            if kind == "dist-info" and normalise(stem.partition("-")[0]) in owned:
-                for file in _list_record(os.path.join(folder, name)):
+        for item in list_site(folder):
+            if item.name not in owned:
+                continue
+            if item.kind == "dist-info":
+                for file in item.list_files():
                     if file.endswith(".pth") and "/" not in file:
                         skip[os.path.join(folder, file)] = None
-            elif kind == "egg-link" and normalise(stem) in owned:
-                lines.update(_read(os.path.join(folder, name)).splitlines()[:1])
-            elif kind == "egg" and normalise(stem.partition("-")[0]) in owned:
-                lines.add(f"./{name}")
+            elif item.kind == "egg-link":
+                lines.update(item.read().splitlines()[:1])
+            elif item.kind == "egg":
+                lines.add(f"./{item.entry}")
         if lines:
             shared = os.path.join(folder, "easy-install.pth")
             real = {os.path.realpath(line) for line in lines if line.startswith("/")}
@@ -109,15 +109,13 @@ def find_hidden(base_sites: Sequence[str], owned: Collection[str]) -> dict[str, 
     """
     hidden: dict[str, dict[str, bool]] = {}
     for folder in base_sites if owned else ():
-        for name in _list(folder):
-            stem, _, kind = name.rpartition(".")
-            if kind not in ("dist-info", "egg-info") or normalise(stem.partition("-")[0]) not in owned:
+        for item in list_site(folder):
+            if item.name not in owned or item.kind not in KNOWN:
                 continue
-            info = os.path.join(folder, name)
-            if record := _list_record(info):
-                _hide(folder, record, hidden)
-            elif not os.path.exists(os.path.join(info, "namespace_packages.txt")):
-                for module in _read(os.path.join(info, "top_level.txt")).split():
+            if files := item.list_files():
+                _hide(folder, files, hidden)
+            elif not (item.folder / "namespace_packages.txt").exists():
+                for module in item.read("top_level.txt").split():
                     hidden.setdefault(folder, {})[module] = False
     return {folder: names for folder, names in hidden.items() if names}
 
@@ -150,31 +148,9 @@ def _hide(folder: str, files: Sequence[str], hidden: dict[str, dict[str, bool]])
     return others
 
 
-def list_distributions(folder: str) -> dict[str, str]:
-    """Normalised name -> version of what is installed in a site folder, from names of folders alone."""
-    found = {}
-    for name in _list(folder):
-        stem, _, kind = name.rpartition(".")
-        if kind in ("dist-info", "egg-info"):
-            project, _, version = stem.partition("-")
-            if version and project:
-                # egg-info adds the Python version: name-1.0-py3.11
-                found[normalise(project)] = version.partition("-py")[0]
-    return found
-
-
-def list_base(base_sites: Sequence[str]) -> dict[str, str]:
-    """Normalised name -> version of everything in the base; earlier folders win, as on sys.path."""
-    found: dict[str, str] = {}
-    for folder in base_sites:
-        for name, version in list_distributions(folder).items():
-            found.setdefault(name, version)
-    return found
-
-
 def identify_base(base_sites: Sequence[str]) -> str:
     """A text that changes when a package of the base comes, goes or changes its version."""
-    return sha256(repr(sorted(list_base(base_sites).items())).encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    return sha256(repr(sorted(list_versions(base_sites).items())).encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
 def check_base_sites(base_sites: Sequence[str]) -> None:
@@ -184,21 +160,8 @@ def check_base_sites(base_sites: Sequence[str]) -> None:
             raise WtenvError(f"the base's folder {folder!r} can't be put into a .pth file", "rename it")
 
 
-def _list_record(info: str) -> list[str]:
-    """As `distributions.list_record`, without csv: the hook's way comes here."""
-    lines = _read(os.path.join(info, "RECORD")).splitlines()
-    return [line.rpartition(",")[0].rpartition(",")[0].strip('"') for line in lines]
-
-
 def _list(folder: str) -> list[str]:
     try:
-        return sorted(entry.name for entry in os.scandir(folder))
+        return sorted(os.listdir(folder))
     except OSError:
         return []
-
-
-def _read(path: str) -> str:
-    try:
-        return files.read_bytes(path, MAX_METADATA).decode("utf-8", "surrogateescape")
-    except (OSError, WtenvError):
-        return ""

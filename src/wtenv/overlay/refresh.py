@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .. import faults
+from ..distributions import list_versions
 from ..errors import WtenvError
 from . import inventory, kernels, pth, state, wrappers
 from . import manifest as manifests
@@ -105,7 +106,7 @@ def is_in_step(venv: Path, manifest: Manifest) -> bool:
 
 
 def _list_owned(manifest: Manifest) -> set[str]:
-    return {name for site in manifest.site for name in pth.list_distributions(site)}
+    return {*list_versions(manifest.site)}
 
 
 def tighten(venv: Path) -> None:

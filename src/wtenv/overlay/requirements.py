@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ..distributions import find_all, list_versions
 from ..names import normalise
-from . import building, pth
-from . import installed as distributions
+from . import building
 from .building import Isolation, Project, Uv
 from .manifest import Manifest
+
+REDIRECTOR = "editables"  # the package that hatchling's exact editables import when Python starts
 
 
 def prepare_builds(
@@ -23,13 +25,13 @@ def prepare_builds(
     """What each project would be built against, None where only an isolated build is possible. What an editable builds
     itself with at each import is put into the overlay if the base lacks it: with the environment of an isolated build
     it would be gone. `declared`: the names of all declared packages."""
-    base, python_version = pth.list_base(manifest.base_site), manifest.python_version
+    base, python_version = list_versions(manifest.base_site), manifest.python_version
     native = {item.path: building.match_base(item, base, python_version, declared) for item in projects}
     for item in projects if isolation is not True else ():
         if tools := building.find_tools(item, open_uv):
-            if unmet := _find_unmet(tools, pth.list_base([*manifest.site, *manifest.base_site]), python_version):
+            if unmet := _find_unmet(tools, list_versions([*manifest.site, *manifest.base_site]), python_version):
                 install_missing(open_uv, manifest, unmet, declared, unmet.values())
-            have = pth.list_base([*manifest.site, *manifest.base_site])
+            have = list_versions([*manifest.site, *manifest.base_site])
             pins = building.match_base(item, have, python_version, declared)
             programs = (f"{name}=={have[name]}" for name in building.PROGRAMS if name in have)
             native[item.path] = pins and tuple(dict.fromkeys((*pins, *programs)))
@@ -40,7 +42,7 @@ def _find_unmet(requires: Iterable[str], have: Mapping[str, str], python_version
     """Those of the requirements that `have`, normalised name -> version, does not satisfy, by name."""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    environment = {"python_version": ".".join(python_version.split(".")[:2]), "python_full_version": python_version}
+    environment = _make_environment(python_version)
     unmet = {}
     for text in requires:
         try:
@@ -67,11 +69,11 @@ def install_missing(
 
     from packaging.requirements import Requirement
 
-    base = pth.list_base(manifest.base_site)
+    base = list_versions(manifest.base_site)
     wanted: set[str] = set()
     folders = [*manifest.site, *manifest.base_site]
     while True:
-        missing = {*also, *distributions.walk_requires(roots, folders, manifest.python_version)[1]} - wanted
+        missing = {*also, *walk_requires(roots, folders, manifest.python_version)[1]} - wanted
         missing = {text for text in missing if normalise(Requirement(text).name) not in declared}
         if not missing:
             return
@@ -81,3 +83,54 @@ def install_missing(
             excludes.write("\n".join(name for name in {*base, *roots, *declared} if name not in needed))
             excludes.flush()
             open_uv().pip("install", "--excludes", excludes.name, *sorted(wanted))
+
+
+def walk_requires(roots: Iterable[str], folders: Sequence[str], python_version: str) -> tuple[set[str], list[str]]:
+    """The names that `roots` require, directly or not, and those requirements that no distribution in
+    `folders` satisfies."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    have = find_all(folders)
+    environment = _make_environment(python_version)
+    missing: list[str] = []
+    queue = [(normalise(name), "") for name in roots]
+    seen = set(queue)
+    reached: set[str] = set()
+    while queue:
+        name, extra = queue.pop()
+        for text in have[name].list_requires() if name in have else ():
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement:
+                continue
+            if requirement.marker and not requirement.marker.evaluate({**environment, "extra": extra}):
+                continue
+            needed = normalise(requirement.name)
+            reached.add(needed)
+            there = have[needed].find_version() if needed in have else ""
+            if not there or not requirement.specifier.contains(there, prereleases=True):
+                requirement.marker = None
+                missing.append(str(requirement))
+            for wanted in {"", *requirement.extras}:
+                if (needed, wanted) not in seen:
+                    seen.add((needed, wanted))
+                    queue.append((needed, wanted))
+    return reached, sorted(set(missing))
+
+
+def find_surplus(manifest: Manifest, wanted: Collection[str], tools: Collection[str] = (), *, deps: bool) -> set[str]:
+    """The distributions in the overlay beyond `wanted` and what these need there: with `deps` all that they
+    require, else what an editable imports to work. `tools`: what they are built with whenever they are imported."""
+    surplus = list_versions(manifest.site).keys() - {*wanted}
+    if surplus:
+        folders = [*manifest.site, *manifest.base_site]
+        needed, _ = walk_requires(wanted, folders, manifest.python_version)
+        surplus -= needed if deps else needed & {REDIRECTOR}
+        if tools:
+            surplus -= {*tools, *walk_requires(tools, folders, manifest.python_version)[0]}
+    return surplus
+
+
+def _make_environment(python_version: str) -> dict[str, str]:
+    """What markers ask of the base's Python."""
+    return {"python_version": ".".join(python_version.split(".")[:2]), "python_full_version": python_version}

@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 from .. import __version__, dirs, files
 from ..digest import sha256
+from ..distributions import Distribution
 from ..errors import WtenvError
 from ..names import normalise
 from .building import Project, list_copied, list_texts
 from .indexes import list_settings
-from .installed import Installed, list_record, read_text
 from .manifest import Manifest
 from .wrappers import SHEBANG_LIMIT
 
@@ -142,7 +142,7 @@ def _is_made(name: str, depth: int) -> bool:
 
 
 def keep(
-    key: str, built_with: tuple[str, ...], installed: Installed, project: Path, venv: Path, env: Mapping[str, str]
+    key: str, built_with: tuple[str, ...], installed: Distribution, project: Path, venv: Path, env: Mapping[str, str]
 ) -> None:
     """Keep what building `project` put into the overlay `venv`, if its texts can be moved elsewhere."""
     try:
@@ -165,16 +165,16 @@ def _locate(key: str, env: Mapping[str, str]) -> Path:
     return Path(dirs.find_cache(env)) / "builds" / f"{key}.json"
 
 
-def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tuple[str, str]]:
+def _read_files(installed: Distribution, project: str, venv: Path) -> Iterator[tuple[str, str]]:
     """Path below the overlay -> text with tokens. ValueError if there is one that can't be told for another place."""
     own = os.fspath(venv)
     _check_plain(project, own)
-    scripts = re.findall(r"(?m)^([\w.-]+)\s*=", read_text(installed.folder / "entry_points.txt"))
-    names = list_record(installed.folder)
+    scripts = re.findall(r"(?m)^([\w.-]+)\s*=", installed.read("entry_points.txt"))
+    names = installed.list_files()
     if not names:
         raise ValueError(f"{installed.folder} does not say what it consists of")
     for name in names:
-        place = os.path.normpath(installed.folder.parent / name)
+        place = os.path.normpath(Path(installed.site, name))
         inside, base = os.path.relpath(place, venv), os.path.basename(place)
         if base in _DROPPED:
             continue
@@ -187,7 +187,7 @@ def _read_files(installed: Installed, project: str, venv: Path) -> Iterator[tupl
         text = data.decode("utf-8")
         if inside.startswith("bin/") and base in scripts and text.startswith(f"#!{own}/bin/python"):
             text = f"#!{_VENV}{text[len(own) + 2 :]}"
-        elif os.path.dirname(place) == os.fspath(installed.folder.parent) and _POINTERS.fullmatch(base):
+        elif os.path.dirname(place) == installed.site and _POINTERS.fullmatch(base):
             text = _put_tokens(text, project)
         elif base == "direct_url.json" and f'"file://{project}"' in text:
             text = text.replace(f'"file://{project}"', f'"file://{_PROJECT}"')

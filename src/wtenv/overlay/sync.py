@@ -13,17 +13,18 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from .. import distributions
 from ..errors import WtenvError
 from ..names import normalise
 from . import building, indexes, layout, pth, requirements, state, swap, wrappers
-from . import installed as distributions
 from . import manifest as manifests
 from .building import BuildError, Isolation, Project, Uv
 from .exclusive import Report, lock, remove_leftovers
 from .imports import judge, prove
-from .installed import REDIRECTOR
 from .manifest import Editable, Manifest
+from .modules import find_modules
 from .refresh import follow_base, note, tighten
+from .requirements import REDIRECTOR
 from .state import State
 
 
@@ -122,7 +123,7 @@ class _Job:
             kept = found.old._replace(editables=self._kept(found.old, ()), deps=self._name_deps(found.old))
             return Outcome(self._finish(kept), (), (), found.verdict.reason)
         manifest = found.old or self._create()
-        before = distributions.take_stock(manifest)
+        before = distributions.take_stock(manifest.site)
         try:
             swap.mark(self.venv, self.env, building=True)
             if found.old and found.verdict.repairable:
@@ -130,7 +131,7 @@ class _Job:
                 found = replace(found, build=self._choose(projects, found.old))
             built = self._change_and_prove(manifest, found, projects)
         except (WtenvError, OSError):
-            if found.old and distributions.take_stock(manifest) == before:  # what worked still does
+            if found.old and distributions.take_stock(manifest.site) == before:  # what worked still does
                 swap.mark(self.venv, self.env, building=False)
             raise
         finally:
@@ -140,7 +141,7 @@ class _Job:
         swap.mark(self.venv, self.env, building=False)
         if found.old is None and (said := wrappers.describe_others(self.venv, manifest)):
             self.report(said)  # once in an overlay's life
-        after, names = distributions.take_stock(manifest), tuple(item.name for item in built)
+        after, names = distributions.take_stock(manifest.site), tuple(item.name for item in built)
         others = (name for name in sorted(after) if name not in names and after[name] != before.get(name))
         gone = tuple(name for name in sorted(before) if name not in after)
         return Outcome(True, (*names, *others), gone, found.verdict.reason)
@@ -182,7 +183,7 @@ class _Job:
         missing: list[str] = []
         if plan.install_deps and old.deps != self._name_deps(old):
             roots = [item.name for item in self._kept(old, ())]
-            _, missing = distributions.walk_requires(roots, [*old.site, *old.base_site], old.python_version)
+            _, missing = requirements.walk_requires(roots, [*old.site, *old.base_site], old.python_version)
         surplus = self._find_surplus(projects, old.editables, old)
         return _Difference(verdict, old, self._choose(projects, old), surplus, tuple(missing))
 
@@ -195,7 +196,7 @@ class _Job:
         plan = self.plan
         have = {item.source: item for item in manifest.editables}
         present = distributions.list_installed(manifest.site)
-        base, own = pth.list_base(manifest.base_site), pth.list_base(manifest.site)
+        base, own = distributions.list_versions(manifest.base_site), distributions.list_versions(manifest.site)
         chosen = []
         for project in self._restrict(projects, manifest.editables):
             real = os.path.realpath(project.path)
@@ -205,7 +206,7 @@ class _Job:
                 or item is None
                 or item.name not in present
                 or present[item.name].source != real  # replaced by `pip install`
-                or not distributions.is_whole(present[item.name])
+                or not present[item.name].is_whole()
                 or item.fingerprint != manifests.fingerprint(project.path)
                 or manifests.find_lost(item)
                 or (plan.build_isolation is True and item.built_with != building.ISOLATED)
@@ -244,7 +245,7 @@ class _Job:
         names = {item.source: item.name for item in known}
         wanted = {item.name or names.get(os.path.realpath(item.path), "") for item in projects}
         tools = building.list_tools(known)
-        return tuple(sorted(distributions.find_surplus(manifest, wanted, tools, deps=self.plan.install_deps)))
+        return tuple(sorted(requirements.find_surplus(manifest, wanted, tools, deps=self.plan.install_deps)))
 
     def _kept(self, manifest: Manifest, built: Sequence[Editable]) -> tuple[Editable, ...]:
         """The manifest's list: declared ones, as they are now, in the declared order."""
@@ -286,14 +287,14 @@ class _Job:
                     f"{project.path} was built but replaced: another declared package has its name",
                     "declare one of them in [editables]",
                 )
-            modules, _ = distributions.find_modules(own)
+            modules, _ = find_modules(own)
             made = (prints[project.path], modules, built_with[project.path])
             built.append(Editable(os.fspath(project.path), own.name, own.version, *made, real=real))
         # A redirector is imported while the base is not on the path yet: it must be in the overlay.
         redirectors = {
             text.partition(";")[0].strip()
             for item in built
-            for text in distributions.read_requires(installed[item.name])
+            for text in installed[item.name].list_requires()
             if text.startswith(REDIRECTOR) and REDIRECTOR not in installed
         }
         if redirectors:

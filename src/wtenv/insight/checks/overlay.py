@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ... import distributions
 from ...console import make_printable
 from ...errors import WtenvError
-from ...overlay import building, kernels, pth, wrappers
-from ...overlay import installed as distributions
+from ...overlay import building, kernels, pth, requirements, wrappers
 from ...overlay.activate import render_activate
 from ...overlay.manifest import Manifest
 from ..origins import Overlay, find_interpreter, is_program
@@ -109,8 +109,8 @@ def _list_scripts(manifest: Manifest, folder: str) -> Iterator[str]:
     """What the editables' installs have put into the overlay's `bin`."""
     own = {item.name for item in manifest.editables}
     for site in manifest.site:
-        for name, place in distributions.list_folders(site).items():
-            files = distributions.list_record(place) if name in own else ()
+        for name, item in distributions.list_installed([site]).items():
+            files = item.list_files() if name in own else ()
             paths = (os.path.normpath(os.path.join(site, file)) for file in files)
             yield from sorted(path for path in paths if os.path.dirname(path) == folder)
 
@@ -120,8 +120,8 @@ def check_bootstrap(case: Case) -> Iterator[Finding]:
     manifest, config = case.manifest, case.decision.config
     if manifest is None or config is None:
         return
-    owned = {name for site in manifest.site for name in pth.list_distributions(site)}
-    wrong = pth.find_differences(Path(manifest.site[-1]), pth.render(manifest, owned))
+    seal = pth.render(manifest, {*distributions.list_versions(manifest.site)})
+    wrong = pth.find_differences(Path(manifest.site[-1]), seal)
     if wrong:
         what = "what puts the base behind the overlay is damaged"
         yield problem(what, _REFRESH, *(f"{manifest.site[-1]}/{name}" for name in wrong), mend="refresh")
@@ -162,7 +162,7 @@ def check_undeclared(case: Case) -> Iterator[Finding]:
     if manifest is None or config is None:
         return
     names, tools = {item.name for item in manifest.editables}, building.list_tools(manifest.editables)
-    surplus = distributions.find_surplus(manifest, names, tools, deps=config.install_deps)
+    surplus = requirements.find_surplus(manifest, names, tools, deps=config.install_deps)
     if not surplus:
         yield ok("the overlay has nothing that no config declares")
         return
