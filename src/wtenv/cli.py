@@ -117,6 +117,10 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
             # A wtenv that came with an overlay: where none can be used, this one has to do what mends it.
             load_site()
             return dispatch(words[4:], env)
+    if words == ["__checkout"]:
+        from .commands import export
+
+        return export.run_checkout(env)
     if words[:1] == ["__complete"] and len(words) > 1:
         from .commands import completions
 

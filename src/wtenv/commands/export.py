@@ -75,9 +75,7 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
     started = time.time_ns()
     language = shells.find_shell(shell)
     plain = environ.undo(env)
-    found = decision.decide(Path(root), plain)
-    if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
-        found = _build(found, Path(root), env, plain)
+    found = _enter(Path(root), env, plain)
     kept = cache.stamp(found.watch, root, started, env, coarse=coarse) if found.cacheable else None
     stamps, watched = kept or ("", None)
     real = os.path.realpath(root)
@@ -101,6 +99,35 @@ def run_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, st
         from ..lock import notice
 
         notice.mention(found.config, found.base, plain)
+    return 0
+
+
+def _enter(root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decision:
+    """What entering `root` comes to, with the overlay made where that may be."""
+    found = decision.decide(root, plain)
+    if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
+        found = _build(found, root, env, plain)
+    return found
+
+
+def run_checkout(env: Mapping[str, str]) -> int:
+    """For git's hook, in a worktree that is new: what entering it would do. One line says what is missing, if anything
+    is; always 0."""
+    from ..hook.githook import strip_environment
+    from ..worktree import find_root
+
+    started, env = time.time_ns(), strip_environment(env)
+    root, plain = find_root(Path(os.getcwd())), environ.undo(env)
+    if root is None:
+        return 0
+    try:
+        found = _enter(root, env, plain)
+        remember(found, started, plain)
+    except WtenvError as error:
+        say(str(error))
+        return 0
+    if message := "" if found.kind in ("active", "unconfigured") else decision.describe(found):
+        say(message)
     return 0
 
 
