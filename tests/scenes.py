@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realbase import Base, cache_folder
+from realbase import Base, cache_folder, walk
 from workspace import Home, Repo, make_repo, wtenv_program
 
 from wtenv.overlay import manifest
@@ -26,15 +26,16 @@ def snapshot(*folders: Path) -> State:
     """Mode, mtime and content (or link target) of everything below `folders`; atime is not looked at."""
     found: State = {}
     for folder in folders:
-        for place in [folder, *sorted(folder.rglob("*"))]:
-            info = place.lstat()
-            if place.is_symlink():
-                detail = os.readlink(place)
+        for path, info in sorted(walk(str(folder))):
+            detail = ""
+            if stat.S_ISLNK(info.st_mode):
+                detail = os.readlink(path)
             elif stat.S_ISREG(info.st_mode):
-                detail = place.read_bytes().hex() if info.st_size < 1 << 16 else str(info.st_size)
-            else:
-                detail = ""
-            found[str(place)] = (info.st_mode, info.st_mtime_ns, detail)
+                detail = str(info.st_size)
+                if info.st_size < 1 << 16:
+                    with open(path, "rb", buffering=0) as file:
+                        detail = file.read().hex()
+            found[path] = (info.st_mode, info.st_mtime_ns, detail)
     return found
 
 
@@ -136,30 +137,27 @@ class Templates:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._built: dict[Hashable, tuple[Path, Any, Mapping[str, str], tuple[Path, ...]]] = {}
+        self._built: dict[Hashable, tuple[Path, Any, Mapping[str, str]]] = {}
 
     def get(self, key: Hashable, build: Callable[[Path], Any]) -> Any:
-        """What `build` has made in the folder that it was given (with a `home` and a `repo`), as it made it."""
+        """What `build` has made in the folder that it was given, as it made it; `home` is one part of it."""
         if key not in self._built:
             place = self._folder / f"place{len(self._built)}"
             place.mkdir()
             made = build(place)
-            overlays = tuple(root / ".venv" for root in made.repo.worktrees if (root / ".venv").exists())
             copy_place(place, _kept(place))
-            self._built[key] = (place, made, dict(made.home.environ), overlays)
+            self._built[key] = (place, made, dict(made.home.environ))
             return made
-        place, made, environ, overlays = self._built[key]
+        place, made, environ = self._built[key]
         aside = Path(tempfile.mkdtemp(dir=self._folder, prefix="used"))
         place.rename(aside / "place")  # what still runs there can't reach the new one
         shutil.rmtree(aside, ignore_errors=True)
         copy_place(_kept(place), place)
         made.home.environ.clear()
         made.home.environ.update(environ)
-        for venv in overlays:
-            file = manifest.record_path(venv, environ)
-            time, record = file.stat().st_mtime_ns, manifest.read_record(file)
-            assert record
-            manifest.write_record(record._replace(inode=venv.lstat().st_ino), file)
+        for file, record in manifest.list_records(environ):
+            time = file.stat().st_mtime_ns
+            manifest.write_record(record._replace(inode=os.lstat(record.venv).st_ino), file)
             os.utime(file, ns=(time, time))
         return made
 

@@ -7,15 +7,17 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pexpect  # type: ignore[import-untyped,unused-ignore]
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scenes import call, git, make_fake_base, make_git, make_home, one_line
+from scenes import Templates, call, git, make_fake_base, make_git, make_home, one_line
 from shells import TIMEOUT, require_shell, run_script, write_rc
 from workspace import Home
 
@@ -32,25 +34,41 @@ LOADS = {
 }
 
 
+@dataclass(frozen=True)
+class Place:
+    home: Home
+    root: Path
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    made = make_home(tmp_path)
-    for name in ("shared", "shadow"):
-        make_fake_base(tmp_path / "bases", made, name)
+def place(templates: Templates) -> Place:
+    made: Place = templates.get("completions", make_place)
     return made
 
 
 @pytest.fixture
-def root(tmp_path: Path, home: Home) -> Path:
-    """A repository, allowed, with an editable and a linked worktree."""
-    made = make_git(tmp_path / "work", home, "main")
+def home(place: Place) -> Home:
+    return place.home
+
+
+@pytest.fixture
+def root(place: Place) -> Path:
+    return place.root
+
+
+def make_place(folder: Path) -> Place:
+    """A home with two bases; a repository, allowed, with an editable and a linked worktree."""
+    home = make_home(folder)
+    for name in ("shared", "shadow"):
+        make_fake_base(folder / "bases", home, name)
+    made = make_git(folder / "work", home, "main")
     for name in (".", "lib"):
         (made / name).mkdir(exist_ok=True)
         (made / name / "pyproject.toml").write_text(f'[project]\nname = "pkg-{name.strip(".")}x"\nversion = "1"\n')
     (made / "wtenv.toml").write_text('[python]\nbase_conda_env = "shared"\n[editables]\npackages = [".", "lib"]\n')
     git(home, made, "worktree", "add", "--quiet", "-b", "feature", made.parent / "feature")
     call(home, "allow", cwd=made, check=True)
-    return made
+    return Place(home, made)
 
 
 @pytest.fixture(params=["bash", "zsh", "fish"])
@@ -303,7 +321,7 @@ class Terminal:
                                    encoding="utf-8", codec_errors="replace")  # fmt: skip
         self.child.delaybeforesend = None
         self.child.expect("READY> ")
-        self.settle()
+        self.settle(0.3)
 
     def send(self, keys: str) -> None:
         self.child.send(keys)
@@ -311,12 +329,12 @@ class Terminal:
     def read(self, text: str) -> None:
         self.child.expect(re.escape(text))
 
-    def settle(self) -> str:
-        """Read until nothing has come for a while."""
+    def settle(self, seconds: float = 1.5) -> str:
+        """Read until nothing has come for so long."""
         text = ""
         while True:
             try:
-                text += self.child.read_nonblocking(4096, timeout=1.5)
+                text += self.child.read_nonblocking(4096, timeout=seconds)
             except pexpect.TIMEOUT:
                 return text
 
@@ -330,7 +348,10 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.child.close(force=True)
+        self.child.ptyproc.delayafterclose = 0
+        self.child.kill(signal.SIGKILL)  # to ask it to end first takes long
+        self.child.wait()
+        self.child.close()
 
 
 @pytest.mark.parametrize(

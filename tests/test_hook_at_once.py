@@ -104,7 +104,7 @@ def test_all_at_once(own_world: Make, name: str) -> None:
 
     look = "/bin/sh -c 'echo \"<$VIRTUAL_ENV>$ALPHA<$WTENV_ROOT\"'"
     body = f"cd {world.main}; {look}; cd {world.feature}; {look}; cd {world.outside}; {look}"
-    loop = f"for i in (seq 15); {body}; end" if name == "fish" else f"for i in $(seq 15); do {body}; done"
+    loop = f"for i in (seq 10); {body}; end" if name == "fish" else f"for i in $(seq 10); do {body}; done"
     stop, failures = threading.Event(), list[str]()
     threads = [keep_doing(stop, failures, action) for action in (edit, sync, prune)]
     try:
@@ -122,7 +122,7 @@ def test_all_at_once(own_world: Make, name: str) -> None:
         assert code == 0
         assert "bug" not in error and "Traceback" not in error, error
         lines = out.splitlines()
-        assert len(lines) == 45
+        assert len(lines) == 30
         assert right & set(lines)
         for index, line in enumerate(lines):
             assert line in ({"<><"} if index % 3 == 2 else {*right, "<><"}), line

@@ -73,8 +73,8 @@ def base_with(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Callable[
     return get
 
 
-@pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("content", CONTENTS)  # the slower one: a base takes longer to make than a package
 def test_the_worktrees_copy_wins(
     backend: str, content: str, base_with: Callable[[str], tuple[Base, Home]], tmp_path: Path
 ) -> None:
