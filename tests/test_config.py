@@ -14,6 +14,7 @@ from scenes import call, make_fake_base, make_git, make_home, one_line, snapshot
 from workspace import Home
 
 from wtenv.config import read as configs
+from wtenv.config.keys import CONFIG
 from wtenv.config.read import Config
 from wtenv.errors import WtenvError
 from wtenv.worktree import find_worktree
@@ -607,9 +608,9 @@ words = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
 )
 scalars = words | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
-keys = st.sampled_from([key for table in configs._KEYS.values() for key in table] + ["A", "PATH", "a-b"]) | words
+keys = st.sampled_from([key for table in CONFIG.values() for key in table] + ["A", "PATH", "a-b"]) | words
 tables = st.dictionaries(
-    st.sampled_from([*configs._KEYS, "env"]) | words, st.dictionaries(keys, values, max_size=4) | values, max_size=5
+    st.sampled_from([*CONFIG]) | words, st.dictionaries(keys, values, max_size=4) | values, max_size=5
 )
 
 

@@ -15,6 +15,7 @@ from wtenv.commands import VERBS
 from wtenv.commands import help as helping
 from wtenv.config import read as configs
 from wtenv.config import settings
+from wtenv.config.keys import CONFIG, SETTINGS
 from wtenv.worktree import Worktree
 
 
@@ -92,18 +93,11 @@ def test_near_words(words: list[str], message: str, home: Home) -> None:
 
 def test_config_names_every_key(home: Home) -> None:
     text = told(home, "help", "config")
-    known = {table: set(keys) for table, keys in configs._KEYS.items()}
-    assert {table: set(keys) for table, keys in helping.KEYS.items()} == {**known, "env": {"NAME"}}
-    assert {table: set(keys) for table, keys in helping.SETTINGS.items()} == {
-        table: set(keys) for table, keys in settings._KNOWN.items()
-    }
-    for tables, wanted in ((helping.KEYS, configs.list_keys()), (helping.SETTINGS, settings.list_keys())):
+    for tables in (CONFIG, SETTINGS):
         for table, keys in tables.items():
             assert f"\n[{table}]\n" in text
             for name, key in keys.items():
-                head = (
-                    f"\n{name} = {key.example}\n    {wanted[table][name]}; default: {key.default}\n    {key.meaning}\n"
-                )
+                head = f"\n{name} = {key.example}\n    {key.wanted}; default: {key.default}\n    {key.meaning}\n"
                 assert head in text
     assert max(map(len, text.splitlines())) <= 110
 
@@ -118,19 +112,19 @@ def read(root: Path, text: str) -> configs.Config:
 
 
 BASE = '[python]\nbase_conda_env = "x"\n'
-CASES = [(table, key) for table, keys in helping.KEYS.items() for key in keys]
+CASES = [(table, key) for table, keys in CONFIG.items() for key in keys]
 
 
 @pytest.mark.parametrize(("table", "key"), CASES)
 def test_examples_and_defaults_are_so(table: str, key: str, tmp_path: Path) -> None:
-    entry = helping.KEYS[table][key]
+    entry = CONFIG[table][key]
     root = tmp_path / "api"
     root.mkdir()
     line = f"{key} = {entry.example}\n"
     if table == "wtenv":
-        stack = helping.KEYS["wtenv"]["kind"].example
+        stack = CONFIG["wtenv"]["kind"].example
         (tmp_path / "wtenv.backend.toml").write_text(f"[wtenv]\nkind = {stack}\n{BASE}")
-        assert read(root, f"[wtenv]\nextends = {helping.KEYS['wtenv']['extends'].example}\n").root == tmp_path
+        assert read(root, f"[wtenv]\nextends = {CONFIG['wtenv']['extends'].example}\n").root == tmp_path
         return
     text = (
         f"[python]\n{line}"
@@ -146,12 +140,12 @@ def test_examples_and_defaults_are_so(table: str, key: str, tmp_path: Path) -> N
         assert read(root, text)._replace(sources=()) == read(root, BASE)._replace(sources=())
 
 
-@pytest.mark.parametrize(("table", "key"), [(table, key) for table, keys in helping.SETTINGS.items() for key in keys])
+@pytest.mark.parametrize(("table", "key"), [(table, key) for table, keys in SETTINGS.items() for key in keys])
 def test_settings_are_so(table: str, key: str, home: Home) -> None:
     place = settings.locate_settings(home.environ)
     place.parent.mkdir(parents=True)
     default = settings.read_settings(home.environ)
-    entry = helping.SETTINGS[table][key]
+    entry = SETTINGS[table][key]
     place.write_text(f"[{table}]\n{key} = {entry.default}\n")
     assert settings.read_settings(home.environ) == default
     place.write_text(f"[{table}]\n{key} = {entry.example}\n")

@@ -65,8 +65,8 @@ def test_where_it_is(env: dict[str, str], folder: str, tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "[trst]\n": ("[trst]", "known: trust, sync, messages, prompt"),
-    "[sync]\nautomatic = true\n": ("[sync] automatic", "known: auto"),
+    "[trst]\n": ("[trst] unknown table", "did you mean trust?"),
+    "[sync]\nautomatic = true\n": ("[sync] automatic unknown key", "did you mean auto?"),
     "sync = true\n": ("sync must be a table", "write [sync]"),
     "[[sync]]\n": ("sync must be a table",),
     "[sync]\nauto = 1\n": ("[sync] auto must be true or false",),
@@ -78,8 +78,8 @@ MISTAKES = {
     "[trust]\nprefixes = [1]\n": ("[trust] prefixes must be a list",),
     '[trust]\nprefixes = [""]\n': ("[trust] prefixes must be a list",),
     '[trust]\nprefixes = ["/a\\u0000b"]\n': ("[trust] prefixes must be a list",),
-    '[trust]\nprefixes = ["work"]\n': ("[trust] prefixes: work is not absolute", "~/"),
-    '[trust]\nprefixes = ["~bob/x"]\n': ("[trust] prefixes: ~bob/x is not absolute",),
+    '[trust]\nprefixes = ["work"]\n': ('[trust] prefixes names "work", which is not absolute', "~/"),
+    '[trust]\nprefixes = ["~bob/x"]\n': ('[trust] prefixes names "~bob/x", which is not absolute',),
     '[trust]\nprefixes = ["a\\u001b[2J"]\n': ("\\x1b", "is not absolute"),
     '["a\\u001b[2J"]\n': ("\\x1b",),
     "[sync\n": ("is not valid TOML", "line 1"),

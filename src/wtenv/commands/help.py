@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
-from ..config import read as configs
-from ..config import settings
+from ..config.keys import CONFIG, SETTINGS, Key
 from ..console import write
 from . import ALIASES, VERBS
 
-CONFIG = "config"
-AGENTS = "agents"
 INTRODUCTION = """\
 cd into a git worktree, and plain python and pytest use your shared conda environment (the base)
 plus that worktree's own editable installs (the overlay, .venv).
@@ -47,61 +43,8 @@ in fish: wtenv hook fish | source
 """
 
 
-class Key(NamedTuple):
-    """A key of a config: what it is if it isn't there, a line that sets it, and what that means."""
-
-    default: str
-    example: str
-    meaning: str
-
-
-# What the checks in `config` and `settings` know, table by table, in words.
-KEYS = {
-    "python": {
-        "base_conda_env": Key("none", '"myproject-shared"', "The base. Exactly one of this key and base_prefix."),
-        "base_prefix": Key("none", '"/usr"', "The base, if it is no conda environment: system, pyenv, uv."),
-        "venv": Key('".venv"', '".venv"', "The overlay's folder."),
-    },
-    "editables": {
-        "packages": Key("[]", '[".", "../sibling"]', "What `wtenv sync` installs editable. ~/ is your home."),
-        "install_deps": Key(
-            "false", "true", "Whether what base and overlay lack for them is installed into the overlay."
-        ),
-        "build_isolation": Key(
-            '"auto"', "false", '"auto": built with the base\'s packages where it has what the build requires.'
-        ),
-    },
-    "env": {
-        "NAME": Key(
-            "none", '"{root}/data"', "A variable. {root}, {venv}, {base}, {name}, {slug} and {main} are filled in."
-        ),
-    },
-    "activation": {
-        "path": Key("[]", '["scripts"]', "Put on PATH, before the overlay's programs."),
-        "dotenv": Key(
-            "[]", '[".env"]', "With lines KEY=value; one that is missing is no mistake. {main} is the main worktree."
-        ),
-    },
-    "wtenv": {
-        "extends": Key("none", '"../wtenv.backend.toml"', "The config is that one's; this file says nothing else."),
-        "kind": Key("none", '"stack"', "This file is for several repositories, which name it in extends."),
-    },
-}
-SETTINGS = {
-    "trust": {"prefixes": Key("[]", '["~/src/work"]', "Worktrees below need no `wtenv allow`.")},
-    "sync": {"auto": Key("false", "true", "Whether entering an allowed worktree without an overlay builds it.")},
-    "messages": {"level": Key('"normal"', '"error"', "What the hook says: error is problems only.")},
-    "prompt": {"show": Key("false", "true", 'Whether the prompt begins with "(NAME) ", as with conda.')},
-    "elsewhere": {
-        "python": Key(
-            '"follow"', '"warn"', "What an overlay's Python does in another worktree: be that one's, or not."
-        ),
-    },
-}
-
-
 def configure(parser: ArgumentParser) -> None:
-    topics = [*list_words(), CONFIG, AGENTS]
+    topics = [*list_words(), "config", "agents"]
     parser.add_argument("topic", nargs="?", choices=topics, metavar="TOPIC", help="a command, config or agents")
 
 
@@ -109,7 +52,7 @@ def run(args: Namespace, _: Mapping[str, str]) -> int:
     """Print the overview, a command's help, the keys, or the paragraph for agents."""
     if args.topic in list_words():
         args.parser.parse_args([args.topic, "--help"])
-    write({CONFIG: render_config(), AGENTS: FOR_AGENTS}.get(args.topic) or render_overview())
+    write({"config": render_config(), "agents": FOR_AGENTS}.get(args.topic) or render_overview())
     return 0
 
 
@@ -133,22 +76,21 @@ def render_overview() -> str:
 def render_config() -> str:
     """Every key of configs and of the user's own settings: type, default, meaning, an example."""
     lines = [
-        f"{configs.NAME} at a worktree's root, or in the clone's .git folder for all of its worktrees; with both,",
+        "wtenv.toml at a worktree's root, or in the clone's .git folder for all of its worktrees; with both,",
         "the clone's keys win, key by key. Relative paths start at the worktree's root, in a stack at its folder.",
-        *_render_tables(KEYS, configs.list_keys()),
+        *_render_tables(CONFIG),
         "",
         "",
         "~/.config/wtenv/config.toml: your own settings, never a repository's.",
-        *_render_tables(SETTINGS, settings.list_keys()),
+        *_render_tables(SETTINGS),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _render_tables(known: Mapping[str, Mapping[str, Key]], wanted: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    for table, keys in wanted.items():
+def _render_tables(known: Mapping[str, Mapping[str, Key]]) -> Iterator[str]:
+    for table, keys in known.items():
         yield from ("", f"[{table}]")
-        for name, kind in keys.items():
-            key = known[table][name]
+        for name, key in keys.items():
             yield f"{name} = {key.example}"
-            yield f"    {kind}; default: {key.default}"
+            yield f"    {key.wanted}; default: {key.default}"
             yield f"    {key.meaning}"

@@ -7,13 +7,15 @@ is what trust is given to); `read_config` turns them into a `Config` and checks 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from .. import environ, files, toml
+from .. import files, toml
 from ..errors import WtenvError
+from . import keys
 from .dotenv import read_dotenv
+from .keys import Table
 from .mistakes import fail, name_key, show
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 NAME = "wtenv.toml"
 LOCK = "wtenv.lock"
-Table = dict[str, Any]
 
 
 class Source(NamedTuple):
@@ -76,53 +77,6 @@ class _File(NamedTuple):
     def is_stack(self) -> bool:
         """Whether it is a config for several repositories."""
         return bool(self.table.get("wtenv", {}).get("kind") == "stack")
-
-
-def _is_string(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= files.MAX_PATH and "\0" not in value
-
-
-def _is_strings(value: object) -> bool:
-    return isinstance(value, list) and all(_is_string(item) for item in value)
-
-
-def _is_files(value: object) -> bool:
-    # Each is watched, so looked at by every prompt, before anybody has allowed it.
-    return isinstance(value, list) and len(value) <= 100 and _is_strings(value)
-
-
-def _is_bool(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-# table -> key -> (check, what it must be)
-_KEYS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
-    "wtenv": {
-        "extends": (_is_string, "a path to a stack config"),
-        "kind": (lambda value: value == "stack", '"stack"'),
-    },
-    "python": {
-        "base_conda_env": (_is_string, "a conda environment's name or path"),
-        "base_prefix": (_is_string, "the path of a Python installation"),
-        "venv": (_is_string, "a folder inside the root"),
-    },
-    "editables": {
-        "packages": (_is_strings, "a list of paths"),
-        "install_deps": (_is_bool, "true or false"),
-        "build_isolation": (lambda value: value == "auto" or _is_bool(value), '"auto", true or false'),
-    },
-    "activation": {
-        "path": (_is_strings, "a list of folders"),
-        "dotenv": (_is_files, "a list of files, 100 at most"),
-    },
-}
-
-
-def list_keys() -> dict[str, dict[str, str]]:
-    """Every table and key of a config, and what each must be."""
-    keys = {table: {key: wanted for key, (_, wanted) in keys.items()} for table, keys in _KEYS.items()}
-    pointer = keys.pop("wtenv")
-    return {**keys, "env": {"NAME": "a string, or false to unset it"}, "wtenv": pointer}
 
 
 def find_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
@@ -274,16 +228,7 @@ def _read_source(role: Literal["repo", "clone", "stack", "dotenv"], path: Path) 
 def _parse(source: Source, folder: Path) -> _File:
     """TOML to a checked table: only known tables and keys, each of its type."""
     table = toml.parse(source.path, source.data or b"")
-    for name, content in table.items():
-        home = next((table for table, keys in _KEYS.items() if name in keys), None)
-        if not isinstance(content, dict) and home:
-            fail(source.path, "", name, "is outside of its table", f"write it below [{home}]")
-        if name != "env" and name not in _KEYS:
-            fail(source.path, name, "", "unknown table", _suggest(name, [*_KEYS, "env"], "remove it"))
-        if not isinstance(content, dict):
-            fail(source.path, "", name, "must be a table", f"write [{name}]")
-        for key, value in content.items():
-            _check_key(source.path, name, key, value)
+    keys.check(source.path, table, keys.CONFIG)
     wtenv = table.get("wtenv", {})
     if "extends" in wtenv and (len(table) > 1 or len(wtenv) > 1):
         fix = "remove the other tables and keys, or extends"
@@ -291,24 +236,6 @@ def _parse(source: Source, folder: Path) -> _File:
     if source.role == "stack" and wtenv.get("kind") != "stack":
         fail(source.path, "wtenv", "kind", "is missing in a stack config", 'add: [wtenv] kind = "stack"')
     return _File(source.path, folder, table)
-
-
-def _check_key(path: Path, table: str, key: str, value: object) -> None:
-    if table == "env":
-        if refusal := environ.explain_refusal(key):
-            fail(path, table, key, refusal, "choose another name")
-        if value is not False and not (isinstance(value, str) and "\0" not in value):
-            fix = "write it in quotes" if isinstance(value, (int, float)) else "correct the value"
-            fail(path, table, key, "must be a string without NUL bytes, or false to unset", fix)
-        return
-    known = _KEYS[table]
-    if key not in known:
-        home = next((other for other, keys in _KEYS.items() if key in keys), None)
-        fix = f"write it below [{home}]" if home else _suggest(key, list(known), "remove it")
-        fail(path, table, key, "unknown key", fix)
-    check, wanted = known[key]
-    if not check(value):
-        fail(path, table, key, f"must be {wanted}", "correct the value")
 
 
 def _order_layers(parsed: Mapping[str, _File]) -> list[_File]:
@@ -394,10 +321,3 @@ def _join(folder: Path, written: str, home: Path) -> Path:
     if written == "~" or written.startswith("~/"):
         return Path(os.path.normpath(f"{home}/{written[2:]}"))
     return Path(os.path.normpath(folder / written))
-
-
-def _suggest(word: str, known: list[str], otherwise: str) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, known, 1)
-    return f"did you mean {close[0]}?" if close else f"{otherwise} (known: {', '.join(known)})"
