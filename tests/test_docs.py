@@ -25,9 +25,9 @@ from workspace import Home, Repo, make_repo
 from wtenv import toml
 from wtenv.cli import build_parser
 from wtenv.commands.help import EPILOG
+from wtenv.config import keys as config_keys
 from wtenv.config import read as configs
 from wtenv.config import settings
-from wtenv.config.keys import CONFIG, SETTINGS
 from wtenv.hook.shells import FORMATS
 from wtenv.insight.checks import CHECKS
 from wtenv.worktree import find_worktree
@@ -124,7 +124,7 @@ def test_every_key_is_documented() -> None:
         for table, keys in parse(block(name).replace("# base_prefix", "base_prefix")).items():
             tables.setdefault(table, set()).update(keys)
     assert tables.pop("env")
-    assert tables == {table: set(keys) for table, keys in CONFIG.items() if table != "env"}
+    assert tables == {table: set(keys) for table, keys in config_keys.CONFIG.items() if table != "env"}
 
 
 def test_settings_block(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_settings_block(tmp_path: Path) -> None:
     default = settings.read_settings({"HOME": str(tmp_path / "none")})
     assert (found.sync_auto, found.level, found.prompt) == (default.sync_auto, default.level, default.prompt)
     documented = {table: set(keys) for table, keys in parse(block("settings")).items()}
-    assert documented == {table: set(keys) for table, keys in SETTINGS.items()}
+    assert documented == {table: set(keys) for table, keys in config_keys.SETTINGS.items()}
 
 
 # --- commands ---------------------------------------------------------------------------------------

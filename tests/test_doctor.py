@@ -527,7 +527,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
     ],
     "editors": [(vscode, "problem", False), (pycharm, "note", False)],
 }
-"""Check -> faults: how each is made, the state that it is found as, and whether `--fix` mends it."""
+"""Check -> faults: how each is made, the state that it is found as, and whether `--fix` fixes it."""
 
 OWN_BASE = (no_base, base_python_fails, script_fails, bad_variables, copy_in_base, damaged_kernel, drift)
 CASES = [(check, *fault) for check, faults in FAULTS.items() for fault in faults]
@@ -555,12 +555,12 @@ def test_fault(
     before = snapshot(patient.root) if not mends and state == "note" else None
     code, facts = patient.ask("--fix")
     assert (code == 0) == (mends or state == "note"), facts
-    assert bool(facts["mended"]) == mends
+    assert bool(facts["fixed"]) == mends
     if mends:
         patient.activate()
         assert patient.find() == {}
     if before is not None:
-        assert snapshot(patient.root) == before, "a note is nothing to mend"
+        assert snapshot(patient.root) == before, "a note is nothing to fix"
 
 
 # --- healthy ------------------------------------------------------------------------------------------
@@ -674,7 +674,7 @@ def test_fix_in_a_real_shell_that_waits_for_its_prompt(patient: Patient) -> None
         mended = shell.run("wtenv doctor --fix")
         assert mended.status == 0, mended.out
         assert "wtenv: synced the overlay (pkg)\n" in mended.out
-        assert "bash will see what was mended at its next prompt" in mended.out
+        assert "bash will see what was fixed at its next prompt" in mended.out
         assert shell.run("wtenv doctor").out.endswith("nothing is wrong\n")
 
 
@@ -711,7 +711,7 @@ def test_fix_touches_only_what_is_wtenvs(patient: Patient) -> None:
     trusted = snapshot(patient.data / "trust")
     code, facts = patient.ask("--fix")
     assert code == 1
-    assert facts["mended"] == []
+    assert facts["fixed"] == []
     assert snapshot(patient.root / ".venv") == installed
     assert snapshot(patient.data / "trust") == trusted, "never allows"
     assert rc.read_text() == "# nothing\n"

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, event, given, settings
 from realbase import Base
 from scenes import snapshot
 
-from wtenv import decision, environ, trust
-from wtenv.commands import export, status
+from wtenv import answer, decision, environ, trust
+from wtenv.commands import status
 from wtenv.conda import list_environments
 from wtenv.config import read as configs
 from wtenv.errors import WtenvError
@@ -187,7 +187,7 @@ def ask(world: World) -> decision.Decision:
     env = world.home.environ
     found = decision.decide(world.feature, env)
     assert found.kind == "active" or (found.reason and found.fix and "\n" not in found.reason), found.kind
-    entry = export.build_entry(found, "", (), env)
+    entry = answer.build_entry(found, "", (), env)
     for shell in shells.SHELLS.values():
         text = shell.render_entry(entry)
         assert text.endswith("\n# end\n")

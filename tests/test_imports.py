@@ -12,6 +12,7 @@ from realbase import Base
 from scenes import CONFIG, Scene, call, make_git, make_home, make_scene
 from workspace import Home
 
+from wtenv.commands import VERBS
 from wtenv.hook.shells import ABI
 
 SOURCE = Path(__file__).resolve().parents[1] / "src/wtenv"
@@ -20,7 +21,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("commands",),
+    ("adoption",),
     ("insight", "completion"),
+    ("answer",),
+    ("plan",),
     ("decision",),
     ("activation", "draft", "lock"),
     ("conda", "overlay", "trust"),
@@ -83,6 +87,7 @@ def test_downwards_only(name: str) -> None:
         below = other.split(".")[0]
         assert below in RANK, other
         assert below == top or RANK[below] > RANK[top], f"{name} imports {other}"
+        assert not (name.startswith("commands.") and other.startswith("commands.")), f"{name} imports {other}: a verb"
 
 
 def test_no_circles() -> None:
@@ -130,6 +135,26 @@ def load(home: Home, cwd: Path, *words: str | Path) -> tuple[set[str], set[str]]
     assert done.returncode == 0, done.stderr
     tops = set(Path(f"{script}.modules").read_text().split())
     return tops - set(sys.stdlib_module_names) - {"wtenv"}, set(Path(f"{script}.all").read_text().split())
+
+
+@pytest.mark.parametrize("verb", [verb for verbs in VERBS.values() for verb in verbs])
+def test_a_tab_loads_one_verb_alone(verb: str, tmp_path: Path) -> None:
+    """What a verb's arguments are is known without what the verb needs for its work."""
+    outside, loaded = load(make_home(tmp_path), tmp_path, "__complete", "zsh", verb, "-")
+    assert outside == set()
+    assert {name for name in loaded if name.startswith("wtenv.commands.")} == {
+        "wtenv.commands.completions",
+        f"wtenv.commands.{verb}",
+    }
+    assert not loaded & {
+        "dataclasses",
+        "json",
+        "subprocess",
+        "tomllib",
+        "wtenv.config",
+        "wtenv.decision",
+        "wtenv.overlay",
+    }
 
 
 HEAVY = {"argparse", "asyncio", "email", "http", "logging", "urllib.request", "uv", "dotenv", "packaging", "filelock"}

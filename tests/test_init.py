@@ -18,7 +18,7 @@ from wtenv.config import read as configs
 from wtenv.config.read import Config
 from wtenv.draft import Draft, render
 from wtenv.errors import WtenvError
-from wtenv.insight.checks import Case
+from wtenv.insight.checks import Context
 from wtenv.worktree import find_worktree
 
 
@@ -400,11 +400,11 @@ def test_what_is_written_reads_back(base: str, packages: list[str], venv: str, o
 
 
 def test_a_folder_that_can_not_be_written(root: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wtenv.commands import init
+    from wtenv import adoption
 
     def fail(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(files, "write_atomic", fail)
     with pytest.raises(WtenvError, match=r"can't write .*wtenv.toml \(Permission denied\)"):
-        init.write_config("shared", Case(root, home.environ, None, False), sync=False)
+        adoption.write_config("shared", Context(root, home.environ, None, False), sync=False)

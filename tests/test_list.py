@@ -17,8 +17,8 @@ from test_status import inside
 from workspace import Home
 
 from wtenv import files
-from wtenv.commands import list as listing
 from wtenv.console import format_size
+from wtenv.insight import listing
 
 
 @pytest.fixture(scope="module")

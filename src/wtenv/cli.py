@@ -94,9 +94,9 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
 
         return hook.print_hook(words[1], env)
     if words[:2] == ["export", "--hook"] and len(words) == 6:
-        from .commands import export
+        from . import answer
 
-        return export.run_hook(words[2], words[3], words[4], bool(words[5]), env)
+        return answer.answer_hook(words[2], words[3], words[4], bool(words[5]), env)
     if words[:1] == ["run"] and (asked := parse_run(words[1:])):
         from . import process
         from .hook import known
@@ -114,13 +114,13 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
         except WtenvError:
             if words[3] != "wtenv":
                 raise
-            # A wtenv that came with an overlay: where none can be used, this one has to do what mends it.
+            # A wtenv that came with an overlay: where none can be used, this one has to do what fixes it.
             load_site()
             return dispatch(words[4:], env)
     if words == ["__checkout"]:
-        from .commands import export
+        from . import answer
 
-        return export.run_checkout(env)
+        return answer.answer_checkout(env)
     if words[:1] == ["__complete"] and len(words) > 1:
         from .commands import completions
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from . import access, dirs, environ, faults, trust, worktree
 from .activation import build, build_base, find_guards
@@ -19,7 +19,8 @@ from .console import make_printable
 from .digest import sha256
 from .environ import Activation
 from .errors import WtenvError
-from .overlay.state import State, inspect
+from .overlay import state
+from .overlay.state import State
 from .trust import Verdict
 from .watch import EXACT, LATER, LATER_OR_ABSENT, Watch
 from .worktree import Worktree
@@ -49,37 +50,48 @@ class RecordingEnvironment(Mapping[str, str]):
         return len(self._env)
 
 
-class Decision:
-    """What should be active in a folder, and everything that led to it.
+class Decision(NamedTuple):
+    """What should be active in a folder, and everything that led to it. The parts are None as far as it didn't get."""
 
-    kind: active, or why nothing is; reason and fix: for people; watch: the paths it depends on;
-    links: names on the way to those paths, and to what the config names, that are symlinks, and where they led;
-    news: what has happened to the overlay and is to be said once, so not part of an answer that is kept;
-    cacheable: whether a change of those paths is the only way to another answer; guards: the variables it
-    depends on, with their values; asked: those that it asked for, also such as a shell can't compare; faults: what
-    was met that may pass, one line each, for people. The parts are None as far as it didn't get.
-    """
+    kind: Kind
+    """Active, or why nothing is. On the way: active as long as nothing speaks against it."""
 
-    def __init__(self) -> None:
-        self.kind: Kind = "failed"
-        self.reason = ""
-        self.fix = ""
-        self.activation: Activation | None = None
-        self.worktree: Worktree | None = None
-        self.verdict: Verdict | None = None
-        self.sources: tuple[Source, ...] = ()
-        self.config: Config | None = None
-        self.base: Base | None = None
-        self.overlay: State | None = None
-        self.settings: Settings | None = None
-        self.warnings: list[str] = []
-        self.faults: list[str] = []
-        self.news: list[str] = []
-        self.watch: Watch = {}
-        self.links: dict[str, str] = {}
-        self.cacheable = True
-        self.guards: dict[str, str | None] = {}
-        self.asked: dict[str, str | None] = {}
+    watch: Watch
+    """The paths that the answer depends on."""
+
+    reason: str = ""
+    fix: str = ""
+    """What a person reads where nothing is active."""
+
+    worktree: Worktree | None = None
+    settings: Settings | None = None
+    sources: tuple[Source, ...] = ()
+    verdict: Verdict | None = None
+    config: Config | None = None
+    base: Base | None = None
+    overlay: State | None = None
+    activation: Activation | None = None
+
+    warnings: tuple[str, ...] = ()
+    """What is said at each entering."""
+
+    news: tuple[str, ...] = ()
+    """What has happened to the overlay, and is said once: it is no part of an answer that is kept."""
+
+    faults: tuple[str, ...] = ()
+    """What was met that may pass, a line each, for people."""
+
+    links: Mapping[str, str] = {}
+    """Names on the way to those paths, and to what the config names, that are symlinks, and where they led."""
+
+    guards: Mapping[str, str | None] = {}
+    """The variables that the answer depends on, with their values."""
+
+    asked: Mapping[str, str | None] = {}
+    """The variables that were asked for, also such as a shell can't compare."""
+
+    cacheable: bool = True
+    """Whether another answer shows in those paths and variables."""
 
     def require(self) -> Activation:
         """The activation, or the WtenvError that says why there is none."""
@@ -87,30 +99,55 @@ class Decision:
             raise WtenvError(self.reason, self.fix)
         return self.activation
 
+    def is_in_effect(self, env: Mapping[str, str]) -> bool:
+        """Whether what should be active is active in `env`."""
+        wanted = self.activation
+        return bool(wanted and env.get(environ.ID) == wanted.id and env.get(environ.ROOT) == wanted.root)
+
+    def _take(self, *steps: Callable[[Decision], Iterator[Decision]]) -> Decision:
+        """What the steps make of it, as far as nothing speaks against an activation. A step yields as often as it knows
+        more, so that this is not lost where it meets a mistake of the user."""
+        found = self
+        for step in steps:
+            try:
+                for each in step(found):
+                    found = each
+            except WtenvError as error:
+                watch = {**found.watch, **dict.fromkeys(error.watch, EXACT)}
+                return found._replace(
+                    kind="failed", reason=error.what, fix=error.fix, watch=watch, cacheable=error.cacheable
+                )
+            if found.kind != "active":
+                break
+        return found
+
 
 def decide(directory: Path, env: Mapping[str, str]) -> Decision:
     """What should be active in `directory` for a shell with the environment `env` (nothing of wtenv's
     active in it, see `environ.undo`). Mistakes of the user come back as kind "failed", never raised."""
-    decision = Decision()
     recording = RecordingEnvironment(env)
     with faults.witness() as met:
-        try:
-            _decide(decision, directory, recording, env)
-        except WtenvError as error:
-            _fail(decision, error)
+        found = Decision("active", {})._take(
+            lambda found: _read(found, directory, recording),
+            lambda found: _look(found, recording, refresh=True),
+            lambda found: _activate(found, directory, env),
+        )
     if met:
         first, others = met[0], f" (and {len(met) - 1} more)" if len(met) > 1 else ""
-        decision.cacheable = False
-        decision.faults.append(
-            f"{first.filename or 'a file'}: {first.strerror}{others}; asked again at the next prompt"
-        )
-    decision.links = _find_links(decision)
-    decision.asked = {name: env.get(name) for name in recording.asked}
-    for name in sorted(recording.asked):
-        # What the shells own can't be compared in a running shell; HOME is the exception that matters.
-        if name == "HOME" or environ.explain_refusal(name) is None:
-            decision.guards[name] = env.get(name)
-    return decision
+        fault = f"{first.filename or 'a file'}: {first.strerror}{others}; asked again at the next prompt"
+        found = found._replace(cacheable=False, faults=(fault,))
+    # What the shells own can't be compared in a running shell; HOME is the exception that matters.
+    asked = {name: env.get(name) for name in sorted(recording.asked)}
+    own = {name: value for name, value in asked.items() if name == "HOME" or environ.explain_refusal(name) is None}
+    return found._replace(links=_find_links(found), guards={**found.guards, **own}, asked=asked)
+
+
+def inspect(directory: Path, env: Mapping[str, str]) -> Decision:
+    """As `decide`, without the activation: from files alone, nothing runs and nothing is changed. Kind "active"
+    means that it could be."""
+    return Decision("active", {})._take(
+        lambda found: _read(found, directory, env), lambda found: _look(found, env, refresh=False)
+    )
 
 
 def _find_links(decision: Decision) -> dict[str, str]:
@@ -130,39 +167,13 @@ def _find_links(decision: Decision) -> dict[str, str]:
     return links
 
 
-def survey(directory: Path, env: Mapping[str, str]) -> Decision:
-    """As `decide`, without the activation: from files alone, nothing runs and nothing is changed. Kind "active"
-    means that it could be."""
-    decision = Decision()
-    try:
-        _read(decision, directory, env)
-        if decision.config:
-            _inspect(decision, env, follow=False)
-    except WtenvError as error:
-        _fail(decision, error)
-    return decision
-
-
-def _fail(decision: Decision, error: WtenvError) -> None:
-    decision.kind, decision.reason, decision.fix = "failed", error.what, error.fix
-    decision.watch |= dict.fromkeys(error.watch, EXACT)
-    decision.cacheable = error.cacheable
-
-
-def is_in_effect(found: Decision, env: Mapping[str, str]) -> bool:
-    """Whether what `found` wants active is active in `env`."""
-    wanted = found.activation
-    return bool(wanted and env.get(environ.ID) == wanted.id and env.get(environ.ROOT) == wanted.root)
-
-
 def load(directory: Path, env: Mapping[str, str]) -> tuple[Worktree, Config]:
     """The worktree of `directory` and its config, for commands that act on it. Raises WtenvError if it
     is not configured, not allowed or wrong."""
-    decision = Decision()
-    _read(decision, directory, env)
-    if decision.worktree is None or decision.config is None:
-        raise WtenvError(decision.reason, decision.fix)
-    return decision.worktree, decision.config
+    found = Decision("active", {})._take(lambda found: _read(found, directory, env))
+    if found.worktree is None or found.config is None:
+        raise WtenvError(found.reason, found.fix)
+    return found.worktree, found.config
 
 
 def locate_base(place: Worktree, config: Config, env: Mapping[str, str]) -> Base:
@@ -226,106 +237,104 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _read(decision: Decision, directory: Path, env: Mapping[str, str]) -> None:
-    """Worktree, settings, trust and config; decision.kind tells how far it got ("active": all the way)."""
-    decision.kind = "failed"
-    place = decision.worktree = worktree.find_worktree(directory)
+def _read(found: Decision, directory: Path, env: Mapping[str, str]) -> Iterator[Decision]:
+    """Worktree, settings, trust and config."""
+    place = worktree.find_worktree(directory)
     if place is None:
-        decision.kind, decision.reason = "outside", f"{directory} is not in a git worktree"
-        decision.fix = "cd into one"
+        yield found._replace(kind="outside", reason=f"{directory} is not in a git worktree", fix="cd into one")
         return
     candidates = configs.list_absent(place)
-    decision.watch |= dict.fromkeys([*place.watch, *candidates, locate_settings(env)], EXACT)
-    decision.settings = read_settings(env)
+    watch: Watch = dict.fromkeys([*place.watch, *candidates, locate_settings(env)], EXACT)
+    found = found._replace(worktree=place, watch=watch)
+    yield found
+    settings = read_settings(env)
+    found = found._replace(settings=settings)
+    yield found
     file, record = trust.locate_record(place, env), trust.read_record(place, env)
     if record.denied and any(path.exists() for path in candidates):
         # Before anything of it is read: a deny wins over all.
-        decision.kind, decision.verdict = "blocked", trust.DENIED
-        decision.watch[file] = LATER_OR_ABSENT
-        decision.reason, decision.fix = f"{place.clone} {trust.DENIED.reason}", trust.DENIED.fix
+        reason, fix = f"{place.clone} {trust.DENIED.reason}", trust.DENIED.fix
+        watch = {**watch, file: LATER_OR_ABSENT}
+        yield found._replace(kind="blocked", verdict=trust.DENIED, reason=reason, fix=fix, watch=watch)
         return
     home = Path(dirs.find_home(env))
-    sources = decision.sources = configs.find_sources(place, home)
+    sources = configs.find_sources(place, home)
     if not sources:
-        decision.kind, (decision.reason, decision.fix) = "unconfigured", configs.explain_absence(place)
+        what, fix = configs.explain_absence(place)
+        yield found._replace(kind="unconfigured", reason=what, fix=fix)
         return
-    decision.watch |= {**{source.path: EXACT for source in sources}, file: LATER_OR_ABSENT}
-    decision.verdict = trust.judge(place, sources, decision.settings, record, env)
-    decision.watch |= dict.fromkeys(decision.verdict.watch, EXACT)
-    if not decision.verdict.ok:
+    watch = {**watch, **{source.path: EXACT for source in sources}, file: LATER_OR_ABSENT}
+    found = found._replace(sources=sources, watch=watch)
+    yield found
+    verdict = trust.judge(place, sources, settings, record, env)
+    found = found._replace(verdict=verdict, watch={**watch, **dict.fromkeys(verdict.watch, EXACT)})
+    yield found
+    if not verdict.ok:
         present = [source.path for source in sources if source.data is not None]
-        decision.kind, decision.fix = "blocked", decision.verdict.fix
-        decision.reason = f"{present[0]} {decision.verdict.reason}"
-        decision.cacheable = decision.verdict.kind != "unsafe"  # chmod changes no time
+        reason, cacheable = f"{present[0]} {verdict.reason}", verdict.kind != "unsafe"  # chmod changes no time
+        yield found._replace(kind="blocked", reason=reason, fix=verdict.fix, cacheable=cacheable)
         return
-    decision.config = configs.read_config(place, sources, home)
-    decision.kind = "active"
+    yield found._replace(config=configs.read_config(place, sources, home))
 
 
-def _inspect(decision: Decision, env: Mapping[str, str], *, follow: bool) -> None:
-    """Base and overlay; kind "unbuilt" if the overlay can't be used. follow: bring it in step with the base."""
-    config = decision.config
-    assert decision.worktree and config
-    decision.kind = "failed"
-    base = decision.base = locate_base(decision.worktree, config, env)
-    prefix = Path(base.prefix)
-    decision.watch |= base.watch
-    managed = base.kind == "conda"
-    overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env, managed=managed)
-    failed = None
-    if overlay.needs_refresh and follow:
-        from .overlay.refresh import refresh  # wrapper scripts and bootstrap follow the base
+def _look(found: Decision, env: Mapping[str, str], *, refresh: bool) -> Iterator[Decision]:
+    """Base and overlay; kind "unbuilt" if the overlay can't be used. refresh: bring it in step with the base."""
+    config = found.config
+    assert found.worktree and config
+    base = locate_base(found.worktree, config, env)
+    found = found._replace(base=base, watch={**found.watch, **base.watch})
+    yield found
+
+    def look() -> State:
+        managed, prefix = base.kind == "conda", Path(base.prefix)
+        return state.inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env, managed=managed)
+
+    overlay, failed, news = look(), None, found.news
+    if overlay.needs_refresh and refresh:
+        from .overlay.refresh import refresh as bring_in_step  # wrapper scripts and bootstrap follow the base
 
         try:
-            refresh(config.venv, env)
+            bring_in_step(config.venv, env)
             if overlay.new_packages:
                 what = f"another tool has put {', '.join(overlay.new_packages)} into {config.venv}"
-                decision.news.append(f"{what}; to remove what no config declares, run: wtenv sync")
+                news += (f"{what}; to remove what no config declares, run: wtenv sync",)
         except WtenvError as error:
             failed = error
-        overlay = inspect(config.venv, base_prefix=prefix, editables=config.packages, env=env, managed=managed)
-    decision.overlay = overlay
-    decision.watch |= overlay.watch
-    decision.cacheable = overlay.cacheable and failed is None
+        overlay = look()
+    cacheable = overlay.cacheable and failed is None
+    found = found._replace(overlay=overlay, news=news, watch={**found.watch, **overlay.watch}, cacheable=cacheable)
     if failed and overlay.usable:
         # As it is, a new script of the base would run on the base's Python.
-        decision.kind, decision.reason, decision.fix = "unbuilt", failed.what, failed.fix
-        return
-    if not overlay.usable:
-        decision.kind, decision.reason, decision.fix = "unbuilt", overlay.reason, overlay.fix
-        return
-    if overlay.reason:
-        decision.warnings.append(f"{overlay.reason}; {overlay.fix}")
-    decision.kind = "active"
+        found = found._replace(kind="unbuilt", reason=failed.what, fix=failed.fix)
+    elif not overlay.usable:
+        found = found._replace(kind="unbuilt", reason=overlay.reason, fix=overlay.fix)
+    elif overlay.reason:
+        found = found._replace(warnings=(f"{overlay.reason}; {overlay.fix}",))
+    yield found
 
 
-def _decide(decision: Decision, directory: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> None:
-    _read(decision, directory, env)
-    if decision.config is None:
-        return
-    _inspect(decision, env, follow=True)
-    config, base, overlay = decision.config, decision.base, decision.overlay
-    if decision.kind != "active" or base is None or overlay is None:
-        return
-    place = decision.worktree
-    assert place
-    decision.kind = "failed"
-    found, captured, before = read_base(base, plain)
-    if base.kind == "conda":
-        decision.watch |= {**captured.watch, **found.watch}
-        decision.warnings += [*found.warnings, *captured.warnings]
-        decision.cacheable = decision.cacheable and captured.cacheable
-        for name in find_guards(captured.reads, captured.changes, before, captured.tested):
-            decision.guards[name] = plain.get(name)
-        if not captured.complete:
-            decision.guards[environ.NEVER] = ""
+def _activate(found: Decision, directory: Path, plain: Mapping[str, str]) -> Iterator[Decision]:
+    """The activation: what the base's variables and scripts do in `plain`, and what the config adds."""
+    place, config, base = found.worktree, found.config, found.base
+    assert place and config and base
+    variables, captured, before = read_base(base, plain)
+    guards = {name: plain.get(name) for name in find_guards(captured.reads, captured.changes, before, captured.tested)}
+    if not captured.complete:
+        guards[environ.NEVER] = ""
+    watch: Watch = {**found.watch, **captured.watch, **variables.watch}
     if os.path.lexists(config.lock):  # the hook says once that it is not met; git writes with the present time
-        decision.watch[config.lock] = LATER
+        watch[config.lock] = LATER
+    found = found._replace(
+        warnings=(*found.warnings, *variables.warnings, *captured.warnings),
+        guards=guards,
+        watch=watch,
+        cacheable=found.cacheable and captured.cacheable,
+    )
+    yield found
     # By the name that the shell has for it, unless that one leads to another repository (a link below its root).
     root = worktree.find_root(directory) or place.root
     root = root if os.path.realpath(root) == str(place.root) else place.root
-    decision.activation = build(config, base, found.values, captured.changes, before, str(root))
-    decision.kind = "active"
+    yield found._replace(activation=build(config, base, variables.values, captured.changes, before, str(root)))
 
 
 def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture, dict[str, str]]:
@@ -347,17 +356,17 @@ def make_build_env(config: Config, base: Base, plain: Mapping[str, str]) -> dict
     return {name: value for name, value in environ.apply(plain, activation).items() if not environ.is_state(name)}
 
 
-def describe(decision: Decision) -> str:
+def describe(found: Decision) -> str:
     """The one line that a person sees on entering, or about why nothing is active; "" for nothing."""
-    place, settings = decision.worktree, decision.settings
+    place, settings = found.worktree, found.settings
     level = settings.level if settings else "normal"
     if level == "silent":
         return ""
     lines = []
-    if decision.kind == "active":
-        if place and decision.base and level in ("normal", "verbose"):
-            lines.append(f"{place.name} (base {os.path.basename(decision.base.name)})")
-        lines += decision.warnings
-    elif decision.kind not in ("outside", "unconfigured"):
-        lines.append(f"{decision.reason}; {decision.fix}" if decision.fix else decision.reason)
-    return "\nwtenv: ".join(make_printable(line) for line in [*lines, *decision.faults])
+    if found.kind == "active":
+        if place and found.base and level in ("normal", "verbose"):
+            lines.append(f"{place.name} (base {os.path.basename(found.base.name)})")
+        lines += found.warnings
+    elif found.kind not in ("outside", "unconfigured"):
+        lines.append(f"{found.reason}; {found.fix}" if found.fix else found.reason)
+    return "\nwtenv: ".join(make_printable(line) for line in [*lines, *found.faults])

@@ -1,4 +1,4 @@
-"""git's own config files, as git-config(1) has them (Syntax, Includes). From files, no git process."""
+"""git's own files: its config, as git-config(1) has it (Syntax, Includes), and info/exclude. No git process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import access, dirs, files
+from .console import say
 from .errors import WtenvError
 
 _SECTION = re.compile(r'\[[ \t]*([A-Za-z0-9.-]*)[ \t]*(?:"((?:[^"\\]|\\.)*)"[ \t]*)?\][ \t]*')
@@ -116,3 +117,19 @@ def _list_safe(file: Path, home: Path, depth: int) -> Iterator[str]:
                 yield from _list_safe(path, home, depth - 1)
     except (OSError, ValueError, WtenvError):  # git would stop; what came before in it counts
         return
+
+
+def exclude(common_dir: Path, venv: str) -> None:
+    """Add the overlay to the clone's own exclude file, once (gitignore(5), $GIT_COMMON_DIR/info/exclude)."""
+    path = common_dir / "info" / "exclude"
+    line = "/" + re.sub(r"([\\*?\[ ])", r"\\\1", venv) + "/"
+    try:
+        old = files.read_bytes(path) if path.exists() else b""
+        if line.encode() in old.splitlines():
+            return
+        gap = b"\n" if old and not old.endswith(b"\n") else b""
+        files.replace(path, old + gap + line.encode() + b"\n")
+    except OSError as error:
+        say(f"can't add {venv} to {path} ({error.strerror}); ignore it yourself")
+    except WtenvError as error:
+        say(f"can't add {venv} to {path} ({error.what}); ignore it yourself")

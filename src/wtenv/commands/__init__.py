@@ -22,14 +22,14 @@ VERBS = {
         "deny": "never let a config of this clone take effect",
     },
     "Every day": {
-        "sync": "build or mend the overlay",
+        "sync": "build or fix the overlay",
         "run": "become a command, with the activation in effect",
         "status": "show what is active here and why",
         "list": "show every worktree of the clone and its overlay",
         "which": "show which layer a command, module or distribution comes from, and why",
     },
     "When something is off": {
-        "doctor": "check everything, and say what mends it; exit code 1 if something is wrong",
+        "doctor": "check everything, and say what fixes it; exit code 1 if something is wrong",
         "verify": "say what differs from wtenv.lock; 1 if something does",
         "clean": "remove the overlay",
         "prune": "forget clones, worktrees and overlays that no longer exist",

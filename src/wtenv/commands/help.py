@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from ..config.keys import CONFIG, SETTINGS, Key
 from ..console import write
 from . import ALIASES, VERBS
+
+if TYPE_CHECKING:
+    from ..config.keys import Key
 
 INTRODUCTION = """\
 cd into a git worktree, and plain python and pytest use your shared conda environment (the base)
@@ -34,7 +37,7 @@ wtenv runs Python here: a shared conda environment (the base), plus this worktre
   `wtenv.toml`, ask the user for `wtenv allow`, and run `wtenv sync`.
 - Never activate conda by hand, and never set `PATH`, `PYTHONPATH` or `VIRTUAL_ENV` for Python.
 - `wtenv status` says what is used here, `wtenv which NAME` where a command or module comes from, `wtenv doctor` what
-  is wrong and what mends it.
+  is wrong and what fixes it.
 """
 EPILOG = """\
 wtenv COMMAND --help tells more of a command, wtenv help config names every key of a config.
@@ -75,6 +78,8 @@ def render_overview() -> str:
 
 def render_config() -> str:
     """Every key of configs and of the user's own settings: type, default, meaning, an example."""
+    from ..config.keys import CONFIG, SETTINGS
+
     lines = [
         "wtenv.toml at a worktree's root, or in the clone's .git folder for all of its worktrees; with both,",
         "the clone's keys win, key by key. Relative paths start at the worktree's root, in a stack at its folder.",

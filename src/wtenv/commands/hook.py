@@ -26,17 +26,8 @@ def print_hook(shell: str, env: Mapping[str, str]) -> int:
     language = shells.find_shell(shell)
     cache = shells.locate_entries(env)
     if not os.path.exists(os.path.join(cache, "fine.2")):
+        from ..hook.install import prepare_cache
+
         prepare_cache(env)
     write(language.render_hook(shells.build_command(language.name), cache))
     return 0
-
-
-def prepare_cache(env: Mapping[str, str]) -> None:
-    """Create the folder of the entries, once. Without a cache the hook works, only slower."""
-    from ..errors import WtenvError
-    from ..hook import cache
-
-    try:
-        cache.prepare(env)
-    except (OSError, WtenvError):
-        pass

@@ -5,18 +5,16 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .. import decision, environ, files
-from ..conda.records import read_records
-from ..config.read import Config
 from ..console import say, write
 from ..errors import WtenvError
-from ..lock import format as lockfile
-from ..lock import gather
-from ..lock.format import Lock, Package
 from ..process import locate_folder
-from ..worktree import Worktree
-from .verify import render
+
+if TYPE_CHECKING:
+    from ..config.read import Config
+    from ..lock.format import Lock, Package
+    from ..worktree import Worktree
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -29,7 +27,11 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
 
 
 def write_lock(directory: Path, env: Mapping[str, str]) -> int:
-    """Write the lock beside the config, and print what is otherwise than in the old one."""
+    """Write the lock beside the config, and print how it differs from the old one."""
+    from .. import decision, environ, files
+    from ..lock import format as lockfile
+    from ..lock import gather
+
     env = environ.undo(env)
     place, config = decision.load(directory, env)
     base = decision.locate_base(place, config, env)
@@ -46,7 +48,7 @@ def write_lock(directory: Path, env: Mapping[str, str]) -> int:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise WtenvError(f"{path}: can't be read ({error.strerror})", "mend that") from None
+        raise WtenvError(f"{path}: can't be read ({error.strerror})", "make it readable") from None
     except lockfile.NewerLock:
         raise
     except WtenvError as error:
@@ -62,7 +64,7 @@ def write_lock(directory: Path, env: Mapping[str, str]) -> int:
     except OSError as error:
         raise WtenvError(f"can't write {path} ({error.strerror})", "make the folder writable") from None
     if old:
-        write(render(lockfile.compare(old, new)))
+        write(gather.render(lockfile.compare(old, new)))
     say(f"wrote {path}: {count(new)}")
     return 0
 
@@ -81,6 +83,9 @@ def count(lock: Lock) -> str:
 def explicit(directory: Path, env: Mapping[str, str]) -> int:
     """Print the locked base as `conda create --file` takes it. The base itself is needed only for packages
     from a channel on this machine, of which the lock has no URL."""
+    from .. import decision, environ
+    from ..lock import format as lockfile
+
     env = environ.undo(env)
     place, config = decision.load(directory, env)
     path = config.lock
@@ -95,6 +100,9 @@ def explicit(directory: Path, env: Mapping[str, str]) -> int:
 
 def find_urls(missing: list[Package], place: Worktree, config: Config, env: Mapping[str, str]) -> dict[str, str]:
     """Where the base's own records say that these came from, as long as they are of the same content."""
+    from .. import decision
+    from ..conda.records import read_records
+
     fix = "run this where the base is as locked, or put the package into a channel"
     try:
         records = read_records(Path(decision.locate_base(place, config, env).prefix))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from .. import decision, environ
+from .. import environ
 from ..console import say
-from ..decision import Decision
 from ..errors import WtenvError
-from ..hook import cache
 from ..hook.known import take_off
-from ..overlay.manifest import BUILD_FILES
 from ..process import become, drop_coerced, locate_folder
 
 if TYPE_CHECKING:  # what a shell waits for has no parser
     from argparse import ArgumentParser, Namespace
+
+    from ..decision import Decision
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -36,17 +34,21 @@ def run(_: Namespace, __: Mapping[str, str]) -> NoReturn:
 
 def start(command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """Replace this process by `command`. WtenvError if nothing can be activated, and as `process.become`."""
+    from .. import answer
+
     plain = environ.undo(drop_coerced(env))
-    _become(command, _decide(Path(locate_folder(env)), plain), plain)
+    _become(command, answer.decide(Path(locate_folder(env)), plain), plain)
 
 
 def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """As `run`, for what the overlay `origin` of the worktree `root` was started for in another worktree. WtenvError
     with exit code 126 if that has no overlay that can be used."""
+    from .. import answer
+
     plain = environ.undo(drop_coerced(env))
     directory = Path(locate_folder(env))
     take_off(origin, plain)
-    found = _decide(directory, plain)
+    found = answer.decide(directory, plain)
     what, fix = "", ""
     if found.activation is None:
         what, fix = found.reason, found.fix
@@ -74,26 +76,6 @@ def _share_config(root: str, found: Decision) -> str:
     if not (here and there and here.clone == there.clone and os.path.isfile(file)):
         return ""
     return f"run: cp {shlex.quote(file)} {shlex.quote(str(here.root))}/ && wtenv sync"
-
-
-def _decide(directory: Path, plain: Mapping[str, str]) -> Decision:
-    started = time.time_ns()
-    found = decision.decide(directory, plain)
-    remember(found, started, plain)
-    return found
-
-
-def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
-    """Keep what was decided, if it is an activation without a warning, which has to be said each time. started: when
-    that began (ns since the epoch)."""
-    if found.activation and found.worktree and found.config and found.cacheable and not found.warnings:
-        # The hook does not watch these, which cost at each prompt; here one stat each does not count.
-        build = (f"{folder}/{name}" for folder in found.config.packages for name in BUILD_FILES)
-        parts = found.overlay.compared if found.overlay else ()
-        paths = dict.fromkeys([*map(str, found.watch), *build, *parts])
-        guards = sorted({**found.asked, **found.guards}.items())
-        venv, real = str(found.config.venv), str(found.worktree.root)
-        cache.keep(found.activation, real, venv, list(paths), guards, found.links.items(), started, plain)
 
 
 def _become(command: Sequence[str], found: Decision, plain: Mapping[str, str]) -> NoReturn:

@@ -1,7 +1,7 @@
 """`wtenv setup [SHELL]`: the hook as a file, and one guarded line in the shell's rc file.
 
 A new shell then starts no process for wtenv: the hook is read from `DATA/hook.SHELL`. The file follows
-upgrades by itself: the first export of a newer wtenv rewrites it (see `follow`).
+upgrades by itself: the first export of a newer wtenv rewrites it (see `hook.install.update_hook`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from .. import access, files
 from ..console import say, write
 from ..errors import WtenvError
 from ..hook.detect import find_shell_name
-from ..hook.install import MARK, MARK_ALL, list_lines, locate_hook, locate_rc, render_hook, render_line
-from ..hook.shells import SHELLS, Shell, find_shell
+from ..hook.install import MARK, MARK_ALL, list_lines, locate_hook, locate_rc, render_line, write_hook
+from ..hook.shells import SHELLS, find_shell
 from ..process import locate_folder
 from ..worktree import Worktree, find_clone, find_root, require_worktree
-from .hook import prepare_cache
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -140,26 +139,6 @@ def _split(file: Path, mark: str) -> tuple[bytes, list[bytes]]:
     """The content of `file`, and its lines without those that end in `mark`."""
     old = _read(file)
     return old, [each for each in old.splitlines(keepends=True) if not each.rstrip().endswith(mark.encode())]
-
-
-def write_hook(shell: Shell, env: Mapping[str, str]) -> None:
-    """Write the hook's file, readable by the user alone."""
-    place = locate_hook(shell.name, env)
-    prepare_cache(env)
-    try:
-        files.make_private_dir(place.parent)
-        files.write_atomic(place, render_hook(shell, env))
-    except OSError as error:
-        raise WtenvError(f"can't write {place} ({error.strerror})", "make it writable") from None
-
-
-def follow(shell: Shell, env: Mapping[str, str]) -> None:
-    """After an upgrade: bring the hook's file, if there is one, in step."""
-    try:
-        if locate_hook(shell.name, env).is_file():
-            write_hook(shell, env)
-    except (OSError, WtenvError):
-        pass  # the file can wait: a shell that reads it is given the present hook all the same
 
 
 def _read(rc: Path) -> bytes:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .. import decision, environ
+from .. import environ
 from ..console import make_printable, write, write_json
-from ..decision import Decision
-from ..hook import cache
 from ..hook.detect import find_parent
 from ..hook.shells import Shell
 from ..process import locate_folder
 from . import add_json
+
+if TYPE_CHECKING:
+    from ..decision import Decision
 
 MOST = 8  # editables on the screen
 
@@ -25,6 +26,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, env: Mapping[str, str]) -> int:
     """Print the state; 0 whatever it is."""
+    from .. import decision
+
     found = decision.decide(Path(locate_folder(env)), environ.undo(env))
     facts = gather(found, env)
     shell = find_parent(env)
@@ -65,7 +68,7 @@ def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
         "editables": [str(package) for package in config.packages] if config else [],
         "active_root": active,
         "active": bool(wanted and env.get(environ.ID) and env.get(environ.VARS) and active == wanted.root),
-        "current": decision.is_in_effect(found, env),
+        "current": found.is_in_effect(env),
         "warnings": [*found.news, *found.warnings, *found.faults],
     }
 
@@ -78,6 +81,8 @@ def predict(found: Decision, facts: Mapping[str, Any], env: Mapping[str, str], s
         return {"shell": shell.name, "decision": "unchanged", "reason": "this is in effect"}
     if found.worktree is None:
         return {"shell": shell.name, "decision": found.kind, "reason": ""}
+    from ..hook import cache
+
     change = cache.find_change(found.watch, str(found.worktree.root), shell, env)
     decided = found.kind if found.kind != "active" else "cached" if change is None else "computed"
     return {"shell": shell.name, "decision": decided, "reason": change or "what is kept still holds"}

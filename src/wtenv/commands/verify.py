@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from .. import decision, environ
-from ..console import make_printable, say, write, write_json
-from ..lock import gather
-from ..lock.format import Finding
+from ..console import say, write, write_json
 from ..process import locate_folder
 from . import add_json
 
@@ -20,6 +17,9 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, env: Mapping[str, str]) -> int:
     """Print what differs; 1 if something does. WtenvError if there is no lock to compare with."""
+    from .. import decision, environ
+    from ..lock import gather
+
     env = environ.undo(env)
     place, config = decision.load(Path(locate_folder(env)), env)
     base = decision.locate_base(place, config, env)
@@ -29,12 +29,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
         facts = {"lock": str(path), "clean": not found, "findings": [item._asdict() for item in found]}
         write_json(facts)
     else:
-        write(render(found))
+        write(gather.render(found))
         count = f"{len(found)} difference{'s' * (len(found) != 1)} from"
         say(f"{count} {path}; if that is as it should be, run: wtenv lock" if found else f"all is as {path} says")
     return 1 if found else 0
-
-
-def render(found: Iterable[Finding]) -> str:
-    """One line for each."""
-    return "".join(f"{make_printable(item.text)}\n" for item in found)

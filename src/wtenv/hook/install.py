@@ -7,7 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import dirs
+from .. import dirs, files
+from ..errors import WtenvError
+from . import cache
 from .shells import Shell, build_command, locate_entries
 
 MARK = "# added by wtenv setup"
@@ -63,3 +65,31 @@ def list_lines(shell: Shell, env: Mapping[str, str]) -> list[tuple[Path, str]]:
 def render_hook(shell: Shell, env: Mapping[str, str]) -> bytes:
     """The content of the hook's file."""
     return shell.render_hook(build_command(shell.name), locate_entries(env)).encode("utf-8", "surrogateescape")
+
+
+def write_hook(shell: Shell, env: Mapping[str, str]) -> None:
+    """Write the hook's file, readable by the user alone."""
+    place = locate_hook(shell.name, env)
+    prepare_cache(env)
+    try:
+        files.make_private_dir(place.parent)
+        files.write_atomic(place, render_hook(shell, env))
+    except OSError as error:
+        raise WtenvError(f"can't write {place} ({error.strerror})", "make it writable") from None
+
+
+def update_hook(shell: Shell, env: Mapping[str, str]) -> None:
+    """After an upgrade: bring the hook's file, if there is one, in step."""
+    try:
+        if locate_hook(shell.name, env).is_file():
+            write_hook(shell, env)
+    except (OSError, WtenvError):
+        pass  # the file can wait: a shell that reads it is given the present hook all the same
+
+
+def prepare_cache(env: Mapping[str, str]) -> None:
+    """Create the folder of the entries, once. Without a cache the hook works, only slower."""
+    try:
+        cache.prepare(env)
+    except (OSError, WtenvError):
+        pass

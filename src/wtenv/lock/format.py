@@ -109,7 +109,7 @@ def read(path: Path) -> Lock:
     except (FileNotFoundError, NotADirectoryError):
         raise NoLock(f"there is no {path}", "run: wtenv lock") from None
     except OSError as error:
-        raise WtenvError(f"{path}: can't be read ({error.strerror})", "mend that, or run: wtenv lock") from None
+        raise WtenvError(f"{path}: can't be read ({error.strerror})", "make it readable, or run: wtenv lock") from None
     return parse(path, data)
 
 

@@ -54,6 +54,11 @@ def summarise(findings: Sequence[Finding]) -> str:
     return f"{findings[0].text}{more}"
 
 
+def render(findings: Sequence[Finding]) -> str:
+    """A line each."""
+    return "".join(f"{make_printable(item.text)}\n" for item in findings)
+
+
 # --- what is there ----------------------------------------------------------------------------------
 
 

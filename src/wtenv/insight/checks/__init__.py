@@ -1,4 +1,4 @@
-"""`wtenv doctor`'s checks: each a function from a case to findings. They read, and start the base's and the
+"""`wtenv doctor`'s checks: each a function from a context to findings. They read, and start the base's and the
 overlay's Python where the config is allowed; they change nothing."""
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from ...errors import WtenvError
 from . import base, neighbours, overlay, shell, worktree
-from .case import Case as Case
-from .case import Finding as Finding
-from .case import problem
+from .context import Context as Context
+from .context import Finding as Finding
+from .context import problem
 
-Check = Callable[[Case], Iterator[Finding]]
+Check = Callable[[Context], Iterator[Finding]]
 
 CHECKS: Mapping[str, Check] = {
     "hook": shell.check_hook,
@@ -44,12 +44,12 @@ CHECKS: Mapping[str, Check] = {
 """By the names that the output has. A check that does not apply, since an earlier one failed, finds nothing."""
 
 
-def examine(case: Case) -> list[Finding]:
+def examine(context: Context) -> list[Finding]:
     """What all checks find, in their order."""
     found = []
     for name, check in CHECKS.items():
         try:
-            found += [replace(each, check=name) for each in check(case)]
+            found += [replace(each, check=name) for each in check(context)]
         except WtenvError as error:
             found.append(replace(problem(error.what, error.fix), check=name))
         except OSError as error:

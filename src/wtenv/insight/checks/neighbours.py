@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ... import environ, files
 from ...errors import WtenvError
-from .case import Case, Finding, note, ok, problem
+from .context import Context, Finding, note, ok, problem
 
 _ENVRC_PATH = re.compile(
     r"^[ \t]*(PATH_add|path_add|layout|use|load_prefix|source|\.|eval|conda|(export[ \t]+)?PATH=)", re.M
@@ -22,22 +22,22 @@ _MISE_FILES = (
 _PYTHON = re.compile(r"^[^#\n]*\bpython\b", re.M)
 
 
-def check_activators(case: Case) -> Iterator[Finding]:
+def check_activators(context: Context) -> Iterator[Finding]:
     """Does direnv, mise, conda or another virtual environment act in the same place?"""
-    found = [*_find_on_top(case), *_find_direnv(case), *_find_mise(case)]
+    found = [*_find_on_top(context), *_find_direnv(context), *_find_mise(context)]
     yield from found or [ok("nothing else activates something here")]
 
 
-def _find_on_top(case: Case) -> Iterator[Finding]:
+def _find_on_top(context: Context) -> Iterator[Finding]:
     """What was activated after wtenv."""
-    config = case.decision.config
-    if not case.entered or config is None:
+    config = context.decision.config
+    if not context.entered or config is None:
         return
-    prefix, ours = case.env.get("CONDA_PREFIX", ""), case.env.get(environ.new_name("CONDA_PREFIX"), "")
+    prefix, ours = context.env.get("CONDA_PREFIX", ""), context.env.get(environ.new_name("CONDA_PREFIX"), "")
     if ours and prefix != ours:
         what = f"conda has activated {prefix or 'nothing'} after wtenv; the base is {ours}"
         yield problem(what, "run: conda deactivate; and in the rc file move conda's block before wtenv's line")
-    venv = case.env.get("VIRTUAL_ENV", "")
+    venv = context.env.get("VIRTUAL_ENV", "")
     if venv != str(config.venv):
         # Its own deactivate unsets the variable; entering sets it again.
         if venv:
@@ -48,10 +48,10 @@ def _find_on_top(case: Case) -> Iterator[Finding]:
             yield problem("VIRTUAL_ENV was unset after wtenv", "run: cd / && cd -")
 
 
-def _find_direnv(case: Case) -> Iterator[Finding]:
-    envrc = _find_above(case.directory, (".envrc",))
-    active = "DIRENV_DIR" in case.env
-    if envrc is None or not (active or shutil.which("direnv", path=case.env.get("PATH"))):
+def _find_direnv(context: Context) -> Iterator[Finding]:
+    envrc = _find_above(context.directory, (".envrc",))
+    active = "DIRENV_DIR" in context.env
+    if envrc is None or not (active or shutil.which("direnv", path=context.env.get("PATH"))):
         return
     if not _ENVRC_PATH.search(_read(envrc)):
         return  # plain variables get along
@@ -62,10 +62,10 @@ def _find_direnv(case: Case) -> Iterator[Finding]:
         yield note(f"{envrc} changes PATH, if direnv's hook is loaded", fix)
 
 
-def _find_mise(case: Case) -> Iterator[Finding]:
-    file = _find_above(case.directory, _MISE_FILES)
-    active = "MISE_SHELL" in case.env or "__MISE_DIFF" in case.env
-    if file is None or not (active or shutil.which("mise", path=case.env.get("PATH"))):
+def _find_mise(context: Context) -> Iterator[Finding]:
+    file = _find_above(context.directory, _MISE_FILES)
+    active = "MISE_SHELL" in context.env or "__MISE_DIFF" in context.env
+    if file is None or not (active or shutil.which("mise", path=context.env.get("PATH"))):
         return
     if not _PYTHON.search(_read(file)):
         return
@@ -93,9 +93,9 @@ def _read(path: Path) -> str:
 # --- editors ------------------------------------------------------------------------------------------
 
 
-def check_editors(case: Case) -> Iterator[Finding]:
+def check_editors(context: Context) -> Iterator[Finding]:
     """Do the settings of VS Code or PyCharm in this worktree name another Python?"""
-    place, config = case.decision.worktree, case.decision.config
+    place, config = context.decision.worktree, context.decision.config
     if place is None or config is None:
         return
     found = [*_find_vscode(place.root, config.venv), *_find_pycharm(place.root)]

@@ -13,7 +13,7 @@ from ...overlay import building, kernels, pth, requirements, wrappers
 from ...overlay.activate import render_activate
 from ...overlay.manifest import Manifest
 from ..origins import Overlay, find_interpreter, is_program
-from .case import Case, Finding, note, ok, problem
+from .context import Context, Finding, note, ok, problem
 
 _REFRESH, _REBUILD, _ANEW = (
     "run: wtenv doctor --fix",
@@ -22,9 +22,9 @@ _REFRESH, _REBUILD, _ANEW = (
 )
 
 
-def check_overlay(case: Case) -> Iterator[Finding]:
+def check_overlay(context: Context) -> Iterator[Finding]:
     """Present, built by wtenv for this place, and as the config declares it."""
-    state, config = case.decision.overlay, case.decision.config
+    state, config = context.decision.overlay, context.decision.config
     if state is None or config is None:
         return
     if state.kind == "current":
@@ -32,49 +32,49 @@ def check_overlay(case: Case) -> Iterator[Finding]:
     elif state.kind == "foreign":
         yield problem(state.reason, state.fix)
     else:
-        yield problem(state.reason, state.fix, mend="sync" if state.sync_fixes else "")
+        yield problem(state.reason, state.fix, repair="sync" if state.sync_fixes else "")
 
 
-def check_python(case: Case) -> Iterator[Finding]:
+def check_python(context: Context) -> Iterator[Finding]:
     """Its Python runs, and is the base's."""
-    manifest, config = case.manifest, case.decision.config
+    manifest, config = context.manifest, context.decision.config
     if manifest is None or config is None:
         return
     python = config.venv / "bin" / "python"
-    if isinstance(case.proof, WtenvError):
-        first, *rest = case.proof.what.strip().splitlines()
-        yield problem(first.rstrip(":"), case.proof.fix, *rest)
+    if isinstance(context.proof, WtenvError):
+        first, *rest = context.proof.what.strip().splitlines()
+        yield problem(first.rstrip(":"), context.proof.fix, *rest)
     else:
         yield ok(f"{python} is the base's Python {manifest.python_version}")
 
 
-def check_editables(case: Case) -> Iterator[Finding]:
+def check_editables(context: Context) -> Iterator[Finding]:
     """Every declared package is imported from where it is declared: asked of the overlay's Python."""
-    config = case.decision.config
-    if case.manifest is None or config is None or isinstance(case.proof, WtenvError):
+    config = context.decision.config
+    if context.manifest is None or config is None or isinstance(context.proof, WtenvError):
         return
-    imports, lost = case.proof
+    imports, lost = context.proof
     for item in lost:
         what = f"{item.name} is not installed from {item.path} any more"
-        yield problem(what, "run: wtenv sync", "pip has replaced or removed it", mend="sync")
+        yield problem(what, "run: wtenv sync", "pip has replaced or removed it", repair="sync")
     for each in imports:
         if not each.origin:
             what = f"import {each.module} fails: {each.editable.path} declares it, but it can't be found"
-            yield problem(what, _REBUILD, mend="rebuild")
+            yield problem(what, _REBUILD, repair="rebuild")
         elif not each.right:
             what, declared = f"import {each.module} gives {each.origin}", f"declared is {each.editable.path}"
             if Path(each.origin).is_relative_to(config.venv):  # put there by hand
                 yield problem(what, _ANEW, declared)
             else:
-                yield problem(what, _REBUILD, declared, mend="rebuild")
+                yield problem(what, _REBUILD, declared, repair="rebuild")
     good = [each.module for each in imports if each.right]
     if len(good) == len(imports) and not lost:
         yield ok(f"import gives the declared copies of {', '.join(good)}" if good else "none is declared")
 
 
-def check_wrappers(case: Case) -> Iterator[Finding]:
+def check_wrappers(context: Context) -> Iterator[Finding]:
     """Every script of the overlay's bin runs on its Python: by what links and first lines say, nothing is run."""
-    manifest, config = case.manifest, case.decision.config
+    manifest, config = context.manifest, context.decision.config
     if manifest is None or config is None:
         return
     faults = wrappers.find_faults(config.venv, manifest)
@@ -82,7 +82,7 @@ def check_wrappers(case: Case) -> Iterator[Finding]:
     faults += [f"{place} is no wrapper of the base's kernel" for place in sorted(changes)]
     if faults:
         what = f"{len(faults)} of the base's scripts and kernels don't run on the overlay's Python"
-        yield problem(what, _REFRESH, *faults[:5], mend="refresh")
+        yield problem(what, _REFRESH, *faults[:5], repair="refresh")
     folder = config.venv / "bin"
     strange: list[str] = []
     for name in sorted(os.listdir(folder)):
@@ -93,11 +93,11 @@ def check_wrappers(case: Case) -> Iterator[Finding]:
         if python and os.path.realpath(os.path.dirname(python)) != os.path.realpath(folder):
             strange.append(f"{place} runs on {python}")
     if strange:
-        yield problem("scripts of the overlay run on another Python", _REBUILD, *strange[:5], mend="rebuild")
+        yield problem("scripts of the overlay run on another Python", _REBUILD, *strange[:5], repair="rebuild")
     if lost := [place for place in _list_scripts(manifest, str(folder)) if not is_program(place)]:
         what = "scripts of the declared packages are missing, or can't be executed"
-        yield problem(what, _REBUILD, *lost[:5], mend="rebuild")
-    places = [place for place in case.effective.get("PATH", "").split(":") if place and place != str(folder)]
+        yield problem(what, _REBUILD, *lost[:5], repair="rebuild")
+    places = [place for place in context.effective.get("PATH", "").split(":") if place and place != str(folder)]
     if others := wrappers.find_others(manifest, places, os.listdir(folder)):
         listed = [make_printable(f"{path}: {why}") for path, why in sorted(others.items())]
         yield note("these run on the base's own Python, and don't see this worktree's packages", "", *listed)
@@ -115,17 +115,17 @@ def _list_scripts(manifest: Manifest, folder: str) -> Iterator[str]:
             yield from sorted(path for path in paths if os.path.dirname(path) == folder)
 
 
-def check_bootstrap(case: Case) -> Iterator[Finding]:
+def check_bootstrap(context: Context) -> Iterator[Finding]:
     """What puts the base behind the overlay is whole; which copies of declared packages the base has, too."""
-    manifest, config = case.manifest, case.decision.config
+    manifest, config = context.manifest, context.decision.config
     if manifest is None or config is None:
         return
     seal = pth.render(manifest, {*distributions.list_versions(manifest.site)})
     wrong = pth.find_differences(Path(manifest.site[-1]), seal)
     if wrong:
         what = "what puts the base behind the overlay is damaged"
-        yield problem(what, _REFRESH, *(f"{manifest.site[-1]}/{name}" for name in wrong), mend="refresh")
-    asked = Overlay(config.venv, manifest, case.directory, (), case.plain)
+        yield problem(what, _REFRESH, *(f"{manifest.site[-1]}/{name}" for name in wrong), repair="refresh")
+    asked = Overlay(config.venv, manifest, context.directory, (), context.plain)
     copies = [
         f"{copy.name} {copy.version}".strip() + f" in {copy.place}"
         for item in manifest.editables
@@ -138,10 +138,10 @@ def check_bootstrap(case: Case) -> Iterator[Finding]:
         yield ok("the overlay comes before the base, which has no copy of what is declared")
 
 
-def check_activate(case: Case) -> Iterator[Finding]:
+def check_activate(context: Context) -> Iterator[Finding]:
     """The scripts that editors source are this version's."""
-    config = case.decision.config
-    if case.manifest is None or config is None:
+    config = context.decision.config
+    if context.manifest is None or config is None:
         return
     texts = {name: text.encode("utf-8", "surrogateescape") for name, text in render_activate(config.venv).items()}
     if wrong := pth.find_differences(config.venv / "bin", texts):
@@ -150,15 +150,15 @@ def check_activate(case: Case) -> Iterator[Finding]:
             "the scripts that editors source are another version's, or another installation's",
             "run: wtenv sync",
             *places,
-            mend="sync",
+            repair="sync",
         )
     else:
         yield ok("bin/activate gives the hook's activation")
 
 
-def check_undeclared(case: Case) -> Iterator[Finding]:
+def check_undeclared(context: Context) -> Iterator[Finding]:
     """Packages that were installed into the overlay by hand."""
-    manifest, config = case.manifest, case.decision.config
+    manifest, config = context.manifest, context.decision.config
     if manifest is None or config is None:
         return
     names, tools = {item.name for item in manifest.editables}, building.list_tools(manifest.editables)

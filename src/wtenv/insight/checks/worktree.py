@@ -15,76 +15,76 @@ from ...errors import WtenvError
 from ...overlay import manifest
 from ...worktree import find_clone
 from .. import garbage
-from .case import Case, Finding, note, ok, problem
+from .context import Context, Finding, note, ok, problem
 
 
-def check_settings(case: Case) -> Iterator[Finding]:
+def check_settings(context: Context) -> Iterator[Finding]:
     """The user's own settings; a mistake there keeps wtenv from activating anything."""
-    settings = read_settings(case.plain)
+    settings = read_settings(context.plain)
     yield ok(f"{settings.path} is valid" if settings.path.exists() else "there are none; the defaults hold")
 
 
-def check_files(case: Case) -> Iterator[Finding]:
+def check_files(context: Context) -> Iterator[Finding]:
     """wtenv's own folders and records are the user's alone (0700, 0600)."""
-    exposed = list(find_exposed(case))
-    foreign = [place for place in list_own(case) if os.lstat(place).st_uid != os.getuid()]
+    exposed = list(find_exposed(context))
+    foreign = [place for place in list_own(context) if os.lstat(place).st_uid != os.getuid()]
     if foreign:
         place = shlex.quote(str(foreign[0]))  # who may not remove what is in it may still move it
         yield problem(f"{foreign[0]} belongs to another user", f"run: mv {place} {place}.old")
     if exposed:
         listed = [f"{place} ({stat.S_IMODE(place.stat().st_mode):04o})" for place in exposed]
         fix = f"run: chmod go-rwx {shlex.quote(str(exposed[0]))}" if len(exposed) == 1 else "run: wtenv doctor --fix"
-        yield problem("other users can see or change wtenv's own files", fix, *listed, mend="files")
+        yield problem("other users can see or change wtenv's own files", fix, *listed, repair="files")
     if not exposed and not foreign:
         yield ok("wtenv's records and caches are yours alone")
 
 
-def list_own(case: Case) -> Iterator[Path]:
+def list_own(context: Context) -> Iterator[Path]:
     """The folders that wtenv has made for itself, and the records in them. What lies in a private cache is as private
     as that."""
     for folder in (
-        Path(dirs.find_data(case.plain)),
-        Path(dirs.find_cache(case.plain)),
-        Path(dirs.find_state(case.plain)),
+        Path(dirs.find_data(context.plain)),
+        Path(dirs.find_cache(context.plain)),
+        Path(dirs.find_state(context.plain)),
     ):
         if folder.is_dir() and not folder.is_symlink():
             yield folder
     for name in ("trust", "overlays"):
-        folder = Path(dirs.find_data(case.plain)) / name
+        folder = Path(dirs.find_data(context.plain)) / name
         if folder.is_dir() and not folder.is_symlink():
             yield folder
             yield from (place for place in sorted(folder.iterdir()) if place.is_file() and not place.is_symlink())
-    yield from (place for place in sorted(Path(dirs.find_data(case.plain)).glob("hook.*")) if not place.is_symlink())
+    yield from (place for place in sorted(Path(dirs.find_data(context.plain)).glob("hook.*")) if not place.is_symlink())
 
 
-def find_exposed(case: Case) -> Iterator[Path]:
+def find_exposed(context: Context) -> Iterator[Path]:
     """Those of them, of the user's own, that others may read or write."""
-    for place in list_own(case):
+    for place in list_own(context):
         info = os.lstat(place)
         if info.st_uid == os.getuid() and stat.S_IMODE(info.st_mode) & 0o077:
             yield place
 
 
-def check_leftovers(case: Case) -> Iterator[Finding]:
+def check_leftovers(context: Context) -> Iterator[Finding]:
     """Records of overlays and clones that are gone, and what an interrupted sync left here."""
-    config, beside = case.decision.config, []
-    if config and (record := manifest.read_record(manifest.record_path(config.venv, case.plain))):
+    config, beside = context.decision.config, []
+    if config and (record := manifest.read_record(manifest.record_path(config.venv, context.plain))):
         beside = [str(place) for name in record.leftovers if os.path.lexists(place := config.venv.with_name(name))]
     # What is only cached is no matter of its own, and an overlay that is missing here is another check's.
     here = str(config.venv) if config else ""
-    found = [each for each in garbage.find(case.plain) if each.kind in ("trust", "overlay") and not each.doubt]
+    found = [each for each in garbage.find(context.plain) if each.kind in ("trust", "overlay") and not each.doubt]
     gone = [f"{each.kind}: {each.about}" for each in found if each.about != here]
     if beside:
-        yield problem("an interrupted sync has left something behind", "run: wtenv sync", *beside, mend="sync")
+        yield problem("an interrupted sync has left something behind", "run: wtenv sync", *beside, repair="sync")
     if gone:
         yield note(f"{len(gone)} record{'s' * (len(gone) > 1)} of what is gone", "run: wtenv prune", *gone[:5])
     if not beside and not gone:
         yield ok("nothing is left of what is gone")
 
 
-def check_worktree(case: Case) -> Iterator[Finding]:
+def check_worktree(context: Context) -> Iterator[Finding]:
     """A git worktree, and the clone that it is part of."""
-    place, found = case.decision.worktree, case.decision
+    place, found = context.decision.worktree, context.decision
     if found.kind == "outside":
         yield note(found.reason, "cd into one, to have it checked")
     elif place is None:
@@ -99,35 +99,35 @@ def check_worktree(case: Case) -> Iterator[Finding]:
         yield ok(f"{place.root}, {'a linked worktree' if place.linked else 'the main worktree'} of {place.clone}")
 
 
-def check_config(case: Case) -> Iterator[Finding]:
+def check_config(context: Context) -> Iterator[Finding]:
     """The config is found, and valid."""
-    found = case.decision
+    found = context.decision
     if found.worktree is None:
         return
     try:
-        read_settings(case.plain)
+        read_settings(context.plain)
     except WtenvError:
         return  # what stopped it is found already
     if found.kind == "unconfigured":
         yield note(found.reason, found.fix)
-    elif found.kind == "failed" and not (found.verdict and not found.verdict.ok) and not _has_base_problem(case):
+    elif found.kind == "failed" and not (found.verdict and not found.verdict.ok) and not _has_base_problem(context):
         yield problem(found.reason, found.fix)
     elif found.config:
         yield ok(", ".join(str(source.path) for source in found.sources if source.data is not None))
 
 
-def _has_base_problem(case: Case) -> bool:
-    return case.decision.config is not None and case.decision.base is None
+def _has_base_problem(context: Context) -> bool:
+    return context.decision.config is not None and context.decision.base is None
 
 
-def check_trust(case: Case) -> Iterator[Finding]:
+def check_trust(context: Context) -> Iterator[Finding]:
     """Its user has allowed it."""
-    verdict = case.decision.verdict
+    verdict = context.decision.verdict
     if verdict is None:
         return
     if verdict.ok:
         yield ok(f"the config {verdict.reason}")
     elif verdict.kind == "denied":
-        yield note(case.decision.reason, case.decision.fix)
+        yield note(context.decision.reason, context.decision.fix)
     else:
-        yield problem(case.decision.reason, case.decision.fix)
+        yield problem(context.decision.reason, context.decision.fix)

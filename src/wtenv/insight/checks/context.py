@@ -17,19 +17,27 @@ from ...overlay.imports import Import, prove
 from ...overlay.manifest import Editable, Manifest
 
 State = Literal["ok", "note", "problem"]
-Mend = Literal["", "files", "hook", "sync", "rebuild", "refresh"]
+Repair = Literal["", "files", "hook", "sync", "rebuild", "refresh"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. state: ok; note (nothing is wrong, but it may explain a surprise); problem.
-    evidence: lines that show it; fix: what to do; mend: what `wtenv doctor --fix` does about it, "" for nothing."""
+    """What a check found."""
 
     state: State
+    """A note: nothing is wrong, but it may explain a surprise."""
+
     what: str
+
     evidence: tuple[str, ...] = ()
+    """Lines that show it."""
+
     fix: str = ""
-    mend: Mend = ""
+    """What a person does about it."""
+
+    repair: Repair = ""
+    """What `wtenv doctor --fix` does about it, "" for nothing."""
+
     check: str = ""
 
 
@@ -41,20 +49,25 @@ def note(what: str, fix: str = "", *evidence: str) -> Finding:
     return Finding("note", what, evidence, fix)
 
 
-def problem(what: str, fix: str, *evidence: str, mend: Mend = "") -> Finding:
-    return Finding("problem", what, evidence, fix, mend)
+def problem(what: str, fix: str, *evidence: str, repair: Repair = "") -> Finding:
+    return Finding("problem", what, evidence, fix, repair)
 
 
 @dataclass(frozen=True)
-class Case:
-    """A folder, and the environment of the shell that asks. shell: None if it is none that wtenv knows;
-    interactive: someone types in it; mended: wtenv has just changed something, which its hook has not seen yet."""
+class Context:
+    """What the checks go by: a folder, and the environment of the shell that asks."""
 
     directory: Path
     env: Mapping[str, str]
+
     shell: Shell | None
+    """None if it is none that wtenv knows."""
+
     interactive: bool
-    mended: bool = False
+    """Someone types in it."""
+
+    fixed: bool = False
+    """wtenv has just changed something, which the shell's hook has not seen yet."""
 
     @cached_property
     def plain(self) -> Mapping[str, str]:
@@ -68,7 +81,7 @@ class Case:
     @property
     def in_effect(self) -> bool:
         """Whether exactly what should be active here is active in the shell."""
-        return decision.is_in_effect(self.decision, self.env)
+        return self.decision.is_in_effect(self.env)
 
     @property
     def entered(self) -> bool:

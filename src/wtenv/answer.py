@@ -1,0 +1,154 @@
+"""What those who enter a worktree are told: the hook, as the text that it keeps; `wtenv run`, as data."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import decision, environ
+from .console import make_printable, say, write
+from .decision import Decision
+from .digest import sha256
+from .errors import WtenvError
+from .hook import cache, shells
+from .hook.entry import Entry, Watched
+from .overlay.manifest import BUILD_FILES
+
+
+def answer_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, str]) -> int:
+    """Answer a hook: print the entry for `root`, and keep it where the hook looks next time."""
+    started = time.time_ns()
+    language = shells.find_shell(shell)
+    plain = environ.undo(env)
+    found = enter(Path(root), env, plain)
+    kept = cache.stamp(found.watch, root, started, env, coarse=coarse) if found.cacheable else None
+    stamps, watched = kept or ("", None)
+    real = os.path.realpath(root)
+    entry = build_entry(found, stamps, watched, plain)._replace(real="" if real == root else real)
+    text = language.render_entry(entry, coarse=coarse)
+    cache.store(entry, text, root, language, env, coarse=coarse)
+    remember(found, started, plain)
+    if abi == shells.ABI:
+        write(text)
+    else:
+        # The shell runs another version's hook: give it this one, whose functions the entry needs.
+        from .hook.install import update_hook
+
+        say("another version was installed; restart this shell")
+        write(f"{language.render_hook(shells.build_command(language.name), shells.locate_entries(env))}\n{text}")
+        update_hook(language, env)
+    silent = found.settings is None or found.settings.level == "silent"
+    for line in () if silent else found.news:
+        say(line)
+    if found.activation and found.config and found.base and not silent and os.path.lexists(found.config.lock):
+        from .lock import notice
+
+        notice.mention(found.config, found.base, plain)
+    return 0
+
+
+def answer_checkout(env: Mapping[str, str]) -> int:
+    """For git's hook, in a worktree that is new: what entering it would do. One line says what is missing, if anything
+    is; always 0."""
+    from .hook.githook import strip_environment
+    from .worktree import find_root
+
+    started, env = time.time_ns(), strip_environment(env)
+    root, plain = find_root(Path(os.getcwd())), environ.undo(env)
+    if root is None:
+        return 0
+    try:
+        found = enter(root, env, plain)
+        remember(found, started, plain)
+    except WtenvError as error:
+        say(str(error))
+        return 0
+    if message := "" if found.kind in ("active", "unconfigured") else decision.describe(found):
+        say(message)
+    return 0
+
+
+def enter(root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decision:
+    """What entering `root` comes to, with the overlay made where that may be."""
+    found = decision.decide(root, plain)
+    if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
+        found = _build(found, root, env, plain)
+    return found
+
+
+def decide(directory: Path, plain: Mapping[str, str]) -> Decision:
+    """What should be active in `directory`, kept for the next `wtenv run`."""
+    started = time.time_ns()
+    found = decision.decide(directory, plain)
+    remember(found, started, plain)
+    return found
+
+
+def _build(found: Decision, root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decision:
+    """sync.auto: build the missing overlay of an allowed worktree, then decide again."""
+    from dataclasses import replace
+
+    from .overlay.sync import sync
+    from .plan import make_plan
+
+    try:
+        plan, _ = make_plan(root, env)
+        sync(replace(plan, sources=False), plain, say)
+    except WtenvError as error:
+        return found._replace(reason=error.what, fix=error.fix)
+    return decision.decide(root, plain)
+
+
+def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | None, plain: Mapping[str, str]) -> Entry:
+    """What a hook is told about a decision. plain: the shell's environment without what is active in it."""
+    message = decision.describe(found)
+    identity = found.activation.id if found.activation else ""
+    if not identity:
+        identity = sha256(f"{found.kind}\0{message}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    prompt = farewell = ""
+    if found.activation and found.worktree and found.settings and found.settings.level == "verbose":
+        farewell = make_printable(f"left {found.worktree.name}")
+    if found.settings and found.settings.prompt and found.base and found.worktree:
+        prompt = found.base.modifier or f"({found.worktree.name}) "
+    return Entry(
+        kind=found.kind,
+        id=identity,
+        message=message,
+        level="enter" if found.kind == "active" and not (found.warnings or found.faults) else "problem",
+        watched=watched,
+        stamps=stamps,
+        guards=tuple(sorted(found.guards.items())),
+        activation=found.activation,
+        shortcut=environ.specialise(plain, found.activation) if found.activation else None,
+        prompt=prompt,
+        farewell=farewell,
+        own=find_own(found),
+        links=tuple(sorted(found.links.items())),
+    )
+
+
+def find_own(found: Decision) -> str:
+    """The folder whose owner the hook looks at: the worktree, of which another user may have made another with the
+    same times, where it was in a folder such as /tmp. "" if it is not the user's by itself."""
+    if found.activation is None or found.config is None:
+        return ""
+    try:
+        is_own = os.stat(found.config.root).st_uid == os.getuid()
+    except OSError:
+        return ""
+    return str(found.config.root) if is_own else ""
+
+
+def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
+    """Keep what was decided, if it is an activation without a warning, which has to be said each time. started: when
+    that began (ns since the epoch)."""
+    if found.activation and found.worktree and found.config and found.cacheable and not found.warnings:
+        # The hook does not watch these, which cost at each prompt; here one stat each does not count.
+        build = (f"{folder}/{name}" for folder in found.config.packages for name in BUILD_FILES)
+        parts = found.overlay.compared if found.overlay else ()
+        paths = dict.fromkeys([*map(str, found.watch), *build, *parts])
+        guards = sorted({**found.asked, **found.guards}.items())
+        venv, real = str(found.config.venv), str(found.worktree.root)
+        cache.keep(found.activation, real, venv, list(paths), guards, found.links.items(), started, plain)
