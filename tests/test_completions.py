@@ -21,8 +21,8 @@ from scenes import Templates, call, git, make_fake_base, make_git, make_home, on
 from shells import TIMEOUT, require_shell, run_script, write_rc
 from workspace import Home
 
+from wtenv import completion
 from wtenv.cli import build_parser
-from wtenv.commands import completions
 from wtenv.completion import Answer, complete
 from wtenv.hook import shells as languages
 
@@ -191,7 +191,7 @@ def test_a_parser_that_nobody_knows_yet(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_dequote(word: str, plain: str, opened: str) -> None:
-    assert completions.dequote(word) == (plain, opened)
+    assert completion.dequote(word) == (plain, opened)
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=12)
@@ -200,7 +200,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st
 @settings(max_examples=500, deadline=None)
 @given(value=texts, opened=st.sampled_from(["", "'", '"']))
 def test_what_is_quoted_reads_back(value: str, opened: str) -> None:
-    assert completions.dequote(opened + completions.quote(value, opened)) == (value, opened)
+    assert completion.dequote(opened + completion.quote(value, opened)) == (value, opened)
 
 
 EXAMPLES = int(os.environ.get("WTENV_EXAMPLES", "60"))
@@ -218,14 +218,14 @@ word = known | st.text(
 def test_fuzz_words(root: Path, home: Home, words: list[str]) -> None:
     """Whatever is typed before the Tab: an answer, each of whose lines is one candidate."""
     complete(build_parser(), words, root, home.environ)
-    lines = completions.complete_bash(words, lambda plain: ask(root, home, *plain), root, home.environ)
+    lines = completion.complete_bash(words, lambda plain: ask(root, home, *plain), root, home.environ)
     assert all(line.isprintable() for line in lines), lines
 
 
 def test_bash_reads_it_as_well() -> None:
     values = [f"{name}{char}z" for name in ODD for char in map(chr, range(32, 127))]
     for opened in ("", "'", '"'):
-        words = " ".join(f"{opened}{completions.quote(value, opened)}{opened}" for value in values)
+        words = " ".join(f"{opened}{completion.quote(value, opened)}{opened}" for value in values)
         done = subprocess.run(["bash", "--norc", "-c", f"printf '%s\\n' {words}"], capture_output=True, text=True)
         assert done.stdout.splitlines() == values, opened
 

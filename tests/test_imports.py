@@ -142,10 +142,7 @@ def test_a_tab_loads_one_verb_alone(verb: str, tmp_path: Path) -> None:
     """What a verb's arguments are is known without what the verb needs for its work."""
     outside, loaded = load(make_home(tmp_path), tmp_path, "__complete", "zsh", verb, "-")
     assert outside == set()
-    assert {name for name in loaded if name.startswith("wtenv.commands.")} == {
-        "wtenv.commands.completions",
-        f"wtenv.commands.{verb}",
-    }
+    assert {name for name in loaded if name.startswith("wtenv.commands.")} == {f"wtenv.commands.{verb}"}
     assert not loaded & {
         "dataclasses",
         "json",

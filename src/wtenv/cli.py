@@ -122,9 +122,9 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
 
         return answer.answer_checkout(env)
     if words[:1] == ["__complete"] and len(words) > 1:
-        from .commands import completions
+        from . import completion
 
-        return completions.answer(build_parser, words[1], words[2:], env)
+        return completion.answer(build_parser, words[1], words[2:], env)
     parser = build_parser(words)
     if not words:  # as git does it; our code for a mistake
         parser.print_help()
