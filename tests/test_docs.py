@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -138,6 +139,31 @@ def test_settings_block(tmp_path: Path) -> None:
     assert (found.sync_auto, found.level, found.prompt) == (default.sync_auto, default.level, default.prompt)
     documented = {table: set(keys) for table, keys in parse(block("settings")).items()}
     assert documented == {table: set(keys) for table, keys in config_keys.SETTINGS.items()}
+
+
+# --- where is what ---------------------------------------------------------------------------------
+
+
+def define(path: Path) -> set[str]:
+    """What a file defines at its top, methods as `Class.method`."""
+    text = path.read_text("utf-8")
+    if path.suffix != ".py":
+        return set(re.findall(r"^(?:function )?(\w+) *(?:\(\) *\{)?$", text, re.M))
+    found = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{each.name}" for each in node.body if isinstance(each, ast.FunctionDef)}
+    return found
+
+
+def test_where_is_what() -> None:
+    design = (CHECKOUT / "docs/design.md").read_text("utf-8")
+    rows = list(table_rows(design.partition("## Where is what\n")[2].partition("\n## ")[0]))[1:]
+    assert len(rows) == 15
+    for what, file, name in rows:
+        assert name.strip("`") in define(CHECKOUT / file.strip("`")), what
 
 
 # --- commands ---------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def enter(root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decis
     """What entering `root` comes to, with the overlay made where that may be."""
     found = decision.decide(root, plain)
     if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
-        found = _build(found, root, env, plain)
+        found = build_missing(found, root, env, plain)
     return found
 
 
@@ -86,7 +86,7 @@ def decide(directory: Path, plain: Mapping[str, str]) -> Decision:
     return found
 
 
-def _build(found: Decision, root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decision:
+def build_missing(found: Decision, root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decision:
     """sync.auto: build the missing overlay of an allowed worktree, then decide again."""
     from dataclasses import replace
 

@@ -72,8 +72,8 @@ class Decision(NamedTuple):
     overlay: State | None = None
     activation: Activation | None = None
 
-    warnings: tuple[str, ...] = ()
-    """What is said at each entering."""
+    base_warnings: tuple[str, ...] = ()
+    """What is wrong with the base's variables and scripts, a line each."""
 
     news: tuple[str, ...] = ()
     """What has happened to the overlay, and is said once: it is no part of an answer that is kept."""
@@ -92,6 +92,13 @@ class Decision(NamedTuple):
 
     cacheable: bool = True
     """Whether another answer shows in those paths and variables."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is said at each entering."""
+        if self.overlay and self.overlay.reason and self.kind != "unbuilt":
+            return (f"{self.overlay.reason}; {self.overlay.fix}", *self.base_warnings)
+        return self.base_warnings
 
     def require(self) -> Activation:
         """The activation, or the WtenvError that says why there is none."""
@@ -308,8 +315,6 @@ def _look(found: Decision, env: Mapping[str, str], *, refresh: bool) -> Iterator
         found = found._replace(kind="unbuilt", reason=failed.what, fix=failed.fix)
     elif not overlay.usable:
         found = found._replace(kind="unbuilt", reason=overlay.reason, fix=overlay.fix)
-    elif overlay.reason:
-        found = found._replace(warnings=(f"{overlay.reason}; {overlay.fix}",))
     yield found
 
 
@@ -325,7 +330,7 @@ def _activate(found: Decision, directory: Path, plain: Mapping[str, str]) -> Ite
     if os.path.lexists(config.lock):  # the hook says once that it is not met; git writes with the present time
         watch[config.lock] = LATER
     found = found._replace(
-        warnings=(*found.warnings, *variables.warnings, *captured.warnings),
+        base_warnings=(*variables.warnings, *captured.warnings),
         guards=guards,
         watch=watch,
         cacheable=found.cacheable and captured.cacheable,

@@ -41,7 +41,7 @@ def check_scripts(context: Context) -> Iterator[Finding]:
         yield ok("it has none: it is no conda environment")
         return
     if found.activation:
-        warnings = found.warnings[bool(found.overlay and found.overlay.reason) :]
+        warnings = found.base_warnings
     else:
         variables, captured, _ = read_base(base, context.plain)
         warnings = (*variables.warnings, *captured.warnings)
