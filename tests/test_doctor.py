@@ -467,7 +467,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
     ],
     "settings": [(wrong_settings, "problem", False)],
     "files": [(open_files, "problem", True)],
-    "leftovers": [
+    "garbage": [
         (removed_worktree, "note", False),
         (removed_clone, "note", False),
         (interrupted_sync, "problem", True),

@@ -155,8 +155,8 @@ def test_bare(dot_git: bool, home: Home, tmp_path: Path) -> None:
         assert [(item["path"], item["state"]) for item in clone["worktrees"]] == [
             (str(bare), "bare"), (str(project / "feature"), "unconfigured")]  # fmt: skip
     if dot_git:
-        doubt = json.loads(call(home, "status", "--json", cwd=project).stdout)["doubt"]
-        assert doubt == f"{bare} is a bare repository, whose worktrees are elsewhere"
+        problem = json.loads(call(home, "status", "--json", cwd=project).stdout)["problem"]
+        assert problem == f"{bare} is a bare repository, whose worktrees are elsewhere"
 
 
 def test_unproved(home: Home, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from scenes import CONFIG, Scene, make_git, make_scene, snapshot
 from wtenv.console import make_printable
 
 KEYS = {
-    "state", "reason", "fix", "worktree", "clone", "linked", "doubt", "config", "trust", "base", "overlay", "editables",
+    "state", "reason", "fix", "worktree", "clone", "linked", "problem", "config", "trust", "base", "overlay", "editables",
     "active_root", "active", "current", "warnings", "hook", "roles", "settings",
 }  # fmt: skip
 
@@ -192,7 +192,7 @@ def test_moved_worktree(scene: Scene) -> None:
     moved = scene.repo.add_worktree("fifth").rename(scene.root.parent / "moved")
     found, text = look(scene, cwd=moved)
     assert (found["state"], found["trust"], found["clone"]) == ("blocked", "unknown", f"{moved}/.git")
-    assert "git worktree repair" in found["doubt"]
+    assert "git worktree repair" in found["problem"]
     assert "note " in text
 
 

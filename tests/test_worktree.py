@@ -216,7 +216,7 @@ def test_real_worktrees(name: str, tmp_path: Path, home: Home) -> None:
     deep.mkdir(parents=True)
     for directory in (root, deep):
         found = open_(directory)
-        assert (found.root, found.linked, found.doubt) == (root, linked, "")
+        assert (found.root, found.linked, found.problem) == (root, linked, "")
         if name not in ("relative", "CRLF"):  # newer than the machine's git, perhaps
             assert found.common_dir == common_dir(home, root)
         assert found.clone == found.common_dir
@@ -264,7 +264,7 @@ def test_list_is_gits(name: str, tmp_path: Path, home: Home) -> None:
         branch = entry.get("branch", "").removeprefix("refs/heads/")
         return entry["worktree"], branch, entry["HEAD"] if "detached" in entry else "", "prunable" in entry
 
-    ours = {(str(item.root), item.branch, item.commit, bool(item.doubt)) for item in found if item.linked}
+    ours = {(str(item.root), item.branch, item.commit, bool(item.problem)) for item in found if item.linked}
     assert ours == {describe(entry) for entry in told[1:]}
     assert (str(gone), "gone", "", True) in ours
     main = [item for item in found if not item.linked]
@@ -272,7 +272,7 @@ def test_list_is_gits(name: str, tmp_path: Path, home: Home) -> None:
     if "bare" in told[0]:
         assert found[0].root == common
     elif name != "linked of separate":  # git itself names the git folder there
-        assert (main[0].branch, main[0].commit, main[0].doubt) == (*describe(told[0])[1:3], "")
+        assert (main[0].branch, main[0].commit, main[0].problem) == (*describe(told[0])[1:3], "")
         assert common_dir(home, main[0].root) == common
 
 
@@ -291,14 +291,14 @@ def test_list_of_damaged_entries(tmp_path: Path, home: Home) -> None:
     os.mkfifo(entries / "feature/HEAD.new")
     (entries / "feature/HEAD.new").rename(entries / "feature/HEAD")
     found = {item.root.name: item for item in list_checkouts(common) if item.root != tmp_path / "feature"}
-    assert all(found[name].doubt for name in ("odd", "loop", "empty"))
+    assert all(found[name].problem for name in ("odd", "loop", "empty"))
     assert found["odd"].commit == ""
     both = [item for item in list_checkouts(common) if item.root == tmp_path / "feature"]
-    assert sorted((item.doubt, item.branch) for item in both) == [
+    assert sorted((item.problem, item.branch) for item in both) == [
         ("", ""),
         (f"{both[0].root} is another worktree by now", ""),
     ]
-    assert [item.doubt for item in list_checkouts(common) if item.root == tmp_path / "repo"] == [
+    assert [item.problem for item in list_checkouts(common) if item.root == tmp_path / "repo"] == [
         "",
         f"{tmp_path}/repo is another worktree by now",
     ]
@@ -359,7 +359,7 @@ def test_moved_by_hand_is_no_part_of_the_clone(tmp_path: Path, home: Home) -> No
     moved = make_linked(home, tmp_path).rename(tmp_path / "moved")
     found = open_(moved)
     assert (found.common_dir, found.linked, found.clone) == (None, True, moved / ".git")
-    assert "git worktree repair" in found.doubt
+    assert "git worktree repair" in found.problem
     assert tmp_path / "repo/.git/worktrees/feature/gitdir" in found.watch
 
 
@@ -398,7 +398,7 @@ def test_forged_links(tmp_path: Path, home: Home) -> None:
                 assert (name, commondir) == ("an entry of its own", "../..\n")
                 assert found.common_dir == evil / "store"
             else:
-                assert (found.clone, bool(found.doubt)) == (evil / ".git", True), name
+                assert (found.clone, bool(found.problem)) == (evil / ".git", True), name
     assert open_(victim).common_dir == tmp_path / "repo/.git"
 
 
@@ -418,7 +418,7 @@ def test_forged_symlink(target: str, tmp_path: Path, home: Home) -> None:
     (evil / ".git").symlink_to(target)
     found = open_(evil)
     assert (found.root, found.common_dir, found.clone) == (evil, None, evil / ".git")
-    assert found.doubt
+    assert found.problem
 
 
 def test_symlink_that_names_us_back(tmp_path: Path, home: Home) -> None:
@@ -434,14 +434,14 @@ def test_separate_git_dir_says_how_to_vouch_for_it(tmp_path: Path, home: Home) -
     root = make_separate(home, tmp_path)
     found = open_(root)
     assert (found.common_dir, found.linked, found.clone) == (None, False, root / ".git")
-    assert f"git config core.worktree {root}" in found.doubt
+    assert f"git config core.worktree {root}" in found.problem
 
 
 def test_dangling_link(tmp_path: Path, home: Home) -> None:
     linked = make_linked(home, tmp_path)
     shutil.rmtree(tmp_path / "repo")
     found = open_(linked)
-    assert (found.common_dir, "does not exist" in found.doubt) == (None, True)
+    assert (found.common_dir, "does not exist" in found.problem) == (None, True)
 
 
 # --- what is broken -----------------------------------------------------------------------------
@@ -501,7 +501,7 @@ def test_broken_entry(file: str, content: bytes | None, tmp_path: Path, home: Ho
     except WtenvError as error:
         assert place in error.watch  # so that mending it is noticed
     else:
-        assert (found.common_dir, bool(found.doubt)) == (None, True)
+        assert (found.common_dir, bool(found.problem)) == (None, True)
         assert place in found.watch
 
 

@@ -95,7 +95,7 @@ def _choose_folder(place: Worktree, clone: bool) -> Path:
     if not clone:
         return place.root
     if place.common_dir is None:
-        raise WtenvError(f"this worktree's clone is not known: {place.doubt}", "or leave out --clone")
+        raise WtenvError(f"this worktree's clone is not known: {place.problem}", "or leave out --clone")
     return place.common_dir
 
 

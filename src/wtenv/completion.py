@@ -240,7 +240,7 @@ def _list_worktrees(directory: Path, _: Mapping[str, str]) -> Values:
     place = find_worktree(directory)
     clone = find_clone(place) if place else None
     found = list_checkouts(clone) if clone else ()
-    return [(str(item.root), item.branch) for item in found if not item.bare and not item.doubt]
+    return [(str(item.root), item.branch) for item in found if not item.bare and not item.problem]
 
 
 def _list_packages(directory: Path, env: Mapping[str, str]) -> Values:

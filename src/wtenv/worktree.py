@@ -22,7 +22,7 @@ class Worktree(NamedTuple):
 
     root: the folder that holds `.git`, symlinks resolved.
     common_dir: the git common dir, resolved, or None where the link to it could not be proved; then
-        `doubt` says why, and the worktree counts as a clone of its own.
+        `problem` says why, and the worktree counts as a clone of its own.
     linked: whether this is a linked worktree.
     watch: the files that decided it.
     """
@@ -30,7 +30,7 @@ class Worktree(NamedTuple):
     root: Path
     common_dir: Path | None
     linked: bool
-    doubt: str
+    problem: str
     watch: tuple[Path, ...]
 
     @property
@@ -48,7 +48,7 @@ class Checkout(NamedTuple):
 
     root: its folder, resolved; the git folder itself of a bare repository, the entry of a damaged one.
     branch, commit: what HEAD names, the commit where it is detached; empty if not known.
-    doubt: why it can't be used as a worktree of this clone (gone, moved, damaged); else empty.
+    problem: why it can't be used as a worktree of this clone (gone, moved, damaged); else empty.
     """
 
     root: Path
@@ -56,7 +56,7 @@ class Checkout(NamedTuple):
     commit: str
     linked: bool = False
     bare: bool = False
-    doubt: str = ""
+    problem: str = ""
 
 
 def find_root(directory: Path) -> Path | None:
@@ -107,8 +107,8 @@ def open_worktree(root: Path) -> Worktree:
         return Worktree(root, None, True, f"{git_dir} is no worktree entry of {common}", watch)
     back = _follow(git_dir, _read_line(entry, watch), watch)
     if back != Path(os.path.realpath(dot_git)):
-        doubt = f"{entry} names {back}, not this worktree (moved? run: git worktree repair)"
-        return Worktree(root, None, True, doubt, watch)
+        problem = f"{entry} names {back}, not this worktree (moved? run: git worktree repair)"
+        return Worktree(root, None, True, problem, watch)
     return Worktree(root, common, True, "", watch)
 
 
@@ -124,33 +124,33 @@ def _open_distant(root: Path, dot_git: Path, git_dir: Path) -> Worktree:
             continue
         if Path(os.path.realpath(git_dir / named)) == root:
             return Worktree(root, git_dir, False, "", watch)
-    doubt = f"{git_dir} does not name this worktree back (if it is yours, run: git config core.worktree {root})"
-    return Worktree(root, None, False, doubt, watch)
+    problem = f"{git_dir} does not name this worktree back (if it is yours, run: git config core.worktree {root})"
+    return Worktree(root, None, False, problem, watch)
 
 
 def list_worktrees(common_dir: Path) -> tuple[Path, ...]:
     """The roots of a clone's worktrees that still exist and name the clone back, the main one first."""
-    return tuple(item.root for item in list_checkouts(common_dir) if not item.doubt and not item.bare)
+    return tuple(item.root for item in list_checkouts(common_dir) if not item.problem and not item.bare)
 
 
 def list_checkouts(common_dir: Path) -> tuple[Checkout, ...]:
     """What a clone has checked out, as `git worktree list` has it: the main worktree (or the bare repository),
-    then the linked ones by their paths. Damaged entries are listed with their `doubt`; nothing is raised."""
+    then the linked ones by their paths. Damaged entries are listed with their `problem`; nothing is raised."""
     linked = []
     for entry in _list_entries(common_dir):
-        root, doubt = entry, ""
+        root, problem = entry, ""
         try:
             dot_git = _follow(entry, _read_line(entry / "gitdir"), ())
             root = dot_git.parent
             if not os.path.lexists(dot_git):
-                doubt = f"{root if not os.path.lexists(root) else dot_git} is gone"
+                problem = f"{root if not os.path.lexists(root) else dot_git} is gone"
             elif os.path.isdir(dot_git) or _read_link(dot_git) != Path(os.path.realpath(entry)):
-                doubt = f"{root} is another worktree by now"
+                problem = f"{root} is another worktree by now"
             else:
-                doubt = open_worktree(root).doubt
+                problem = open_worktree(root).problem
         except WtenvError as error:
-            doubt = error.what
-        linked.append(Checkout(root, *_read_head(entry), linked=True, doubt=doubt))
+            problem = error.what
+        linked.append(Checkout(root, *_read_head(entry), linked=True, problem=problem))
     return (*_list_main(common_dir), *sorted(linked, key=lambda item: os.fsencode(item.root)))
 
 
@@ -175,8 +175,8 @@ def _list_main(common_dir: Path) -> list[Checkout]:
         root = Path(os.path.realpath(common_dir / named))
     if root is None:
         return []
-    doubt = "" if os.path.exists(root / ".git") else f"{root} is gone"
-    return [Checkout(root, *head, doubt=doubt)]
+    problem = "" if os.path.exists(root / ".git") else f"{root} is gone"
+    return [Checkout(root, *head, problem=problem)]
 
 
 def find_main(place: Worktree) -> Path | None:
@@ -184,7 +184,7 @@ def find_main(place: Worktree) -> Path | None:
     if not place.linked:
         return place.root
     found = _list_main(place.common_dir) if place.common_dir else []
-    return next((item.root for item in found if not item.bare and not item.doubt), None)
+    return next((item.root for item in found if not item.bare and not item.problem), None)
 
 
 def make_slug(place: Worktree) -> str:

@@ -29,8 +29,8 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     lines: Counter[str] = Counter()
     for item in list(garbage.find(env)):
         about = make_printable(f"{item.kind} of {item.about}")
-        if item.doubt and not args.all:
-            lines[f"kept {about}: {item.doubt}"] += 1
+        if item.keep and not args.all:
+            lines[f"kept {about}: {item.keep}"] += 1
             continue
         found = [file.lstat().st_blocks * 512 for file in item.files if os.path.lexists(file)]
         try:

@@ -53,7 +53,7 @@ def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str
     if found.activation is None:
         what, fix = found.reason, found.fix
         if found.kind == "unconfigured" and found.worktree:
-            what = found.worktree.doubt or what
+            what = found.worktree.problem or what
             fix = _share_config(root, found) or fix
     elif found.config and os.path.realpath(found.config.venv) == os.path.realpath(origin):
         what = f"{found.config.sources[0].path} says otherwise, but not on a line of its own"

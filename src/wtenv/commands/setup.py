@@ -98,7 +98,7 @@ def _locate_git_hook(place: Worktree, env: Mapping[str, str]) -> tuple[Path, boo
 
     common = find_clone(place)
     if common is None:
-        raise WtenvError(f"this worktree's clone is not known: {place.doubt}", "see: wtenv doctor")
+        raise WtenvError(f"this worktree's clone is not known: {place.problem}", "see: wtenv doctor")
     folder = githook.find_folder(place.root, env)
     real = Path(os.path.realpath(folder))
     is_own = real.is_relative_to(os.path.realpath(common))

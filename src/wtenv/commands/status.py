@@ -51,7 +51,7 @@ def gather(found: Decision, env: Mapping[str, str]) -> dict[str, Any]:
         "worktree": str(place.root) if place else None,
         "clone": str(place.clone) if place else None,
         "linked": place.linked if place else None,
-        "doubt": place.doubt if place else "",
+        "problem": place.problem if place else "",
         "config": [str(source.path) for source in found.sources if source.data is not None],
         "roles": [source.role for source in found.sources if source.data is not None],
         "settings": str(found.settings.path) if found.settings and found.settings.path.exists() else None,
@@ -98,7 +98,7 @@ def render(facts: Mapping[str, Any]) -> str:
 
     add("worktree", facts["worktree"] and facts["worktree"] + (" (linked)" if facts["linked"] else ""))
     add("clone", facts["clone"])
-    add("note", facts["doubt"])
+    add("note", facts["problem"])
     for path, role in zip(facts["config"], facts["roles"], strict=True):
         add("config", path if role == "repo" else f"{path} ({role})")
     add("settings", facts["settings"])

@@ -26,39 +26,49 @@ LOCK = "wtenv.lock"
 
 
 class Source(NamedTuple):
-    """One file of the config. role: repo, clone, stack or dotenv; data: its bytes, None if it is absent."""
+    """One file of the config."""
 
     role: Literal["repo", "clone", "stack", "dotenv"]
     path: Path
-    data: bytes | None
+    data: bytes | None  # None if it is absent
 
 
 class Config(NamedTuple):
-    """The effective config of a worktree.
-
-    root: the folder that owns the overlay: the worktree's root, or the stack config's folder.
-    base: the value of `base_conda_env` or `base_prefix`, and which of the two it is.
-    packages: the declared editables' folders; written: the same as the config names them.
-    env: name -> value, None for "unset", placeholders not yet filled in; dotenv: name -> value.
-    sources: every file that decides this, for trust and for the watch list.
-    words: the placeholders in `env` that the worktree fills in, as far as they are used.
-    """
+    """The effective config of a worktree."""
 
     root: Path
+    """The folder that owns the overlay: the worktree's root, or the stack config's folder."""
+
     base: str
+    """The value of the key `base_kind`."""
+
     base_kind: Literal["base_conda_env", "base_prefix"]
     base_file: Path
     base_folder: Path
+    """The file that says so, and the folder where its relative paths start."""
+
     venv: Path
+
     packages: tuple[Path, ...]
+    """The declared editables' folders."""
+
     install_deps: bool
     build_isolation: Literal["auto"] | bool
+
     env: tuple[tuple[str, str | None], ...]
+    """Name -> value, None for "unset"; placeholders are not yet filled in."""
+
     path: tuple[str, ...]
     dotenv: tuple[tuple[str, str], ...]
+
     sources: tuple[Source, ...]
+    """Every file that decides this, for trust and for the watch list."""
+
     written: tuple[str, ...] = ()
+    """The packages as the config names them."""
+
     words: tuple[tuple[str, str], ...] = ()
+    """The placeholders in `env` that the worktree fills in, as far as they are used."""
 
     @property
     def lock(self) -> Path:

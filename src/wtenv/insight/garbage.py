@@ -1,9 +1,9 @@
-"""Leftovers: what wtenv keeps about clones, worktrees and overlays that no longer exist.
+"""Garbage: what wtenv keeps about clones, worktrees and overlays that no longer exist.
 
 A path that is missing may be on a disk that is not mounted. So it counts as gone only if the nearest folder
 above it that exists is the user's own, is no mount point and has something in it: mount points are empty
-while nothing is mounted, and folders such as /media, /mnt and /Volumes are root's. A denial is never taken for a
-leftover: without it, what comes back might be trusted.
+while nothing is mounted, and folders such as /media, /mnt and /Volumes are root's. A denial is never taken for
+garbage: without it, what comes back might be trusted.
 """
 
 from __future__ import annotations
@@ -26,46 +26,55 @@ _IN_USE = 3600  # seconds for which a temporary file may be being written
 _FRESH = 60  # seconds for which stamps may be waiting for their entry
 
 
-class Leftover(NamedTuple):
-    """kind and about: what it is, and of whom; files: what would be removed; needs: a path whose existence makes
-    it no leftover; lock: held while it is removed; doubt: why it is better kept; else empty."""
+class Garbage(NamedTuple):
+    """One thing that is no longer needed."""
 
     kind: Literal["trust", "denial", "overlay", "lock", "cache", "temporary file"]
+
     about: str
+    """Whose it is."""
+
     files: tuple[Path, ...]
-    needs: Path | None = None
+    """What would be removed."""
+
+    needed_by: Path | None = None
+    """A path whose existence makes it no garbage."""
+
     lock: Path | None = None
-    doubt: str = ""
+    """Held while it is removed."""
+
+    keep: str = ""
+    """Why it is better kept; else empty."""
 
 
-def find(env: Mapping[str, str]) -> Iterator[Leftover]:
-    """All leftovers, those with a doubt included. Reads only."""
+def find(env: Mapping[str, str]) -> Iterator[Garbage]:
+    """All of it, also what is better kept. Reads only."""
     yield from _find_trust(env)
     yield from _find_overlays(env)
     yield from _find_cache(env)
     folders = (Path(dirs.find_data(env)), Path(dirs.find_cache(env)))
     for place in (Path(above, name) for folder in folders for above, _, names in os.walk(folder) for name in names):
         if _TEMPORARY.fullmatch(place.name) and _get_age(place) > _IN_USE:
-            yield Leftover("temporary file", str(place.parent), (place,))
+            yield Garbage("temporary file", str(place.parent), (place,))
 
 
-def remove(leftover: Leftover, env: Mapping[str, str]) -> bool:
+def remove(item: Garbage, env: Mapping[str, str]) -> bool:
     """Remove it; False if it is in use by now. Raises OSError."""
     with contextlib.ExitStack() as stack:
-        if leftover.lock:
+        if item.lock:
             try:
-                if not stack.enter_context(hold(leftover.lock)):
+                if not stack.enter_context(hold(item.lock)):
                     return False
             except BlockingIOError:
                 return False
             except FileNotFoundError:
                 pass
-        if leftover.needs and os.path.lexists(leftover.needs):
+        if item.needed_by and os.path.lexists(item.needed_by):
             return False
-        for file in leftover.files:
+        for file in item.files:
             file.unlink(missing_ok=True)
-    if leftover.kind == "cache":
-        for folder in {file.parent for file in leftover.files}:
+    if item.kind == "cache":
+        for folder in {file.parent for file in item.files}:
             _remove_empty(folder, Path(dirs.find_cache(env)))
     return True
 
@@ -87,15 +96,15 @@ def search(path: Path) -> Literal["there", "gone", "unreachable"]:
         return "unreachable"
 
 
-def _find_trust(env: Mapping[str, str]) -> Iterator[Leftover]:
+def _find_trust(env: Mapping[str, str]) -> Iterator[Garbage]:
     for file, record in trust.list_records(env):
         clone = Path(record.clone)
         if (found := search(clone)) != "there":
-            doubt = "a denial stays in force should it come back" if record.denied else _explain(found)
-            yield Leftover("denial" if record.denied else "trust", record.clone, (file,), clone, doubt=doubt)
+            keep = "a denial stays in force should it come back" if record.denied else _explain(found)
+            yield Garbage("denial" if record.denied else "trust", record.clone, (file,), clone, keep=keep)
 
 
-def _find_overlays(env: Mapping[str, str]) -> Iterator[Leftover]:
+def _find_overlays(env: Mapping[str, str]) -> Iterator[Garbage]:
     known = set()
     for file, record in manifests.list_records(env):
         lock = file.with_suffix(".lock")
@@ -103,17 +112,17 @@ def _find_overlays(env: Mapping[str, str]) -> Iterator[Leftover]:
         venv = Path(record.venv)
         found = search(venv)
         if found != "there" and not any(os.path.lexists(venv.with_name(name)) for name in record.leftovers):
-            yield Leftover("overlay", record.venv, (file, lock), venv, lock, _explain(found))
+            yield Garbage("overlay", record.venv, (file, lock), venv, lock, _explain(found))
     for lock in sorted((Path(dirs.find_data(env)) / "overlays").glob("*.lock")):
         if lock not in known and not os.path.lexists(record_file := lock.with_suffix(".json")):
-            yield Leftover("lock", str(lock), (lock,), record_file, lock)
+            yield Garbage("lock", str(lock), (lock,), record_file, lock)
 
 
 def _explain(found: str) -> str:
     return "it may be on a disk that is not mounted" if found == "unreachable" else ""
 
 
-def _find_cache(env: Mapping[str, str]) -> Iterator[Leftover]:
+def _find_cache(env: Mapping[str, str]) -> Iterator[Garbage]:
     named: set[str] = set()
     stamps = Path(dirs.find_cache(env)) / "stamps"
     for folder, root in cache.list_entries(env):
@@ -123,13 +132,13 @@ def _find_cache(env: Mapping[str, str]) -> Iterator[Leftover]:
             continue
         entries += tuple(stamp for name in names for stamp in (stamps / name).glob("[0-9]*"))
         if root is None:
-            yield Leftover("cache", "another version", (*entries, *folder.glob("fine.[12]")))
+            yield Garbage("cache", "another version", (*entries, *folder.glob("fine.[12]")))
         else:
-            yield Leftover("cache", root, entries, Path(root, ".git"))
+            yield Garbage("cache", root, entries, Path(root, ".git"))
     for folder in sorted(stamps.glob("[0-9a-f]*")):
         if folder.name not in named and _get_age(folder) > _FRESH and not folder.is_symlink():
             # An empty folder goes with a file that is not there.
-            yield Leftover("cache", "earlier states", tuple(folder.glob("[0-9]*")) or (folder / "0",))
+            yield Garbage("cache", "earlier states", tuple(folder.glob("[0-9]*")) or (folder / "0",))
 
 
 def _get_age(place: Path) -> float:

@@ -59,11 +59,11 @@ def describe(checkout: Checkout, env: Mapping[str, str]) -> dict[str, Any]:
         "commit": checkout.commit or None,
         "linked": checkout.linked,
     }
-    if checkout.bare or checkout.doubt:
+    if checkout.bare or checkout.problem:
         state, fix = (
             ("bare", "") if checkout.bare else ("missing", "run: git worktree prune (moved? git worktree repair)")
         )
-        return {**facts, "state": state, "reason": checkout.doubt, "fix": fix, "trust": None, "overlay": None}
+        return {**facts, "state": state, "reason": checkout.problem, "fix": fix, "trust": None, "overlay": None}
     found = decision.inspect(checkout.root, env)
     return {
         **facts,

@@ -20,7 +20,7 @@ CHECKS: Mapping[str, Check] = {
     "hook-file": shell.check_hook_file,
     "settings": worktree.check_settings,
     "files": worktree.check_files,
-    "leftovers": worktree.check_leftovers,
+    "garbage": worktree.check_garbage,
     "worktree": worktree.check_worktree,
     "config": worktree.check_config,
     "trust": worktree.check_trust,

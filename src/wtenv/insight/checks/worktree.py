@@ -65,14 +65,14 @@ def find_exposed(context: Context) -> Iterator[Path]:
             yield place
 
 
-def check_leftovers(context: Context) -> Iterator[Finding]:
+def check_garbage(context: Context) -> Iterator[Finding]:
     """Records of overlays and clones that are gone, and what an interrupted sync left here."""
     config, beside = context.decision.config, []
     if config and (record := manifest.read_record(manifest.record_path(config.venv, context.plain))):
         beside = [str(place) for name in record.leftovers if os.path.lexists(place := config.venv.with_name(name))]
     # What is only cached is no matter of its own, and an overlay that is missing here is another check's.
     here = str(config.venv) if config else ""
-    found = [each for each in garbage.find(context.plain) if each.kind in ("trust", "overlay") and not each.doubt]
+    found = [each for each in garbage.find(context.plain) if each.kind in ("trust", "overlay") and not each.keep]
     gone = [f"{each.kind}: {each.about}" for each in found if each.about != here]
     if beside:
         yield problem("an interrupted sync has left something behind", "run: wtenv sync", *beside, repair="sync")
@@ -89,11 +89,15 @@ def check_worktree(context: Context) -> Iterator[Finding]:
         yield note(found.reason, "cd into one, to have it checked")
     elif place is None:
         yield problem(found.reason, found.fix)
-    elif place.doubt and find_clone(place):
-        yield note(f"{place.root} has no worktree in it, it leads to a bare repository", "see: wtenv list", place.doubt)
-    elif place.doubt:
-        advice = re.fullmatch(r"(.*?) \(([^()]*run: .*)\)", place.doubt, re.S)
-        evidence, fix = advice.groups() if advice else (place.doubt, "move it away, and make it anew: git worktree add")
+    elif place.problem and find_clone(place):
+        yield note(
+            f"{place.root} has no worktree in it, it leads to a bare repository", "see: wtenv list", place.problem
+        )
+    elif place.problem:
+        advice = re.fullmatch(r"(.*?) \(([^()]*run: .*)\)", place.problem, re.S)
+        evidence, fix = (
+            advice.groups() if advice else (place.problem, "move it away, and make it anew: git worktree add")
+        )
         yield problem(f"{place.root} counts as a clone of its own", fix, evidence)
     else:
         yield ok(f"{place.root}, {'a linked worktree' if place.linked else 'the main worktree'} of {place.clone}")
