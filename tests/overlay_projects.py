@@ -11,7 +11,8 @@ from typing import Any
 import uv
 from realbase import Base
 
-from wtenv.overlay.sync import Outcome, Plan, sync
+from wtenv.overlay.difference import Plan
+from wtenv.overlay.sync import Outcome, sync
 
 # backend -> (requires, build-backend, settings, folder of the package)
 BACKENDS: dict[str, tuple[str, str, str, str]] = {

@@ -22,8 +22,8 @@ from workspace import Home, Repo
 
 from wtenv.hook.shells import ABI
 from wtenv.insight.checks import CHECKS
-from wtenv.overlay import manifest
-from wtenv.overlay.refresh import note
+from wtenv.overlay import manifest, registry
+from wtenv.overlay.refresh import with_inventory
 
 
 @dataclass
@@ -177,10 +177,10 @@ def removed_clone(patient: Patient) -> None:
 
 def interrupted_sync(patient: Patient) -> None:
     venv = patient.root / ".venv"
-    place = manifest.record_path(venv, patient.home.environ)
-    record = manifest.read_record(place)
+    place = registry.record_path(venv, patient.home.environ)
+    record = registry.read_record(place)
     assert record
-    manifest.write_record(record._replace(leftovers=(".venv.old-1234",)), place)
+    registry.write_record(record._replace(leftovers=(".venv.old-1234",)), place)
     (patient.root / ".venv.old-1234").mkdir()
 
 
@@ -451,7 +451,7 @@ def noted(make: Callable[[Patient], None]) -> Callable[[Patient], None]:
         venv = patient.root / ".venv"
         found = manifest.read_manifest(venv)
         assert found
-        manifest.write_manifest(note(venv, found), venv)
+        manifest.write_manifest(with_inventory(venv, found), venv)
 
     return make_noted
 

@@ -27,6 +27,7 @@ from wtenv.conda import capture_scripts, scripts
 from wtenv.decision import Decision
 from wtenv.hook.shells import ABI, SHELLS
 from wtenv.overlay import manifest as manifests
+from wtenv.overlay import registry
 
 QUESTIONS = [(os, name) for name in ("stat", "lstat", "fstat", "open", "read", "scandir", "listdir", "readlink")]
 QUESTIONS += [(io, "open"), (builtins, "open")]
@@ -287,7 +288,7 @@ def test_a_busy_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process changes the overlay while the base has something new: asked again, when it is done."""
     env, root = environ.undo(world.home.environ), world.main
     folder = world.base.prefix / "bin"
-    place = manifests.record_path(root / ".venv", env).with_suffix(".lock")
+    place = registry.record_path(root / ".venv", env).with_suffix(".lock")
     with open(place, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         os.utime(folder)

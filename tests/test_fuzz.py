@@ -28,7 +28,7 @@ from wtenv.config import read as configs
 from wtenv.errors import WtenvError
 from wtenv.hook import shells
 from wtenv.lock import notice
-from wtenv.overlay import manifest as manifests
+from wtenv.overlay import registry
 from wtenv.worktree import find_worktree, list_worktrees, require_worktree
 
 CONFIG = """
@@ -101,7 +101,7 @@ def target(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Target:
         home / ".condarc",
         prefix / "conda-meta/history",
         trust.locate_record(place, world.home.environ),
-        manifests.record_path(feature / ".venv", world.home.environ),
+        registry.record_path(feature / ".venv", world.home.environ),
     ]
     return Target(world, {path: path.read_bytes() for path in read})
 

@@ -263,7 +263,7 @@ OPENED = {
     "files.py": "the one place",
     "hook/known.py": "what is known to run, in the user's own folder",
     "insight/origins.py": "programs, which were looked at before",
-    "overlay/exclusive.py": "locks, in the user's own folder",
+    "overlay/registry.py": "locks, in the user's own folder",
     "overlay/pth.py": "what came with wtenv",
     "overlay/wrappers.py": "what came with wtenv, and the base's scripts, which were looked at before",
     "process.py": "/proc",

@@ -221,7 +221,8 @@ def test_debians_python_as_base(tmp_path: Path, home: Home) -> None:
         pytest.skip("not a Debian")
     usr = Base("usr", Path("/usr"), Path("/usr"))
     root = make_project(tmp_path / "wt", "uv_build", "worktree")
-    from wtenv.overlay.sync import Plan, sync
+    from wtenv.overlay.difference import Plan
+    from wtenv.overlay.sync import sync
 
     sync(Plan(root, root / ".venv", usr.prefix, Path("/usr/bin/python3"), (root,)), home.environ, print)
     env = clean_env(home.environ, root, usr)

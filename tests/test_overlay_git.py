@@ -100,7 +100,7 @@ def test_whatever_git_brings(attack: Attack, way: str, index: str) -> None:
     """The next prompt sees a time, and the overlay is not used until a sync, in every form of the index."""
     attack.git("update-index", *INDEXES[index].split())
     before = attack.inspect()
-    times = manifests.stamp(list(map(os.fspath, before.watch)))
+    times = manifests.read_times(list(map(os.fspath, before.watch)))
     line = WAYS[way].format(branch="evil")
     attack.world.home.run(["/bin/sh", "-c", line], attack.world.main, check=True)
     state = attack.inspect()
@@ -108,7 +108,7 @@ def test_whatever_git_brings(attack: Attack, way: str, index: str) -> None:
     tracked = way not in ("restore", "apply")
     if tracked:
         assert "git tracks .venv/bin/ls" in state.reason
-    assert manifests.stamp(list(map(os.fspath, before.watch))) != times
+    assert manifests.read_times(list(map(os.fspath, before.watch))) != times
     for words in (("run", "pytest"), ("export", "bash"), *([("sync",)] if tracked else [])):
         told = one_line(call(attack.world.home, *words, cwd=attack.world.main))
         assert ".venv" in told and "wtenv sync" in told
@@ -122,10 +122,10 @@ def test_deep_in_the_overlay(attack: Attack, way: str) -> None:
     folder.mkdir()
     attack.world.wtenv("export", "bash")  # which takes notice of these two
     before = attack.inspect()
-    times = manifests.stamp(list(map(os.fspath, before.watch)))
+    times = manifests.read_times(list(map(os.fspath, before.watch)))
     attack.world.home.run(["/bin/sh", "-c", WAYS[way].format(branch="deep")], attack.world.main, check=True)
     assert f"git tracks .venv/{SITE}/some" in attack.inspect().reason
-    assert manifests.stamp(list(map(os.fspath, before.watch))) != times
+    assert manifests.read_times(list(map(os.fspath, before.watch))) != times
 
 
 def test_a_branch_runs_nothing_in_a_shell(attack: Attack, name: str) -> None:

@@ -16,9 +16,9 @@ from realbase import Base
 from workspace import Home
 
 from wtenv.conda import find_python
-from wtenv.overlay import layout
+from wtenv.overlay import layout, registry
 from wtenv.overlay import manifest as manifests
-from wtenv.overlay.refresh import note
+from wtenv.overlay.refresh import with_inventory
 from wtenv.overlay.state import State, inspect
 
 KINDS = {
@@ -59,9 +59,9 @@ def inspect_made_for(prefix: Path, venv: Path, interpreter: str, home: Home) -> 
         interpreter_id=manifests.identify(facts.interpreter), python_version=facts.version,
         site=(f"{venv}/lib/site",), base_bin=f"{prefix}/bin", base_site=(),
     )  # fmt: skip
-    manifests.write_manifest(note(venv, manifest), venv)
-    record = manifests.OverlayRecord("token", str(venv), venv.stat().st_ino, building=False)
-    manifests.write_record(record, manifests.record_path(venv, home.environ))
+    manifests.write_manifest(with_inventory(venv, manifest), venv)
+    record = registry.OverlayRecord("token", str(venv), venv.stat().st_ino, building=False)
+    registry.write_record(record, registry.record_path(venv, home.environ))
     return inspect(venv, base_prefix=prefix, editables=(), env=home.environ)
 
 

@@ -38,9 +38,7 @@ class Overlay:
 
     def sync(self) -> list[str]:
         said: list[str] = []
-        make_overlay(
-            self.root, self.base, self.home.environ, self.project, said=said, activate={"activate": "# sourced\n"}
-        )
+        make_overlay(self.root, self.base, self.home.environ, self.project, said=said)
         return said
 
     def inspect(self) -> State:
@@ -199,10 +197,10 @@ def test_importing_changes_nothing(overlay: Overlay) -> None:
     watched = [place for place in overlay.inspect().watch if place.is_relative_to(overlay.venv)]
     assert {overlay.bin, overlay.site, overlay.venv} <= {*watched}
     assert not overlay.sync()
-    before = manifests.stamp(list(map(str, watched)))
+    before = manifests.read_times(list(map(str, watched)))
     subprocess.run([overlay.bin / "python", "-c", "import pkg.cli, _wtenv_pip"], check=True)
     subprocess.run([overlay.bin / "pytest", "--version"], check=True, capture_output=True)
-    assert manifests.stamp(list(map(str, watched))) == before
+    assert manifests.read_times(list(map(str, watched))) == before
 
 
 def test_everything_in_the_places_of_wtenv_is_noted(overlay: Overlay) -> None:

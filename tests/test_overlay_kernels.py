@@ -12,7 +12,7 @@ from overlay_projects import clean_env, make_overlay, make_project, run
 from realbase import Base
 from workspace import Home
 
-from wtenv.overlay import kernels, removal
+from wtenv.overlay import kernels, swap
 from wtenv.overlay.refresh import refresh
 
 
@@ -100,4 +100,4 @@ def test_wrappers_follow_the_base_and_leave_a_packages_own(tmp_path: Path, fresh
     add_kernel(fresh_base.prefix, "own", python, "-m", "ipykernel_launcher")
     assert not refresh(venv, home.environ)
     assert own.read_text() == own_text
-    assert removal.remove(venv, home.environ)
+    assert swap.remove(venv, home.environ)

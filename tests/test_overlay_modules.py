@@ -135,7 +135,7 @@ def test_a_project_without_modules_is_said_to_be_unproved(base: Base, home: Home
     )
     said: list[str] = []
     make_overlay(tmp_path, base, home.environ, tmp_path, said=said)
-    assert "it: no module of it is known, so nothing could be proved" in said
+    assert "it: no module of it is known, so no import could be checked" in said
 
 
 def test_what_of_the_base_is_hidden(tmp_path: Path) -> None:

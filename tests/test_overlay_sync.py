@@ -22,7 +22,7 @@ from workspace import Home
 from wtenv import files
 from wtenv.distributions import list_versions
 from wtenv.errors import WtenvError
-from wtenv.overlay import building, removal
+from wtenv.overlay import building, registry, swap
 from wtenv.overlay import manifest as manifests
 from wtenv.overlay.refresh import refresh
 from wtenv.overlay.state import State, inspect
@@ -52,8 +52,8 @@ def test_states_of_a_life(root: Path, base: Base, home: Home) -> None:
     stale = judge(root, base, home, root)
     assert (stale.kind, stale.usable, stale.fix) == ("stale", True, "run: wtenv sync")
     assert make_overlay(root, base, home.environ, root).changed
-    assert removal.remove(root / ".venv", home.environ)
-    assert not removal.remove(root / ".venv", home.environ)
+    assert swap.remove(root / ".venv", home.environ)
+    assert not swap.remove(root / ".venv", home.environ)
     assert judge(root, base, home, root).kind == "absent"
     assert sorted(path.name for path in root.iterdir() if path.name.startswith(".")) == []
 
@@ -287,7 +287,7 @@ def test_foreign_folders_are_left_alone(root: Path, base: Base, home: Home) -> N
     venv.mkdir()
     (venv / "precious").write_text("")
     assert judge(root, base, home, root).kind == "foreign"
-    for attempt in (lambda: make_overlay(root, base, home.environ, root), lambda: removal.remove(venv, home.environ)):
+    for attempt in (lambda: make_overlay(root, base, home.environ, root), lambda: swap.remove(venv, home.environ)):
         with pytest.raises(WtenvError, match="not made by wtenv"):
             attempt()
     assert os.listdir(venv) == ["precious"]
@@ -359,7 +359,7 @@ def test_symlinked_venv(root: Path, base: Base, home: Home, tmp_path: Path) -> N
     assert judge(root, base, home, root).kind == "foreign"
     for attempt in (
         lambda: make_overlay(root, base, home.environ, root),
-        lambda: removal.remove(root / ".venv", home.environ),
+        lambda: swap.remove(root / ".venv", home.environ),
     ):
         with pytest.raises(WtenvError, match="symbolic link"):
             attempt()
@@ -367,7 +367,7 @@ def test_symlinked_venv(root: Path, base: Base, home: Home, tmp_path: Path) -> N
     assert os.listdir(target) == ["precious"]
     assert not (root / ".venv").is_symlink()
     (root / ".venv/lib/link").symlink_to(target)
-    assert removal.remove(root / ".venv", home.environ)
+    assert swap.remove(root / ".venv", home.environ)
     assert os.listdir(target) == ["precious"]
 
 
@@ -505,7 +505,7 @@ def test_size(root: Path, fresh_base: Base, home: Home) -> None:
         path = fresh_base.bin / f"tool-{number}"
         path.write_text(f"#!{fresh_base.prefix}/bin/python\n")
         path.chmod(0o755)
-    make_overlay(root, fresh_base, home.environ, root, activate={"activate": "x" * 3000, "activate.fish": "x" * 3000})
+    make_overlay(root, fresh_base, home.environ, root)
     paths = [root / ".venv", *(root / ".venv").rglob("*")]
     assert sum(path.lstat().st_blocks * 512 for path in paths) <= 150_000
     assert len([path for path in paths if not path.is_dir() or path.is_symlink()]) <= 80
@@ -592,7 +592,7 @@ def test_killed_at_any_moment(kind: str, share: float, root: Path, base: Base, h
     start_sync(root, base, home).communicate(timeout=60)
     takes = time.monotonic() - started
     if kind == "new":
-        removal.remove(root / ".venv", home.environ)
+        swap.remove(root / ".venv", home.environ)
     reached = set()
     for _ in range(kills):
         if kind == "new":
@@ -607,7 +607,7 @@ def test_killed_at_any_moment(kind: str, share: float, root: Path, base: Base, h
         if state.usable:
             assert run(root / ".venv/bin/pkg-cli", env=home.environ).startswith(str(root)), seed
             if kind != "again":
-                removal.remove(root / ".venv", home.environ)
+                swap.remove(root / ".venv", home.environ)
     assert kind != "new" or kills < 10 or "incomplete" in reached, (seed, reached)
     make_overlay(root, base, home.environ, root)
     assert judge(root, base, home, root).kind == "current", seed
@@ -621,7 +621,7 @@ def test_killed_at_any_moment(kind: str, share: float, root: Path, base: Base, h
 )
 def test_odd_manifests_and_records_are_no_traceback(damage: str, root: Path, base: Base, home: Home) -> None:
     make_overlay(root, base, home.environ, root)
-    manifest, record = root / ".venv/wtenv.json", manifests.record_path(root / ".venv", home.environ)
+    manifest, record = root / ".venv/wtenv.json", registry.record_path(root / ".venv", home.environ)
     good = manifest.read_bytes()
     manifest.write_bytes(damage.encode("latin-1"))
     assert judge(root, base, home, root).kind == "incomplete"

@@ -20,7 +20,7 @@ from shells import HOOK_LINES, require_shell, run_script
 from workspace import Home
 
 from wtenv.insight import garbage
-from wtenv.overlay.exclusive import hold, lock
+from wtenv.overlay.registry import hold, lock
 
 CONFIG = '[python]\nbase_conda_env = "fake"\n'
 

@@ -16,7 +16,7 @@ from scenes import CONFIG, Scene, make_git, make_scene, one_line
 
 from wtenv.insight.origins import Layers, find_commands, find_interpreter
 from wtenv.overlay import manifest as manifests
-from wtenv.overlay.refresh import note
+from wtenv.overlay.refresh import with_inventory
 
 ACTIVATION = '\n[activation]\npath = ["scripts"]\n'
 
@@ -317,7 +317,7 @@ def test_python_that_does_not_answer(base: Base, tmp_path: Path) -> None:
     venv = scene.feature / ".venv"
     found = manifests.read_manifest(venv)
     assert found
-    manifests.write_manifest(note(venv, found), venv)  # else it is not as wtenv made it, and not used
+    manifests.write_manifest(with_inventory(venv, found), venv)  # else it is not as wtenv made it, and not used
     facts = ask(scene, "pytest")
     assert facts["commands"][0]["layer"] == "wrapper"
     assert "does not answer; run: wtenv doctor" in facts["note"]

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import files
-from .errors import WtenvError
 from .names import normalise
 
 if TYPE_CHECKING:
@@ -110,11 +109,7 @@ class Distribution(NamedTuple):
 
 def list_site(site: str) -> list[Distribution]:
     """The distributions in a site folder, sorted by the names of their metadata."""
-    try:
-        entries = sorted(os.listdir(site))
-    except OSError:
-        return []
-    named = [entry for entry in entries if entry.rpartition(".")[2] in _KINDS]
+    named = [entry for entry in files.list_names(site) if entry.rpartition(".")[2] in _KINDS]
     return [item for entry in named if (item := Distribution(*split_entry(entry), site, entry)).name]
 
 
@@ -144,7 +139,7 @@ def list_versions(sites: Iterable[str]) -> dict[str, str]:
     return {name: item.version for name, item in find_all(sites).items() if item.version}
 
 
-def take_stock(sites: Iterable[str]) -> dict[str, tuple[str, int, int]]:
+def snapshot(sites: Iterable[str]) -> dict[str, tuple[str, int, int]]:
     """What is installed in `sites`: name -> version, and what changes when it is installed again."""
     stock = {}
     for name, item in list_installed(sites).items():
@@ -171,7 +166,4 @@ def parse_record(text: str) -> list[tuple[str, str]]:
 
 def read_text(path: Path) -> str:
     """The content of a distribution's file; empty if it can't be read."""
-    try:
-        return files.read_bytes(path, MAX_METADATA).decode("utf-8", "surrogateescape")
-    except (OSError, ValueError, WtenvError):
-        return ""
+    return (files.try_read(path, MAX_METADATA) or b"").decode("utf-8", "surrogateescape")

@@ -14,6 +14,10 @@ from pathlib import Path
 from . import access
 from .errors import WtenvError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_TEXT = 1 << 20  # a config or record larger than 1 MiB is a mistake, not a config
 MAX_PATH = 1 << 14  # no system takes one so long; to resolve it takes time by the square of its length
 
@@ -37,6 +41,33 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_TEXT) -> bytes:
         os.close(fd)
     _check_size(path, len(data), limit)  # it may grow, and /proc tells no sizes
     return data
+
+
+def try_read(path: str | os.PathLike[str], limit: int = MAX_TEXT) -> bytes | None:
+    """As `read_bytes`, but None where that raises an error, and for a path that no file can have."""
+    try:
+        return read_bytes(path, limit)
+    except (OSError, ValueError, WtenvError):
+        return None
+
+
+def read_object(path: Path, limit: int = MAX_TEXT) -> dict[str, Any] | None:
+    """The JSON object in the file; None if it can't be read, or is none."""
+    import json
+
+    try:
+        data = json.loads(try_read(path, limit) or b"")
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def list_names(folder: str | os.PathLike[str]) -> list[str]:
+    """The names in a folder, sorted; none if it can't be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def check_readable(path: Path, limit: int) -> None:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from . import decision, environ
 from .conda import find_python
 from .console import Progress, say
-from .overlay.activate import render_activate
-from .overlay.sync import Outcome, Plan, sync
+from .overlay.difference import Plan
+from .overlay.sync import Outcome, sync
 
 
 class Options(NamedTuple):
@@ -43,7 +43,6 @@ def make_plan(
         inexact=options.inexact,
         reinstall=options.reinstall,
         only=tuple(str(directory / word) if "/" in word or word.startswith(".") else word for word in options.only),
-        activate=render_activate(config.venv),
         build_env=lambda: decision.make_build_env(config, base, plain),
     )
     return plan, plain

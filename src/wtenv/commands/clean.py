@@ -20,7 +20,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     nothing of the worktree's."""
     from .. import dirs, environ
     from ..config import read as configs
-    from ..overlay.removal import remove
+    from ..overlay.swap import remove
     from ..worktree import require_worktree
 
     place, env = require_worktree(Path(locate_folder(env))), environ.undo(env)

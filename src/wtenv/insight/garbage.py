@@ -18,8 +18,8 @@ from typing import Literal, NamedTuple
 
 from .. import dirs, trust
 from ..hook import cache
-from ..overlay import manifest as manifests
-from ..overlay.exclusive import hold
+from ..overlay import registry
+from ..overlay.registry import hold
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")  # see `files.write_atomic`
 _IN_USE = 3600  # seconds for which a temporary file may be being written
@@ -106,7 +106,7 @@ def _find_trust(env: Mapping[str, str]) -> Iterator[Garbage]:
 
 def _find_overlays(env: Mapping[str, str]) -> Iterator[Garbage]:
     known = set()
-    for file, record in manifests.list_records(env):
+    for file, record in registry.list_records(env):
         lock = file.with_suffix(".lock")
         known.add(lock)
         venv = Path(record.venv)

@@ -14,6 +14,7 @@ from ..console import format_size, make_printable
 from ..decision import Decision
 from ..errors import WtenvError
 from ..overlay import manifest as manifests
+from ..overlay import registry
 from ..overlay.state import inspect
 from ..worktree import Checkout
 
@@ -26,7 +27,7 @@ BRANCH, SHORTEST = 24, 8  # columns of a branch's name: at most, and where the t
 def find_clones(env: Mapping[str, str]) -> list[Path]:
     """The clones that were allowed or denied, or that have an overlay."""
     found = {Path(record.clone) for _, record in trust.list_records(env)}
-    for _, record in manifests.list_records(env):
+    for _, record in registry.list_records(env):
         try:
             place = worktree.find_worktree(Path(record.venv).parent)
         except WtenvError:
@@ -98,7 +99,7 @@ def describe_overlay(found: Decision, env: Mapping[str, str]) -> dict[str, Any] 
         "shared": shared,
         "size": files.measure(venv) if ours else None,
         "python": manifest.python_version if ours and manifest else None,
-        "synced": read_time(manifests.record_path(venv, env)) if ours else None,
+        "synced": read_time(registry.record_path(venv, env)) if ours else None,
     }
 
 

@@ -1,14 +1,18 @@
-"""An overlay's `bin/activate` and `bin/activate.fish`: the hook's activation, for editors, scripts and by hand."""
+"""An overlay's `bin/activate` and `bin/activate.fish`: they give the hook's activation to editors and scripts, and to
+whoever sources them by hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from .. import files
 from ..hook.shells import SHELLS, build_command
+from .pth import find_differences
 
-# A shell that is neither bash nor zsh has no name for the file that it reads: it takes the place that the overlay was
-# made at, and asks for plain exports. `deactivate` then asks once more, since undoing by value needs wtenv.
-# The function's quirks: `eval` of an empty text succeeds, and `return` gives a sourced file its status (POSIX, 2.14).
+# bash and zsh know the path of the file that they source. Any other shell does not: there the path at which the overlay
+# was made is written into the file. Such a shell gets plain exports, and its `deactivate` starts wtenv once more, since
+# undoing by value needs it. Two quirks: `eval` of an empty text succeeds, and `return` gives a sourced file its status
+# (POSIX, 2.14).
 _POSIX = """\
 # Source this in a POSIX shell (bash, zsh, dash, busybox, …): the same activation as wtenv's hook gives.
 # It fails, and changes nothing, where nothing can be activated.
@@ -90,17 +94,27 @@ end
 """
 
 
-def render_activate(venv: Path) -> dict[str, str]:
-    """The files of the overlay at `venv`: name in `bin` -> text."""
+def render_activate(venv: Path) -> dict[str, bytes]:
+    """The files of the overlay at `venv`: name in `bin` -> content."""
     command = build_command("bash")[:-3]  # without --hook ABI SHELL
     gone = f"wtenv: nothing is active: {command[0]} or {command[-2]} is gone; install wtenv again, then run: wtenv sync"
-    texts = {}
+    contents = {}
     for name, text, shell in (("activate", _POSIX, SHELLS["bash"]), ("activate.fish", _FISH, SHELLS["fish"])):
-        texts[name] = text.format(
+        filled = text.format(
             here=shell.quote(f"{venv}/bin"),
             python=shell.quote(command[0]),
             main=shell.quote(command[-2]),
             gone=shell.quote(gone),
             start=shell.words(command),
         )
-    return texts
+        contents[name] = filled.encode("utf-8", "surrogateescape")
+    return contents
+
+
+def write_activate(venv: Path) -> bool:
+    """Write these files; True if one changed."""
+    contents = render_activate(venv)
+    different = find_differences(venv / "bin", contents)
+    for name in different:
+        files.write_atomic(venv / "bin" / name, contents[name], 0o644)
+    return bool(different)

@@ -1,4 +1,4 @@
-"""The proof: where the overlay's Python finds each declared module, and whether that is the declared copy."""
+"""The import check: where the overlay's Python finds each declared module, and whether that is the declared copy."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from .. import distributions
 from ..errors import WtenvError
 from ..worktree import find_root, open_worktree
 from . import building, layout
-from .exclusive import Report
 from .manifest import Editable, Manifest
 from .modules import find_modules, list_inner
+from .registry import Report
 
 
 @dataclass(frozen=True)
 class Import:
-    """What an import gives. origin: the file (or folder) that the overlay's Python finds, empty if none;
-    right: whether it belongs to the declared package; error: why looking for it failed."""
+    """What an import of one declared module would give."""
 
     editable: Editable
     module: str
-    origin: str
-    right: bool
-    error: str = ""
+    origin: str  # the file or folder that the overlay's Python finds, empty if none
+    right: bool  # it belongs to the declared package
+    error: str = ""  # why looking for it failed
 
 
-def prove(
+def check_imports(
     venv: Path, manifest: Manifest, editables: Sequence[Editable], env: Mapping[str, str]
 ) -> tuple[tuple[Import, ...], tuple[Editable, ...]]:
-    """Ask the overlay's Python, in one start, where the modules of `editables` come from. Second: those that are
-    not installed as editables any more. WtenvError if that Python does not start."""
+    """Where the overlay's Python finds the modules of `editables`, asked in one start; and those editables that are no
+    longer installed as such. WtenvError if that Python does not start."""
     installed = distributions.list_installed(manifest.site)
     wanted: dict[str, tuple[Editable, list[str]]] = {}
     lost = []
@@ -49,8 +48,8 @@ def prove(
     for module, (item, own) in wanted.items():
         origin = origins.get(module, "")
         real = os.path.realpath(origin)
-        inside = Path(real).is_relative_to(os.path.realpath(venv))  # an overlay may be inside of what "." declares
-        # A package may be a link in its project's folder, to wherever.
+        inside = Path(real).is_relative_to(os.path.realpath(venv))  # which may be inside of the declared package "."
+        # In its project's folder a package may be a link that leads anywhere.
         linked = Path(os.path.realpath(os.path.dirname(os.path.dirname(origin))), *Path(origin).parts[-2:])
         right = real in own if inside else any(is_part(file, place) for file in (real, str(linked)) for place in own)
         if module in item.modules or module in errors or (origin and not right):
@@ -58,9 +57,9 @@ def prove(
     return tuple(imports), tuple(lost)
 
 
-def judge(imports: Sequence[Import], whole: Collection[str], *, isolated: bool, report: Report) -> None:
-    """WtenvError if a module comes from elsewhere, or if nothing of a package is found, or not all of those at the
-    paths `whole`. isolated: whether they were built so by the user's will."""
+def require_right(imports: Sequence[Import], whole: Collection[str], *, isolated: bool, report: Report) -> None:
+    """WtenvError if a module comes from elsewhere, or if no module of a package is found. whole: the paths of packages
+    of which every module must be found; isolated: the user has asked for isolated builds."""
     found = {each.editable.path for each in imports if each.origin}
     for each in imports:
         item = each.editable
@@ -80,8 +79,8 @@ def judge(imports: Sequence[Import], whole: Collection[str], *, isolated: bool, 
 
 
 def is_part(file: str, folder: str) -> bool:
-    """Whether `file` is in `folder`, and not in another worktree of the same clone that lies inside of it (as many
-    have them in `.worktrees`). Both are real paths."""
+    """Whether `file` is in `folder`, and not in another worktree of the same clone that lies inside of it (many have
+    theirs in `.worktrees`). Both are real paths."""
     return Path(file).is_relative_to(folder) and not _is_elsewhere(file, folder)
 
 
@@ -95,8 +94,8 @@ def _is_elsewhere(file: str, folder: str) -> bool:
 
 
 def _list_places(installed: distributions.Distribution, root: str) -> list[str]:
-    """Where an editable's modules may be: in its folder; where its build put them into the overlay; and in the
-    folders that it put on the path, in so far as they are in its worktree, or in the overlay's `root`."""
+    """Where an editable's modules may be: in its folder; in the overlay, where its RECORD lists them; and in the
+    folders that it puts on sys.path, if they are in its worktree or in the overlay's `root`."""
     source = installed.source
     recorded = [os.path.realpath(f"{installed.site}/{name}") for name in installed.list_files()]
     homes = (os.path.realpath(root), find_root(Path(source)) or source)

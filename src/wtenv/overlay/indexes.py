@@ -1,6 +1,6 @@
-"""Whom uv believes: settings that are the user's own or the system's, and certificates that pip is given.
+"""Where uv gets packages from: only the settings of the user and the system count; and which certificates it trusts.
 
-By itself uv takes settings from the nearest uv.toml or [tool.uv] in or above its folder, whoever wrote it: indexes,
+Left to itself uv reads the nearest uv.toml or [tool.uv] in or above its folder, whoever wrote it: indexes,
 `find-links`, even a `target` outside of the overlay (uv's documentation, Configuration files).
 """
 
@@ -20,29 +20,28 @@ NOWHERE = Path(__file__).parent / "nowhere"
 
 
 class Settled(NamedTuple):
-    """How uv is started so that it reads only the settings it should. options: for its command line; env: its
-    environment."""
+    """How uv is started so that it reads only the settings that count."""
 
-    options: tuple[str, ...]
+    options: tuple[str, ...]  # for each of its commands
     env: dict[str, str]
 
 
 def settle(env: Mapping[str, str], own: Mapping[str, str], root: Path, report: Report) -> Settled:
-    """`env`, an environment for uv in a worktree at `root`, with what it needs to read the settings of the user's own
-    and the system's. own: the user's environment, before any config had a say; `report` gets a line for each file that
-    does not count."""
+    """How to start uv in a worktree at `root` so that it reads the settings of the user and the system alone. env: the
+    environment for uv; own: the user's environment, before any config changed it; report: gets a line for each file
+    that is not read."""
     changed = dict(env)
     if given := changed.pop("UV_CONFIG_FILE", ""):
-        if not (doubt := _doubt(given, root)):
+        if not (problem := _find_problem(given, root)):
             return Settled((), {**changed, "UV_CONFIG_FILE": given})
-        report(f"UV_CONFIG_FILE is not read: {doubt}")
+        report(f"UV_CONFIG_FILE is not read: {problem}")
     wanted = []
     for file in list_settings(own):
-        if doubt := _doubt(file, None):
-            report(f"{file} is not read: {doubt}")
+        if problem := _find_problem(file, None):
+            report(f"{file} is not read: {problem}")
         else:
             wanted.append(file)
-    if wanted == list_settings(env):  # what uv finds by itself, once it looks nowhere else
+    if wanted == list_settings(env):  # uv finds these by itself, once it looks in no project
         return Settled(("--project", os.fspath(NOWHERE)), changed)
     if wanted:
         return Settled((), {**changed, "UV_CONFIG_FILE": wanted[0]})
@@ -50,7 +49,7 @@ def settle(env: Mapping[str, str], own: Mapping[str, str], root: Path, report: R
 
 
 def list_settings(env: Mapping[str, str]) -> list[str]:
-    """The files with settings for uv that there are, the user's own and the system's, as uv looks for them."""
+    """The existing files with settings for uv: the user's, then the system's, where uv looks for them."""
     system = [f"{folder}/uv/uv.toml" for folder in _list_system(env)]
     found = next((file for file in (*system, "/etc/uv/uv.toml") if os.path.isfile(file)), None)
     user = f"{os.path.dirname(dirs.find_config(env))}/uv/uv.toml"
@@ -62,8 +61,8 @@ def _list_system(env: Mapping[str, str]) -> list[str]:
     return [folder for folder in (env.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if folder]
 
 
-def _doubt(file: str, root: Path | None) -> str:
-    """Why the settings in `file` don't count; empty if they do. root: a worktree, in which nothing does."""
+def _find_problem(file: str, root: Path | None) -> str:
+    """Why the settings in `file` don't count; empty if they do. root: a worktree; no file in it counts."""
     if not os.path.isabs(file):
         return f"{file} is not an absolute path"
     if root and Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root)):
@@ -73,8 +72,8 @@ def _doubt(file: str, root: Path | None) -> str:
 
 
 def find_foreign_workspace(projects: Iterable[Path]) -> Path | None:
-    """The first pyproject.toml above one of `projects` that another user could write. As a workspace's it would decide
-    from where the project's requirements come ([tool.uv.sources])."""
+    """The first pyproject.toml above one of `projects` that another user could write. If it declares a workspace, its
+    [tool.uv.sources] decide where the project's requirements come from."""
     above = dict.fromkeys(folder for project in projects for folder in Path(os.path.realpath(project)).parents)
     for folder in above:
         if os.path.lexists(folder / "pyproject.toml") and access.find_exposure(folder / "pyproject.toml"):
@@ -86,15 +85,15 @@ def find_foreign_workspace(projects: Iterable[Path]) -> Path | None:
 
 
 class Certificates(NamedTuple):
-    """Certificates to trust. name: for a message; env: what makes uv trust them alone."""
+    """Certificates to trust."""
 
-    name: str
-    env: Mapping[str, str]
+    name: str  # for a message
+    env: Mapping[str, str]  # the variables by which uv trusts these, and no others
 
 
 def list_certificates(env: Mapping[str, str], prefix: str) -> Iterator[Certificates]:
-    """What pip would trust in the environment `env` and the base at `prefix`, and then the system's store: for a uv
-    that has met a certificate it does not know."""
+    """The certificates that pip would trust in the environment `env` with the base at `prefix`, and at last the
+    system's: to be tried in turn when uv has met a certificate that it does not know."""
     named = [
         ("PIP_CERT", env.get("PIP_CERT", "")),
         *_read_pip(env, prefix),
@@ -114,15 +113,15 @@ def list_certificates(env: Mapping[str, str], prefix: str) -> Iterator[Certifica
 
 
 def _read_pip(env: Mapping[str, str], prefix: str) -> Iterator[tuple[str, str]]:
-    """The `cert` that pip's own files set, with the file's name: of what `pip config debug` lists the last that has
-    one; [install] before [global]."""
+    """The `cert` that pip's own files set, with the file's name. Of the files that `pip config debug` lists, the last
+    one that sets it counts; [install] before [global]."""
     import configparser
 
     found: dict[str, tuple[str, str]] = {}
     for file in _list_pip(env, prefix):
         parser = configparser.RawConfigParser()
         try:
-            if not os.path.exists(file) or _doubt(file, None):
+            if not os.path.exists(file) or _find_problem(file, None):
                 continue
             parser.read_string(files.read_bytes(file).decode())
         except (configparser.Error, UnicodeDecodeError, OSError, WtenvError):

@@ -1,8 +1,9 @@
-"""What lies in an overlay, as marks: what wtenv made is as wtenv made it, or the overlay is not used.
+"""The inventory: what lies in an overlay. What wtenv made must be as wtenv made it, or the overlay is not used.
 
-Noted is what is there when a sync or a refresh ends, in all places that wtenv writes to: no list of names could be
-forgotten. A later difference is right if a distribution explains it. pip, uv and `maturin develop` write in its RECORD
-what they installed, with hashes (Recording installed projects, RECORD). Any other difference is wrong until a sync.
+When a sync or a refresh ends, each file in the places that wtenv writes to is noted with its mark: its size, time and
+mode, or a link's target. There is no list of names, so none can be forgotten. A later difference is right if an
+installed distribution explains it: pip, uv and `maturin develop` write into its RECORD which files they installed, with
+hashes (PEP 376; PyPA, Recording installed projects). Any other difference is wrong until a sync.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import files
-from ..errors import WtenvError
 
 if TYPE_CHECKING:  # imported where something differs
     from ..distributions import Distribution
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # imported where something differs
 
 MAX_SIZE = 1 << 30  # of a script: some are whole programs
 _CUSTOMIZE = ("sitecustomize", "usercustomize")  # what `site` imports by itself, beside the .pth files
-_CACHED = ("_wtenv", "__editable__")  # modules that each start of Python may import
+_CACHED = ("_wtenv", "__editable__")  # modules that every start of the overlay's Python may import
 
 
 class Changes(NamedTuple):
@@ -39,9 +39,9 @@ class Changes(NamedTuple):
 
 
 def take(venv: Path, sites: Sequence[str], editables: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What is there now: path below the overlay -> mark; and those paths that belong to a distribution.
+    """What is there now: path below the overlay -> mark; and which of these paths belong to a distribution.
 
-    `editables` are the names of the declared ones, whose pointers are noted, too.
+    `editables`: the names of the declared ones. The files in their dist-info folders are noted, too.
     """
     from .. import distributions
     from . import kernels
@@ -59,7 +59,7 @@ def take(venv: Path, sites: Sequence[str], editables: Iterable[str]) -> tuple[di
 
 
 def compare(venv: Path, manifest: Manifest) -> Changes:
-    """How the overlay differs from what its manifest has noted. Reads only; cheap where nothing differs."""
+    """How the overlay differs from what its manifest has noted. Reads only. Cheap where nothing differs."""
     noted = manifest.contents
     present = _scan(venv, manifest.site)
     _add(present, venv, (path for path in noted if path not in present))
@@ -96,14 +96,13 @@ def compare(venv: Path, manifest: Manifest) -> Changes:
 
 
 def _make_judge(venv: Path, manifest: Manifest) -> Callable[[str, str | None, str | None], bool]:
-    """A function that says of a path, and its marks before and now, whether it is as a refresh would make it: one may
-    be at it, or was killed before it could note that."""
-    from .. import distributions
+    """A function that takes a path and its marks before and now, and says whether a refresh would make it so. If yes, a
+    refresh is at work, or was killed before it could note what it did."""
     from . import pth, wrappers
 
     targets, programs = wrappers.plan(venv, manifest)
     site = os.path.relpath(manifest.site[-1], venv)
-    bootstrap = pth.render(manifest, {*distributions.list_versions(manifest.site)})
+    bootstrap = {pth.PTH, *pth.MODULES}.difference(pth.find_outdated(manifest))
 
     def judge(path: str, before: str | None, now: str | None) -> bool:
         folder, name = os.path.split(path)
@@ -113,16 +112,17 @@ def _make_judge(venv: Path, manifest: Manifest) -> Callable[[str, str | None, st
             return name not in targets and before is not None and before.startswith(f"-> {wrappers.PROGRAM}")
         if folder == "bin":
             return name in targets and now == f"-> {targets[name]}"
-        return folder == site and name in bootstrap and not pth.find_differences(venv / folder, {name: bootstrap[name]})
+        return folder == site and name in bootstrap
 
     return judge
 
 
 def set_aside(venv: Path, paths: Iterable[str], target: Path) -> list[str]:
-    """Move what is wrong out of the overlay, to the same places below `target`; the paths that were there. Of a
-    distribution's own folder all of it goes: a RECORD that is wrong must not say what to remove. Raises OSError."""
+    """Move `paths` out of the overlay, to the same paths below `target`; those that there were. A dist-info folder goes
+    as a whole: a RECORD that is wrong must not tell a later uninstall what to remove. Raises OSError."""
     moved = []
-    for path in dict.fromkeys(_find_whole(path) for path in paths):
+    folders = {path: os.path.dirname(path) for path in paths}
+    for path in dict.fromkeys(above if above.endswith(".dist-info") else path for path, above in folders.items()):
         if os.path.lexists(venv / path):
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             files.move(venv / path, target / path)
@@ -130,13 +130,8 @@ def set_aside(venv: Path, paths: Iterable[str], target: Path) -> list[str]:
     return moved
 
 
-def _find_whole(path: str) -> str:
-    folder = os.path.dirname(path)
-    return folder if folder.endswith(".dist-info") else path
-
-
 def _scan(venv: Path, sites: Sequence[str]) -> dict[str, str]:
-    """What is in `bin` and directly in the site folders; of folders only a distribution's."""
+    """The marks of what is in `bin` and directly in the site folders. Of folders only those of distributions count."""
     present = {}
     for folder in (f"{venv}/bin", *sites):
         try:
@@ -158,7 +153,7 @@ def _add(present: dict[str, str], venv: Path, paths: Iterable[str]) -> None:
 
 
 def _mark(path: str) -> str:
-    """A text that changes when the file at `path` is replaced; empty if there is none."""
+    """The mark of the file at `path`: a text that changes when the file is replaced; empty if there is none."""
     try:
         info = os.lstat(path)
         if stat.S_ISLNK(info.st_mode):
@@ -171,30 +166,23 @@ def _mark(path: str) -> str:
 
 
 def _is_started(path: str) -> bool:
-    """Whether something at that place is run without being asked for by its path: by its name, or by `site`."""
+    """Whether a file at that path is run without its path being named: by its name alone (PATH), or by `site`."""
     folder, name = os.path.split(path)
     return folder == "bin" or name.endswith(".pth") or name.partition(".")[0] in _CUSTOMIZE
 
 
 def _find_unchecked(venv: Path, sites: Sequence[str]) -> Iterator[str]:
-    """Compiled forms of start-up modules that Python would take whatever the module says (PEP 552, flags)."""
+    """Compiled modules that run when Python starts, and that Python would take without a look at their source: those
+    with an unchecked hash (PEP 552)."""
     for site in dict.fromkeys(sites):
-        try:
-            names = os.listdir(f"{site}/__pycache__")
-        except OSError:
-            continue
-        for name in names:
-            if name.startswith(_CACHED):
-                try:
-                    data = files.read_bytes(Path(site, "__pycache__", name))
-                except (OSError, WtenvError):
-                    continue
-                if data[4:5] == b"\x01":
-                    yield os.path.relpath(f"{site}/__pycache__/{name}", venv)
+        for name in files.list_names(f"{site}/__pycache__"):
+            path = f"{site}/__pycache__/{name}"
+            if name.startswith(_CACHED) and (files.try_read(path) or b"")[4:5] == b"\x01":
+                yield os.path.relpath(path, venv)
 
 
 def _read_claims(venv: Path, installed: Iterable[Distribution], wanted: Iterable[str]) -> dict[str, str]:
-    """Of the paths `wanted` those that a RECORD lists, with the hash that it gives."""
+    """Those of the paths `wanted` that the RECORD of a distribution lists, with the hash that it gives."""
     names, claims = {*wanted}, {}
     for item in installed:
         site = os.path.relpath(item.site, venv)
@@ -205,7 +193,8 @@ def _read_claims(venv: Path, installed: Iterable[Distribution], wanted: Iterable
 
 
 def _is_recorded(place: Path, recorded: str) -> bool:
-    """Whether the file is the one that a RECORD means. For itself it has no hash, and need not for what is compiled."""
+    """Whether the file has the hash `recorded` of a RECORD, which has none for itself, and may have none for compiled
+    files (PEP 376)."""
     import base64
 
     from ..digest import sha256
@@ -215,11 +204,8 @@ def _is_recorded(place: Path, recorded: str) -> bool:
         return place.name == "RECORD" or place.suffix == ".pyc"
     if algorithm != "sha256" or place.is_symlink():
         return False
-    try:
-        found = sha256(files.read_bytes(place, MAX_SIZE)).digest()
-    except (OSError, WtenvError):
-        return False
-    return base64.urlsafe_b64encode(found).decode().rstrip("=") == value
+    data = files.try_read(place, MAX_SIZE)
+    return data is not None and base64.urlsafe_b64encode(sha256(data).digest()).decode().rstrip("=") == value
 
 
 def _find_lost(manifest: Manifest, installed: Mapping[str, Distribution]) -> Iterator[str]:

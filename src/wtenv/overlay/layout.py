@@ -1,6 +1,6 @@
-"""The virtual environment itself: what the base's Python says about itself, and the files that follow.
+"""The virtual environment itself (PEP 405): the base's Python is asked about itself, and the bare files are written.
 
-Written by hand instead of by `python -m venv`: 2 ms instead of 230 ms, and no pip of its own.
+wtenv writes them itself, not `python -m venv`: that takes 2 ms instead of 230 ms, and gives no pip of its own.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Facts:
 
     version: str  # "3.11.7"
     interpreter: str  # the versioned program, so that another minor version can't slip in
-    home: str  # the folder that pyvenv.cfg names
+    home: str  # the folder of its program, which pyvenv.cfg names (PEP 405)
     sites: tuple[str, ...]  # the base's site folders, in its own order, without the user's
     purelib: str  # relative to the overlay
     platlib: str
@@ -63,7 +63,7 @@ class Facts:
 
 
 def probe(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Facts:
-    """Ask the base's Python about itself, in one start. WtenvError if it does not answer."""
+    """What the base's Python says about itself, asked in one start. WtenvError if it does not answer."""
     import ast
     import subprocess
 
@@ -105,7 +105,7 @@ def name_kind(program: str) -> str:
 
 
 def create(folder: Path, facts: Facts, prompt: str, token: str) -> None:
-    """Write the bare environment into the empty `folder`, before it gets its final name."""
+    """Write the bare environment into the empty `folder`, before that gets its final name. token: see `registry`."""
     lines = {
         "home": facts.home,
         "include-system-site-packages": "false",
@@ -117,7 +117,7 @@ def create(folder: Path, facts: Facts, prompt: str, token: str) -> None:
     text = "".join(f"{key} = {value}\n" for key, value in lines.items())
     files.write_atomic(folder / ".gitignore", b"*\n", 0o644)
     for lib in (facts.platlib, facts.purelib):
-        # With the folder that the first import would make: open shells watch the time of the one above.
+        # The first import would make this folder, and change the time of the one above, which open shells watch.
         (folder / lib / "__pycache__").mkdir(parents=True, exist_ok=True)
     bin_dir = folder / "bin"
     bin_dir.mkdir()
@@ -127,23 +127,8 @@ def create(folder: Path, facts: Facts, prompt: str, token: str) -> None:
     files.write_atomic(folder / "pyvenv.cfg", text.encode("utf-8", "surrogateescape"), 0o644)
 
 
-def write_activate(venv: Path, texts: Mapping[str, str]) -> bool:
-    """Write the activation scripts that editors source into `bin`; True if one changed."""
-    changed = False
-    for name, text in texts.items():
-        data = text.encode("utf-8", "surrogateescape")
-        place = venv / "bin" / name
-        try:
-            if not place.is_symlink() and files.read_bytes(place) == data:
-                continue
-        except (OSError, WtenvError):
-            pass
-        files.write_atomic(place, data, 0o644)
-        changed = True
-    return changed
-
-
-# Finders are asked as an import would, but what is around a module is not run. A finder that builds does so here.
+# Asks the import finders as an import would, without running the packages around a module. A finder that builds when it
+# is asked does build.
 _LOCATE = """
 import sys, types
 
@@ -199,7 +184,7 @@ def locate(venv: Path, modules: Sequence[str], env: Mapping[str, str]) -> tuple[
 
 
 def check_path(place: Path) -> None:
-    """Refuse a place which no script's first line, no .pth file or no PATH could name."""
+    """WtenvError for a path that PATH, a `.pth` file or a script's first line can't hold."""
     text = os.fspath(place)
     try:
         text.encode()

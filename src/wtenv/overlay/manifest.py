@@ -1,9 +1,6 @@
-"""What wtenv remembers about an overlay: a manifest inside it and a record outside it.
+"""The manifest: what wtenv notes about an overlay, inside of it (`.venv/wtenv.json`).
 
-The manifest (`.venv/wtenv.json`) describes the overlay. The record (`DATA/overlays/<hash>.json`,
-in the user's private folder) proves that it was wtenv who made that folder at that place: both carry
-the same random token, so a `.venv` that came with a checkout, an archive or a copy can't pass for
-ours. Standard library only: the hook's first `cd` reads both.
+Standard library only, and little of it: the hook's first `cd` reads it.
 """
 
 from __future__ import annotations
@@ -13,13 +10,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .. import dirs, files
+from .. import files
 from ..digest import sha256
 
 MANIFEST = "wtenv.json"
-# What decides how an editable is built. Sources are not here: an editable serves them as they are.
+# The files that decide how an editable is built. Sources are not among them: an editable serves them as they are.
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "hatch.toml", "hatch_build.py", "meson.build",
                "meson.options", "meson_options.txt", "CMakeLists.txt", "Cargo.toml")  # fmt: skip
 
@@ -27,13 +24,13 @@ MAX_BUILD_FILE = 1 << 24
 
 
 class Editable(NamedTuple):
-    """One installed editable: its folder, what it is called, what it was built from."""
+    """One installed editable."""
 
     path: str  # absolute, as declared (symlinks kept)
     name: str  # normalised distribution name
     version: str
     fingerprint: str  # of BUILD_FILES' content
-    modules: tuple[str, ...]  # names which sync proved to come from `path`; of a namespace package, those in it
+    modules: tuple[str, ...]  # names that the import check found in `path`; of a namespace package, those in it
     built_with: tuple[str, ...]  # the packages it was built against, or ("isolated",)
     places: tuple[str, ...] = ()  # the files of these modules
     real: str = ""  # `path` with its links followed, when it was built
@@ -45,7 +42,7 @@ class Editable(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """Everything that a later run needs to judge, repair or refresh an overlay."""
+    """Everything that a later run needs to judge, refresh or change an overlay."""
 
     token: str
     root: str
@@ -58,8 +55,8 @@ class Manifest(NamedTuple):
     base_bin: str
     base_site: tuple[str, ...]
     editables: tuple[Editable, ...] = ()
-    deps: str = ""  # with install_deps: which packages the base had when its lacks were filled
-    stamps: Mapping[str, int] = MappingProxyType({})  # base folder -> mtime_ns when last read
+    deps: str = ""  # with install_deps: a digest of the base's packages when what it lacks was installed
+    times: Mapping[str, int] = MappingProxyType({})  # path -> mtime_ns at the last sync or refresh, see list_sources
     contents: Mapping[str, str] = MappingProxyType({})  # path below the overlay -> mark, see inventory.py
     owned: tuple[str, ...] = ()  # those of them that belong to a distribution
 
@@ -77,30 +74,14 @@ class Manifest(NamedTuple):
         return tuple(dict.fromkeys([self.base_bin, *beside]))
 
 
-class OverlayRecord(NamedTuple):
-    """The proof outside the overlay, and the mark of an unfinished sync."""
-
-    token: str
-    venv: str
-    inode: int
-    building: bool
-    leftovers: tuple[str, ...] = ()  # folders beside the overlay that an interrupted sync may have left
-
-
 def real_place(venv: Path) -> Path:
     """`venv` with the folders above it resolved, itself not: a symlinked `.venv` stays visible."""
     return Path(os.path.realpath(venv.parent), venv.name)
 
 
-def record_path(venv: Path, env: Mapping[str, str]) -> Path:
-    """Where the record of the overlay at `venv` is (whether or not there is one)."""
-    digest = sha256(os.fsencode(real_place(venv))).hexdigest()
-    return Path(dirs.find_data(env)) / "overlays" / f"{digest[:32]}.json"
-
-
 def read_manifest(venv: Path) -> Manifest | None:
     """The manifest in `venv`, or None if it is missing, odd or not a manifest."""
-    data = _read_object(venv / MANIFEST)
+    data = files.read_object(venv / MANIFEST)
     if data is None:
         return None
     try:
@@ -125,7 +106,7 @@ def read_manifest(venv: Path) -> Manifest | None:
                  *manifest.site, *manifest.base_site, *manifest.owned, *manifest.contents.values(),
                  *(text for item in editables for text in (item.path, item.name, *item.modules)),
                  *(place for item in editables for place in item.places))  # fmt: skip
-        ok = all(isinstance(text, str) for text in texts) and isinstance(manifest.stamps, dict)
+        ok = all(isinstance(text, str) for text in texts) and isinstance(manifest.times, dict)
     except (TypeError, KeyError, AttributeError):
         return None
     return manifest if ok else None
@@ -138,56 +119,20 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     for path, mark in manifest.contents.items():
         inside, name = os.path.split(path)
         contents.setdefault(inside, {})[name] = mark
-    data["stamps"], data["contents"] = dict(manifest.stamps), contents
+    data["times"], data["contents"] = dict(manifest.times), contents
     files.write_atomic(folder / MANIFEST, json.dumps(data, separators=(",", ":")).encode() + b"\n", 0o644)
 
 
 def read_config(venv: Path) -> list[str]:
     """The lines of `venv`'s pyvenv.cfg; empty if it can't be read."""
-    from ..errors import WtenvError
-
-    try:
-        return files.read_bytes(venv / "pyvenv.cfg").decode("utf-8", "surrogateescape").splitlines()
-    except (OSError, WtenvError):
-        return []
+    return (files.try_read(venv / "pyvenv.cfg") or b"").decode("utf-8", "surrogateescape").splitlines()
 
 
-def has_token(venv: Path, token: str) -> bool:
-    """Whether `venv` was made with this token: an inode alone is no proof, it may be given to a new folder."""
-    return f"wtenv = {token}" in read_config(venv)
-
-
-def touch(place: Path, before: int | None = None) -> None:
-    """Give a folder that open shells watch, such as the overlay's own, a time just after `before` (default: its
-    present one). They notice."""
+def advance_time(place: Path, before: int | None = None) -> None:
+    """Give a folder that open shells watch a time just after `before` (default: its present time), so that they notice
+    a change."""
     later = (place.stat().st_mtime_ns if before is None else before) + 1000
     os.utime(place, ns=(later, later))
-
-
-def read_record(path: Path) -> OverlayRecord | None:
-    """The record at `path`, or None if it is missing or damaged."""
-    data = _read_object(path)
-    if data is None:
-        return None
-    try:
-        record = OverlayRecord(**{**data, "leftovers": tuple(data["leftovers"])})
-    except (TypeError, KeyError):
-        return None
-    return record if isinstance(record.token, str) and isinstance(record.venv, str) else None
-
-
-def list_records(env: Mapping[str, str]) -> tuple[tuple[Path, OverlayRecord], ...]:
-    """Every record, with its file, sorted by the overlay's place."""
-    found = [(file, read_record(file)) for file in (Path(dirs.find_data(env)) / "overlays").glob("*.json")]
-    named = [(file, item) for file, item in found if item and record_path(Path(item.venv), env) == file]
-    return tuple(sorted(named, key=lambda pair: os.fsencode(pair[1].venv)))
-
-
-def write_record(record: OverlayRecord, path: Path) -> None:
-    """Write the record, whole or not at all, readable by the user alone."""
-    files.make_private_dir(path.parent.parent)
-    files.make_private_dir(path.parent)
-    files.write_atomic(path, _dump(record._asdict()))
 
 
 def fingerprint(package: Path) -> str:
@@ -208,7 +153,8 @@ def fingerprint(package: Path) -> str:
 
 
 def find_lost(item: Editable) -> str:
-    """The first file of the editable's modules that is gone, as after the checkout of another layout; or ""."""
+    """The first file of the editable's modules that is gone, for example after the checkout of another layout; or
+    ""."""
     return next((place for place in item.places if not os.path.exists(place)), "")
 
 
@@ -221,15 +167,15 @@ def identify(program: str) -> str:
     return f"{os.path.realpath(program)}:{info.st_size}:{info.st_mtime_ns}"
 
 
-def stamp(folders: Sequence[str]) -> dict[str, int]:
+def read_times(folders: Sequence[str]) -> dict[str, int]:
     """When each folder last changed (0: missing)."""
-    stamps = {}
+    times = {}
     for folder in folders:
         try:
-            stamps[folder] = Path(folder).stat().st_mtime_ns
+            times[folder] = Path(folder).stat().st_mtime_ns
         except OSError:
-            stamps[folder] = 0
-    return stamps
+            times[folder] = 0
+    return times
 
 
 def list_sources(manifest: Manifest, venv: Path) -> list[str]:
@@ -242,24 +188,10 @@ def list_sources(manifest: Manifest, venv: Path) -> list[str]:
 
 
 def is_outdated(manifest: Manifest, venv: Path) -> bool:
-    """Whether the base, or the overlay itself, changed since the overlay was last brought in step."""
-    return stamp(list_sources(manifest, real_place(venv))) != manifest.stamps or not is_private(venv)
+    """Whether the base or the overlay changed since the last sync or refresh."""
+    return read_times(list_sources(manifest, real_place(venv))) != manifest.times or not is_private(venv)
 
 
 def is_private(venv: Path) -> bool:
-    """Whether the user alone can reach what is in the overlay: others may have a right to the folders above it."""
+    """Whether the overlay's folder is the user's alone (0700). The folders above it need not be."""
     return not os.lstat(venv).st_mode & 0o077
-
-
-def _dump(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, indent=1).encode() + b"\n"
-
-
-def _read_object(path: Path) -> dict[str, Any] | None:
-    from ..errors import WtenvError
-
-    try:
-        data = json.loads(files.read_bytes(path))
-    except (OSError, ValueError, RecursionError, WtenvError):
-        return None
-    return data if isinstance(data, dict) else None

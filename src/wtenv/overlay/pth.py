@@ -1,4 +1,10 @@
-"""The bootstrap: which of the base's `.pth` files belong to what the overlay has, and the `.pth` that says so."""
+"""The bootstrap: `~wtenv.pth` and its modules, in the overlay's last site folder, by which each start of the overlay's
+Python puts the base behind the overlay.
+
+`site` runs each line of a `.pth` file that begins with `import`, and adds every other line to sys.path (Python's
+documentation, site). What the bootstrap must know of the base is found out here and written into such a line: which of
+its `.pth` files and modules belong to distributions that the overlay has itself.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +28,10 @@ _INDENT = re.compile(rb"^(?: {4})+", re.M)
 _SUFFIXES = (".py", ".so", ".pyd")
 
 
-def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
-    """The bootstrap's files in the overlay's last site folder: name -> content.
-
-    `owned` are the normalised names of the distributions that the overlay has itself.
-    """
-    base_sites = manifest.base_site
+def render(manifest: Manifest, coming: Collection[str] = ()) -> dict[str, bytes]:
+    """The bootstrap's files: name -> content. coming: the normalised names of distributions that are about to be
+    installed; the overlay counts as having them."""
+    base_sites, owned = manifest.base_site, {*coming, *list_versions(manifest.site)}
     declared = {module: item.path for item in manifest.editables for module in item.modules}
     skip, hidden = find_skipped(base_sites, owned), find_hidden(base_sites, owned)
     # Plain lines, not only an argument: editors and type checkers read paths from .pth files, too.
@@ -37,7 +41,7 @@ def render(manifest: Manifest, owned: Collection[str]) -> dict[str, bytes]:
     # PYTHONPATH comes before this folder, and may have a module of that name: an entry of it may mean "here".
     text += f"import sys; sys.path.insert(0, {manifest.site[-1]!a}); import _wtenv_bootstrap; "
     text += f"_wtenv_bootstrap.look({manifest.root!a}, {[python, '-S', *words]!a}); del sys.path[0]\n"
-    shadowed = tuple(sorted({*owned} & {*list_versions(base_sites)}))
+    shadowed = tuple(sorted(owned & {*list_versions(base_sites)}))
     arguments = ", ".join(map(ascii, (tuple(base_sites), skip, declared, hidden, shadowed)))
     text += f"import _wtenv_bootstrap; _wtenv_bootstrap.append_base({arguments})\n"
     contents = {name: _shorten((Path(__file__).parent / "bootstrap" / name).read_bytes()) for name in MODULES}
@@ -50,22 +54,20 @@ def _shorten(text: bytes) -> bytes:
     return _INDENT.sub(lambda found: b" " * (len(found[0]) // 4), _EXPLAINING.sub(b"", text))
 
 
-def find_differences(site: Path, contents: Mapping[str, bytes]) -> list[str]:
-    """The names of `contents` that `site` has not, or otherwise."""
-    different = []
-    for name, data in contents.items():
-        try:
-            if files.read_bytes(site / name) == data:
-                continue
-        except (OSError, WtenvError):
-            pass
-        different.append(name)
-    return different
+def find_differences(folder: Path, contents: Mapping[str, bytes]) -> list[str]:
+    """The names of `contents` that `folder` lacks, or has with another content, or as a link."""
+    places = {name: folder / name for name in contents}
+    return [name for name, place in places.items() if place.is_symlink() or files.try_read(place) != contents[name]]
 
 
-def write(manifest: Manifest, owned: Collection[str]) -> bool:
-    """Write the bootstrap into the overlay; True if it changed."""
-    site, contents = Path(manifest.site[-1]), render(manifest, owned)
+def find_outdated(manifest: Manifest) -> list[str]:
+    """The names of the bootstrap's files that are missing from the overlay, or not as they should be."""
+    return find_differences(Path(manifest.site[-1]), render(manifest))
+
+
+def write(manifest: Manifest, coming: Collection[str] = ()) -> bool:
+    """Write the bootstrap into the overlay; True if it changed. coming: see `render`."""
+    site, contents = Path(manifest.site[-1]), render(manifest, coming)
     different = find_differences(site, contents)
     if faults.has_met():
         return False
@@ -75,10 +77,10 @@ def write(manifest: Manifest, owned: Collection[str]) -> bool:
 
 
 def find_skipped(base_sites: Sequence[str], owned: Collection[str]) -> dict[str, tuple[str, ...] | None]:
-    """The base's `.pth` files that install an editable of an owned distribution.
+    """The base's `.pth` files that belong to editables of distributions which the overlay has itself (`owned`).
 
-    Value None: the whole file is that editable's (its RECORD says so). Else the lines to leave out of
-    a shared file (easy-install.pth, whose entries an .egg-link file names).
+    None: the whole file is such an editable's, as its RECORD says. Else the lines to leave out of a shared file:
+    easy-install.pth, in which each line is the folder that an `.egg-link` file names (setuptools' `develop`).
     """
     skip: dict[str, tuple[str, ...] | None] = {}
     if not owned:
@@ -104,31 +106,34 @@ def find_skipped(base_sites: Sequence[str], owned: Collection[str]) -> dict[str,
 
 
 def find_hidden(base_sites: Sequence[str], owned: Collection[str]) -> dict[str, dict[str, bool]]:
-    """What the base's copies of owned distributions consist of: folder -> {module: whether it is a package in which
-    others have files, too}. By their RECORD, without it by their top_level.txt (where no namespace package is named).
+    """The modules of the base's copies of distributions that the overlay has itself (`owned`): folder -> {module:
+    whether it is a package in which other distributions have files, too}.
+
+    Their RECORD says so (PEP 376). Where there is none, their top_level.txt does, unless they have namespace packages.
     """
     hidden: dict[str, dict[str, bool]] = {}
     for folder in base_sites if owned else ():
         for item in list_site(folder):
             if item.name not in owned or item.kind not in KNOWN:
                 continue
-            if files := item.list_files():
-                _hide(folder, files, hidden)
+            if record := item.list_files():
+                _hide(folder, record, hidden)
             elif not (item.folder / "namespace_packages.txt").exists():
                 for module in item.read("top_level.txt").split():
                     hidden.setdefault(folder, {})[module] = False
     return {folder: names for folder, names in hidden.items() if names}
 
 
-def _hide(folder: str, files: Sequence[str], hidden: dict[str, dict[str, bool]]) -> bool:
-    """Put what `files` give into `hidden`; whether `folder` has any other module."""
+def _hide(folder: str, record: Sequence[str], hidden: dict[str, dict[str, bool]]) -> bool:
+    """Put the modules in `folder` that `record` lists into `hidden`; whether `folder` has any other module. record:
+    the files of one distribution, relative to `folder`."""
     below: dict[str, list[str]] = {}
-    for file in files:
+    for file in record:
         head, _, rest = file.partition("/")
         below.setdefault(head, []).append(rest)
     known = hidden.setdefault(folder, {})
     others = False
-    for name in _list(folder):
+    for name in files.list_names(folder):
         module = name.partition(".")[0]
         if not module.isidentifier() or module == "__pycache__" or (module != name and not name.endswith(_SUFFIXES)):
             continue
@@ -158,10 +163,3 @@ def check_base_sites(base_sites: Sequence[str]) -> None:
     for folder in base_sites:
         if "\n" in folder or "\r" in folder or folder.startswith(("import ", "import\t", "#")):
             raise WtenvError(f"the base's folder {folder!r} can't be put into a .pth file", "rename it")
-
-
-def _list(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []

@@ -1,4 +1,4 @@
-"""Refresh: wrappers, bootstrap and notes follow what has changed, without a sync. Runs on the hook's way."""
+"""Refresh: bootstrap, wrappers and kernels follow a changed base, without a sync. The hook's first `cd` does it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .. import faults
-from ..distributions import list_versions
 from ..errors import WtenvError
 from . import inventory, kernels, pth, state, wrappers
 from . import manifest as manifests
-from .exclusive import lock
 from .manifest import Manifest
+from .registry import lock
 
-PATIENCE = 1.0  # seconds: another shell's refresh is done by then, a sync says itself that it is at it
+PATIENCE = 1.0  # seconds: by then another shell's refresh is done; a sync takes longer, and says so itself
 
 
 def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool:
@@ -42,8 +41,8 @@ def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool
     except BlockingIOError:
         raise WtenvError(f"another process is changing {venv}", "wait for it", cacheable=False) from None
     except (OSError, WtenvError) as error:
-        if manifest and is_in_step(venv, manifest):
-            return False  # only the note that it is could not be written
+        if manifest and is_up_to_date(venv, manifest):
+            return False  # all is up to date; only the manifest could not be written
         cause = error.what if isinstance(error, WtenvError) else error.strerror or str(error)
         what = f"{venv} can't follow its base, which has changed ({cause})"
         raise WtenvError(what, "make it writable, then run: wtenv sync", cacheable=False) from None
@@ -52,20 +51,20 @@ def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool
 def _follow(venv: Path, manifest: Manifest) -> bool:
     own = [venv, venv / "bin", *map(Path, manifest.site)]
     times = {folder: folder.stat().st_mtime_ns for folder in own}
-    stamps = manifests.stamp(manifests.list_sources(manifest, venv))
-    tighten(venv)
+    sources = manifests.read_times(manifests.list_sources(manifest, venv))
+    make_private(venv)
     changed = follow_base(venv, manifest)
     if faults.has_met():
-        return changed  # what could not be looked at is not in it: to be done again
-    # Not the present time: the caller is about to keep an answer that depends on these folders, and distrusts what
-    # changed just now.
+        return changed  # something could not be looked at: nothing is noted, so that it is done again
+    # A time just after the former one, not the present: the caller is about to keep an answer that depends on these
+    # folders, and keeps none if one changed just now.
     for folder in own[1:]:
         if folder.stat().st_mtime_ns != times[folder]:
-            manifests.touch(folder, times[folder])
-    noted = note(venv, manifest._replace(stamps=stamps))
+            manifests.advance_time(folder, times[folder])
+    new = with_inventory(venv, manifest._replace(times=sources))
     if not faults.has_met():
-        manifests.write_manifest(noted, venv)
-        manifests.touch(venv, times[venv])
+        manifests.write_manifest(new, venv)
+        manifests.advance_time(venv, times[venv])
     return changed
 
 
@@ -85,38 +84,29 @@ def _lock_soon(venv: Path, env: Mapping[str, str]) -> Iterator[None]:
 
 
 def follow_base(venv: Path, manifest: Manifest) -> bool:
-    """Write bootstrap, wrappers and kernels as the base is now, under the lock; True if something changed."""
-    steps = (
-        pth.write(manifest, _list_owned(manifest)),
-        wrappers.refresh(venv, manifest),
-        kernels.refresh(venv, manifest),
-    )
-    return any(steps)
+    """Write bootstrap, wrappers and kernels as the base needs them now; True if something changed. The caller holds the
+    lock."""
+    return any([pth.write(manifest), wrappers.refresh(venv, manifest), kernels.refresh(venv, manifest)])
 
 
-def is_in_step(venv: Path, manifest: Manifest) -> bool:
-    """Whether `follow_base` has nothing to do, and the user alone can reach the overlay."""
-    bootstrap = pth.render(manifest, _list_owned(manifest))
+def is_up_to_date(venv: Path, manifest: Manifest) -> bool:
+    """Whether `follow_base` has nothing to do, and the overlay's folder is private."""
     return not (
-        pth.find_differences(Path(manifest.site[-1]), bootstrap)
+        pth.find_outdated(manifest)
         or wrappers.find_faults(venv, manifest)
         or kernels.find_changes(venv, manifest)
         or not manifests.is_private(venv)
     )
 
 
-def _list_owned(manifest: Manifest) -> set[str]:
-    return {*list_versions(manifest.site)}
-
-
-def tighten(venv: Path) -> None:
-    """Make the overlay's folder 0700: others may write to the folder that holds it, and to what is in it."""
+def make_private(venv: Path) -> None:
+    """Make the overlay's folder 0700, so that others can't write to what is in it, whatever its mode."""
     if not manifests.is_private(venv):
         venv.chmod(0o700)
 
 
-def note(venv: Path, manifest: Manifest) -> Manifest:
-    """The manifest with what lies in the overlay now, and the present times of the overlay's own folders."""
+def with_inventory(venv: Path, manifest: Manifest) -> Manifest:
+    """`manifest` with the inventory of what lies in the overlay now, and the present times of the overlay's folders."""
     present, owned = inventory.take(venv, manifest.site, (item.name for item in manifest.editables))
-    own = manifests.stamp([os.fspath(venv / "bin"), *manifest.site])
-    return manifest._replace(contents=present, owned=owned, stamps={**manifest.stamps, **own})
+    own = manifests.read_times([os.fspath(venv / "bin"), *manifest.site])
+    return manifest._replace(contents=present, owned=owned, times={**manifest.times, **own})

@@ -1,5 +1,5 @@
-"""What builds and editables require and neither base nor overlay has: installed into the overlay, never over what is
-declared."""
+"""Requirements: what builds and editables need, and neither base nor overlay has, is installed into the overlay. What
+is declared never comes from an index."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ def prepare_builds(
     isolation: Isolation,
     open_uv: Callable[[], Uv],
 ) -> dict[Path, tuple[str, ...] | None]:
-    """What each project would be built against, None where only an isolated build is possible. What an editable builds
-    itself with at each import is put into the overlay if the base lacks it: with the environment of an isolated build
-    it would be gone. `declared`: the names of all declared packages."""
+    """The packages that each project would be built against, see `match_base`; None where only an isolated build is
+    possible. declared: the names of all declared packages.
+
+    Some editables build themselves again when they are imported. What they need for that, and the base lacks, is
+    installed into the overlay: an isolated build's environment is gone by then.
+    """
     base, python_version = list_versions(manifest.base_site), manifest.python_version
     native = {item.path: building.match_base(item, base, python_version, declared) for item in projects}
     for item in projects if isolation is not True else ():
@@ -39,7 +42,7 @@ def prepare_builds(
 
 
 def _find_unmet(requires: Iterable[str], have: Mapping[str, str], python_version: str) -> dict[str, str]:
-    """Those of the requirements that `have`, normalised name -> version, does not satisfy, by name."""
+    """The requirements that `have` (normalised name -> version) does not satisfy: name -> requirement."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     environment = _make_environment(python_version)
@@ -63,8 +66,8 @@ def install_missing(
     declared: Collection[str],
     also: Collection[str] = (),
 ) -> None:
-    """Install what neither the overlay nor the base has of what `roots` require, and `also`. What the base has stays
-    the base's, and what is declared is never the index's."""
+    """Install what `roots` (names in the overlay) require, directly or not, and neither overlay nor base has; and
+    `also`. Nothing is installed over what the base has or what is declared."""
     import tempfile
 
     from packaging.requirements import Requirement

@@ -1,4 +1,4 @@
-"""What is at the overlay's place, and whether it may be used: read-only and quick, for the hook."""
+"""The verdict on an overlay: what is at its place, and whether it may be used. Read-only and quick, for the hook."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple
 
 from .. import files
 from ..watch import EXACT, LATER, LATER_OR_ABSENT, Watch
-from . import inventory, tracking
+from . import inventory, registry, tracking
 from . import manifest as manifests
-from .manifest import Manifest, OverlayRecord
+from .manifest import Manifest
+from .registry import OverlayRecord
 
 Kind = Literal["absent", "foreign", "incomplete", "unusable", "stale", "current"]
 SYNC = "run: wtenv sync"
@@ -56,9 +57,10 @@ class State(NamedTuple):
 def inspect(
     venv: Path, *, base_prefix: Path, editables: Sequence[Path], env: Mapping[str, str], managed: bool = False
 ) -> State:
-    """Judge the overlay at `venv` against the declared base and editables; writes and starts nothing.
-    managed: a package manager looks after the base, which changes with a later time."""
-    record_file = manifests.record_path(venv, env)
+    """The verdict on the overlay at `venv`, for the declared base and editables. Writes nothing and starts nothing but
+    git where only git can tell (`tracking`). managed: a package manager looks after the base, so that each change of it
+    gives a later time."""
+    record_file = registry.record_path(venv, env)
     watch: Watch = dict.fromkeys([venv / manifests.MANIFEST, record_file, venv / "bin" / "python"], EXACT)
     try:
         info = os.lstat(venv)
@@ -70,7 +72,7 @@ def inspect(
     if not stat.S_ISDIR(info.st_mode):
         return State("foreign", f"{venv} is no folder", replace, watch)
     manifest = manifests.read_manifest(venv)
-    record = manifests.read_record(record_file)
+    record = registry.read_record(record_file)
     verdict = _judge_origin(venv, info.st_ino, manifest, record, env)
     if verdict is not None:
         kind, reason = verdict
@@ -79,8 +81,8 @@ def inspect(
     kept: Watch = dict.fromkeys(map(Path, (*manifest.bins, *manifest.base_site)), LATER if managed else EXACT)
     kept |= dict.fromkeys(map(Path, manifest.site), LATER_OR_ABSENT)  # that one is gone shows in no other time
     kept |= {venv: LATER, venv / "bin": LATER}
-    # git writes it with the present time at each checkout, merge and reset (gitrepository-layout(5)); without a reflog
-    # only HEAD tells, and only of checkouts.
+    # git writes the reflog of HEAD at each checkout, merge and reset, with the present time (gitrepository-layout(5)).
+    # Where there is no reflog, HEAD's own time shows checkouts alone.
     if git := tracking.find_git(venv):
         log = git[1] / "logs/HEAD"
         kept[log if log.exists() else git[1] / "HEAD"] = LATER
@@ -96,14 +98,14 @@ def inspect(
     if found.altered or lost:
         sentences = [f"{venv}/{path} {words}" for path, words in found.altered.items()] + lost
         reason = sentences[0] + (f" (and {len(sentences) - 1} more)" if sentences[1:] else "")
-        # Another tool may be at it: what it says about what it has installed comes last.
+        # Another tool may be installing just now. It writes RECORD, which explains the files, last.
         watch |= {place: EXACT for site in manifest.site for place in sorted(Path(site).glob("*.dist-info"))}
         altered = tuple(found.altered)
-        keeps = "pyvenv.cfg" not in altered  # without it its Python is the base's: nothing can be put into the overlay
+        keeps = "pyvenv.cfg" not in altered  # without that file its Python is the base's, and uv would install there
         return State("unusable", reason, SYNC, watch, needs_refresh=True, altered=altered, repairable=keeps)
     change = _find_change(manifest, editables)
-    # Every path here costs at every prompt. The manifest is none of them: it lies in the overlay's folder, whose time
-    # tells that it was written, and so does a sync (`manifest.touch`).
+    # Every path here costs at every prompt. The manifest is not among them: when it is written, the time of the
+    # overlay's folder changes; and a sync changes that time, too (`registry.set_building`).
     works: Kind = "stale" if change else "current"
     outdated = found.any or manifests.is_outdated(manifest, venv)
     fix = SYNC if change else ""
@@ -112,10 +114,10 @@ def inspect(
 
 
 def find_hindrance(venv: Path, env: Mapping[str, str]) -> tuple[str, str, bool] | None:
-    """Why there can be no overlay at that place that may be used; what ends that, which no sync does; and whether a
-    file's time shows it. None if there can."""
+    """Why no overlay at that place may be used, whatever a sync does: the reason, its fix, and whether a file's time
+    shows when it is gone. None if nothing is in the way."""
     if mount := files.find_noexec(venv):
-        # A shell passes over what it can't start: plain `pytest` would be the base's.
+        # A shell skips what it can't start: plain `pytest` would be the base's.
         import shlex
 
         return (
@@ -132,13 +134,14 @@ def find_hindrance(venv: Path, env: Mapping[str, str]) -> tuple[str, str, bool] 
 def _judge_origin(
     venv: Path, inode: int, manifest: Manifest | None, record: OverlayRecord | None, env: Mapping[str, str]
 ) -> tuple[Kind, str] | None:
-    """Did wtenv make this folder, here, and finish it? None if so."""
+    """None if wtenv made this folder, at this place, and finished it; else what it is, and why."""
     if manifest is None:
-        if record is not None and record.inode == inode and manifests.has_token(venv, record.token):
+        # The inode alone does not tell: it may be given to a new folder.
+        if record and record.inode == inode and f"wtenv = {record.token}" in manifests.read_config(venv):
             return "incomplete", f"the manifest of {venv} is missing or damaged"
         return "foreign", f"{venv} was not made by wtenv"
     if record is None or record.token != manifest.token:
-        origin = manifests.read_record(manifests.record_path(Path(manifest.venv), env))
+        origin = registry.read_record(registry.record_path(Path(manifest.venv), env))
         if origin is not None and origin.token == manifest.token:
             how = "copied" if os.path.lexists(origin.venv) else "moved"
             return "unusable", f"{venv} was {how} from {origin.venv}"
@@ -174,8 +177,8 @@ def _find_base_problem(venv: Path, manifest: Manifest, base_prefix: Path) -> str
 
 
 def _find_damage(venv: Path, manifest: Manifest) -> str:
-    """What is not as wtenv made it, of that which makes the overlay's Python the overlay's: else `pip` and uv would
-    install into the base."""
+    """What is not as wtenv made it, of the parts by which the overlay's Python knows that it is the overlay's (PEP
+    405). Without them pip and uv would install into the base."""
     real = os.path.realpath(manifest.interpreter)
     for name in ("python", "python3", f"python{manifest.minor}"):
         if os.path.realpath(venv / "bin" / name) != real:
@@ -188,7 +191,8 @@ def _find_damage(venv: Path, manifest: Manifest) -> str:
 
 
 def _find_turned(manifest: Manifest) -> list[str]:
-    """The declared packages whose links lead elsewhere by now, in words: the pointers would import the former one."""
+    """The declared packages whose path now leads to another folder than when they were built, in words. Python would
+    still import the former one."""
     turned = [item for item in manifest.editables if item.real and os.path.realpath(item.path) != item.real]
     return [f"{item.path} leads to another folder than when {manifest.venv} was built" for item in turned]
 
@@ -196,7 +200,7 @@ def _find_turned(manifest: Manifest) -> list[str]:
 def _find_change(manifest: Manifest, editables: Sequence[Path]) -> str:
     if manifests.identify(manifest.interpreter) != manifest.interpreter_id:
         return "the base's Python was replaced by another build"
-    # By their real paths: a worktree may be entered by several names.
+    # Compared by their real paths: a worktree may be entered by several names.
     have = {item.source: item for item in manifest.editables}
     want = {os.path.realpath(path): path for path in editables}
     for real, path in want.items():

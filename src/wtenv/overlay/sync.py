@@ -1,51 +1,31 @@
 """`wtenv sync`: make the overlay what the config declares.
 
 An overlay is marked as unfinished (in its record, outside of it) before anything in it changes, and the
-mark goes when the overlay's own Python has proved the result. Whatever kills a sync in between leaves
-an overlay that `state.inspect` calls incomplete, and that the next sync rebuilds.
+mark goes when the import check has passed. Whatever kills a sync in between leaves an overlay that `state.inspect`
+calls incomplete, and that the next sync makes anew.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from .. import distributions
 from ..errors import WtenvError
-from ..names import normalise
-from . import building, indexes, layout, pth, requirements, state, swap, wrappers
+from . import building, indexes, layout, pth, registry, requirements, swap, wrappers
 from . import manifest as manifests
-from .building import BuildError, Isolation, Project, Uv
-from .exclusive import Report, lock, remove_leftovers
-from .imports import judge, prove
+from .activate import write_activate
+from .building import BuildError, Project, Uv
+from .difference import Difference, Plan, choose, compare, find_surplus, list_declared, name_deps, read_projects
+from .imports import check_imports, require_right
 from .manifest import Editable, Manifest
 from .modules import find_modules
-from .refresh import follow_base, note, tighten
+from .refresh import follow_base, make_private, with_inventory
+from .registry import Report, lock, remove_leftovers
 from .requirements import REDIRECTOR
-from .state import State
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the overlay shall be."""
-
-    root: Path  # the worktree (or the stack's folder)
-    venv: Path
-    base_prefix: Path
-    base_python: Path
-    editables: tuple[Path, ...]
-    install_deps: bool = False  # True: what neither base nor overlay has goes into the overlay
-    build_isolation: Isolation = "auto"
-    replace: bool = False  # a foreign .venv may be moved aside
-    inexact: bool = False  # keep what is not declared
-    reinstall: bool = False  # build all editables, also those whose build files did not change
-    only: tuple[str, ...] = ()  # names or paths of the editables to look at; implies `inexact`
-    sources: bool = True  # follow [tool.uv.sources] of the projects: only for what somebody typed
-    activate: Mapping[str, str] = field(default_factory=dict)  # file name in bin -> text
-    build_env: Callable[[], Mapping[str, str]] | None = None  # the environment that builds see; None: the user's
 
 
 @dataclass(frozen=True)
@@ -58,30 +38,16 @@ class Outcome:
     reason: str = ""  # why the overlay was not current; empty if it was, or if there is nothing more to say
 
 
-@dataclass(frozen=True)
-class _Difference:
-    """What lies between the overlay and the plan. old: what is there and can be kept."""
-
-    verdict: State
-    old: Manifest | None
-    build: tuple[Project, ...]
-    remove: tuple[str, ...]
-    missing: tuple[str, ...]  # with install_deps: requirements that nothing satisfies, as far as it is known
-
-    def __bool__(self) -> bool:
-        return self.old is None or bool(self.build or self.remove or self.missing or self.verdict.repairable)
-
-
 def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
     """Make the overlay what `plan` says. WtenvError says what stood in the way, and what then is there.
 
     `env` is the user's environment (for data folders, PATH and package indexes); `report` gets one
     line for each step that takes time.
     """
-    job, projects = _prepare(plan, env, report)
+    job = _prepare(plan, env, report)
     try:
         with lock(job.venv, env, report):
-            return job.run(projects)
+            return job.run()
     except OSError as error:
         raise WtenvError(
             f"can't write the overlay {job.venv} ({error.strerror or error})", "fix that and run: wtenv sync"
@@ -90,18 +56,14 @@ def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
 
 def preview(plan: Plan, env: Mapping[str, str]) -> Outcome:
     """What `sync` would do now; changes nothing. WtenvError where it would refuse to begin."""
-    job, projects = _prepare(plan, env, lambda _: None)
-    found = job.compare(projects)
+    job = _prepare(plan, env, lambda _: None)
+    found = compare(plan, job.venv, job.projects, env)
     names = tuple(item.name or item.path.name for item in found.build)
     return Outcome(bool(found), (*names, *found.missing), found.remove, found.verdict.reason)
 
 
-def _prepare(plan: Plan, env: Mapping[str, str], report: Report) -> tuple[_Job, list[Project]]:
-    for place in (plan.venv, plan.base_prefix):
-        layout.check_path(place)
-    projects = [building.read_project(path) for path in plan.editables]
-    building.check_names(projects)
-    return _Job(plan, manifests.real_place(plan.venv), env, report), projects
+def _prepare(plan: Plan, env: Mapping[str, str], report: Report) -> _Job:
+    return _Job(plan, read_projects(plan), manifests.real_place(plan.venv), env, report)
 
 
 @dataclass(frozen=True)
@@ -109,51 +71,48 @@ class _Job:
     """One sync, under the lock."""
 
     plan: Plan
-    venv: Path
+    projects: Sequence[Project]  # the declared ones
+    venv: Path  # as in the plan, the folders above it resolved
     env: Mapping[str, str]
     report: Report
 
-    def run(self, projects: Sequence[Project]) -> Outcome:
-        """Do what is to be done."""
-        found = self.compare(projects)
+    def run(self) -> Outcome:
+        """Find out what differs from the plan, change that, check the imports, and write down what there is."""
+        found = compare(self.plan, self.venv, self.projects, self.env)
         if found.verdict.kind == "foreign":
             swap.move_foreign_aside(self.venv, self.report)
         remove_leftovers(self.venv, self.env)
         if found.old and not found:
-            kept = found.old._replace(editables=self._kept(found.old, ()), deps=self._name_deps(found.old))
-            return Outcome(self._finish(kept), (), (), found.verdict.reason)
+            return Outcome(self._finish(found.old, ()), (), (), found.verdict.reason)
         manifest = found.old or self._create()
-        before = distributions.take_stock(manifest.site)
+        before = distributions.snapshot(manifest.site)
         try:
-            swap.mark(self.venv, self.env, building=True)
+            registry.set_building(self.venv, self.env, building=True)
             if found.old and found.verdict.repairable:
-                swap.set_wrong_aside(self.venv, found.verdict.altered, self.report)
-                found = replace(found, build=self._choose(projects, found.old))
-            built = self._change_and_prove(manifest, found, projects)
+                swap.set_altered_aside(self.venv, found.verdict.altered, self.report)
+                found = replace(found, build=choose(self.plan, self.projects, found.old))
+            built = self._change_and_verify(manifest, found)
         except (WtenvError, OSError):
-            if found.old and distributions.take_stock(manifest.site) == before:  # what worked still does
-                swap.mark(self.venv, self.env, building=False)
+            if found.old and distributions.snapshot(manifest.site) == before:  # what worked still does
+                registry.set_building(self.venv, self.env, building=False)
             raise
         finally:
             remove_leftovers(self.venv, self.env)
-        kept = manifest._replace(editables=self._kept(manifest, built), deps=self._name_deps(manifest))
-        self._finish(kept)
-        swap.mark(self.venv, self.env, building=False)
+        self._finish(manifest, built)
+        registry.set_building(self.venv, self.env, building=False)
         if found.old is None and (said := wrappers.describe_others(self.venv, manifest)):
             self.report(said)  # once in an overlay's life
-        after, names = distributions.take_stock(manifest.site), tuple(item.name for item in built)
+        after, names = distributions.snapshot(manifest.site), tuple(item.name for item in built)
         others = (name for name in sorted(after) if name not in names and after[name] != before.get(name))
         gone = tuple(name for name in sorted(before) if name not in after)
         return Outcome(True, (*names, *others), gone, found.verdict.reason)
 
-    def _change_and_prove(
-        self, manifest: Manifest, found: _Difference, projects: Sequence[Project]
-    ) -> tuple[Editable, ...]:
-        """What was built; again, and without kept builds, if these do not stand the proof."""
+    def _change_and_verify(self, manifest: Manifest, found: Difference) -> tuple[Editable, ...]:
+        """What was built; again, and without kept builds, if these do not pass the import check."""
         reused: dict[Path, str] = {}
         try:
-            built = self._change(manifest, found, projects, reused)
-            return self._prove(manifest, built, {os.fspath(path) for path in reused})
+            built = self._change(manifest, found, reused)
+            return self._verify(manifest, built, {os.fspath(path) for path in reused})
         except BuildError:
             raise
         except WtenvError:
@@ -163,117 +122,25 @@ class _Job:
 
         for key in reused.values():
             reuse.forget(key, self.env)
-        return self._prove(manifest, self._change(manifest, found, projects, None), set())
-
-    # -- what is to be done
-
-    def compare(self, projects: Sequence[Project]) -> _Difference:
-        """What lies between the overlay as it is and the plan; reads only. WtenvError if what is there is not ours
-        to replace."""
-        plan = self.plan
-        verdict = state.inspect(self.venv, base_prefix=plan.base_prefix, editables=plan.editables, env=self.env)
-        if verdict.kind == "foreign" and not plan.replace:
-            raise WtenvError(verdict.reason, verdict.fix)
-        if hindrance := state.find_hindrance(self.venv, self.env):
-            raise WtenvError(*hindrance[:2])
-        old = manifests.read_manifest(self.venv) if verdict.usable or verdict.repairable else None
-        if old is None or manifests.identify(old.interpreter) != old.interpreter_id:
-            # Compiled extensions may not fit another build of Python.
-            return _Difference(verdict, None, self._restrict(projects, ()), (), ())
-        missing: list[str] = []
-        if plan.install_deps and old.deps != self._name_deps(old):
-            roots = [item.name for item in self._kept(old, ())]
-            _, missing = requirements.walk_requires(roots, [*old.site, *old.base_site], old.python_version)
-        surplus = self._find_surplus(projects, old.editables, old)
-        return _Difference(verdict, old, self._choose(projects, old), surplus, tuple(missing))
-
-    def _name_deps(self, manifest: Manifest) -> str:
-        """Of which base the dependencies were last looked at; empty if they are the base's."""
-        return pth.identify_base(manifest.base_site) if self.plan.install_deps else ""
-
-    def _choose(self, projects: Sequence[Project], manifest: Manifest) -> tuple[Project, ...]:
-        """The projects to build."""
-        plan = self.plan
-        have = {item.source: item for item in manifest.editables}
-        present = distributions.list_installed(manifest.site)
-        base, own = distributions.list_versions(manifest.base_site), distributions.list_versions(manifest.site)
-        chosen = []
-        for project in self._restrict(projects, manifest.editables):
-            real = os.path.realpath(project.path)
-            item = have.get(real)
-            if (
-                plan.reinstall
-                or item is None
-                or item.name not in present
-                or present[item.name].source != real  # replaced by `pip install`
-                or not present[item.name].is_whole()
-                or item.fingerprint != manifests.fingerprint(project.path)
-                or manifests.find_lost(item)
-                or (plan.build_isolation is True and item.built_with != building.ISOLATED)
-                or (plan.build_isolation is False and item.built_with == building.ISOLATED)
-                or any(
-                    version not in (base.get(name), own.get(name))
-                    for name, version in building.split_pins(item.built_with)
-                )
-            ):
-                chosen.append(project)
-        return tuple(chosen)
-
-    def _restrict(self, projects: Sequence[Project], known: Sequence[Editable]) -> tuple[Project, ...]:
-        """Those that `only` names, by name or by path; a name that only a build has told is in `known`."""
-        if not self.plan.only:
-            return tuple(projects)
-        names = {item.source: item.name for item in known}
-        chosen: dict[Path, Project] = {}
-        for word in self.plan.only:
-            name, real = normalise(word), os.path.realpath(word)
-            for item in projects:
-                at = os.path.realpath(item.path)
-                if real == at or (name and name in (item.name, names.get(at))):
-                    chosen[item.path] = item
-                    break
-            else:
-                raise WtenvError(f"no declared editable is called {word}", "see [editables] packages")
-        return tuple(chosen.values())
-
-    def _find_surplus(
-        self, projects: Sequence[Project], known: Sequence[Editable], manifest: Manifest
-    ) -> tuple[str, ...]:
-        """The distributions in the overlay that nothing declares."""
-        if self.plan.inexact or self.plan.only:
-            return ()
-        names = {item.source: item.name for item in known}
-        wanted = {item.name or names.get(os.path.realpath(item.path), "") for item in projects}
-        tools = building.list_tools(known)
-        return tuple(sorted(requirements.find_surplus(manifest, wanted, tools, deps=self.plan.install_deps)))
-
-    def _kept(self, manifest: Manifest, built: Sequence[Editable]) -> tuple[Editable, ...]:
-        """The manifest's list: declared ones, as they are now, in the declared order."""
-        have = {item.source: item for item in (*manifest.editables, *built)}
-        wanted = {os.path.realpath(path): os.fspath(path) for path in self.plan.editables}
-        return tuple(have[real]._replace(path=path) for real, path in wanted.items() if real in have)
-
-    # -- doing it
+        return self._verify(manifest, self._change(manifest, found, None), set())
 
     def _create(self) -> Manifest:
         plan = self.plan
         facts = layout.probe(plan.base_python, plan.base_prefix, building.make_env(self.env))
         return swap.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
 
-    def _change(
-        self, manifest: Manifest, found: _Difference, projects: Sequence[Project], reused: dict[Path, str] | None
-    ) -> tuple[Editable, ...]:
+    def _change(self, manifest: Manifest, found: Difference, reused: dict[Path, str] | None) -> tuple[Editable, ...]:
         """Install and remove. `reused` gets the keys of kept builds that were used; None: use none."""
-        plan, declared = self.plan, {item.name: item.path for item in projects if item.name}
+        plan, declared = self.plan, {item.name: item.path for item in self.projects if item.name}
         open_uv = cache(lambda: self._open_uv(manifest, declared))
         # The bootstrap comes before the first build: a build that is not isolated runs on the overlay's Python.
-        pth.write(manifest, {item.name for item in projects})
+        pth.write(manifest, coming={item.name for item in self.projects})
         wrappers.refresh(self.venv, manifest)
         todo = found.build
         if found.remove and (still := set(found.remove) & distributions.list_installed(manifest.site).keys()):
             open_uv().pip("uninstall", *sorted(still))
             if found.old:  # another one's scripts may have had the same names
-                todo = tuple(dict.fromkeys((*todo, *self._choose(projects, manifest))))
+                todo = tuple(dict.fromkeys((*todo, *choose(plan, self.projects, manifest))))
         prints = {item.path: manifests.fingerprint(item.path) for item in todo}
         native = requirements.prepare_builds(manifest, todo, declared, plan.build_isolation, open_uv)
         built_with = self._build(manifest, todo, declared, native, open_uv, reused)
@@ -300,12 +167,12 @@ class _Job:
         if redirectors:
             open_uv().pip("install", "--no-deps", *redirectors)
         if plan.install_deps:
-            roots = [item.name for item in self._kept(manifest, built)]
+            roots = [item.name for item in list_declared(plan, manifest, built)]
             requirements.install_missing(open_uv, manifest, roots, declared)
             # Only now it is known what the new ones require.
-            if surplus := self._find_surplus(projects, (*manifest.editables, *built), manifest):
+            if surplus := find_surplus(plan, self.projects, (*manifest.editables, *built), manifest):
                 open_uv().pip("uninstall", *surplus)
-        follow_base(self.venv, manifest._replace(editables=self._kept(manifest, built)))
+        follow_base(self.venv, manifest._replace(editables=list_declared(plan, manifest, built)))
         return tuple(built)
 
     def _build(
@@ -364,27 +231,30 @@ class _Job:
         sources = plan.sources and not foreign
         return Uv(self.venv, plan.root, env, self.report, options, sources, certificates, declared)
 
-    def _prove(self, manifest: Manifest, built: Sequence[Editable], reused: Collection[str]) -> tuple[Editable, ...]:
+    def _verify(self, manifest: Manifest, built: Sequence[Editable], reused: Collection[str]) -> tuple[Editable, ...]:
         """Ask the overlay's Python where each module comes from; WtenvError if from elsewhere, or if nothing of a
         package is found. `reused`: those of which everything has to be. Returns `built`, with where that was."""
         have = {item.name: item for item in (*manifest.editables, *built)}
-        imports, _ = prove(self.venv, manifest, tuple(have.values()), self.env)
-        judge(imports, reused, isolated=self.plan.build_isolation is True, report=self.report)
+        imports, _ = check_imports(self.venv, manifest, tuple(have.values()), self.env)
+        require_right(imports, reused, isolated=self.plan.build_isolation is True, report=self.report)
         for item in built:
             if not item.modules:
-                self.report(f"{item.name}: no module of it is known, so nothing could be proved")
+                self.report(f"{item.name}: no module of it is known, so no import could be checked")
         places: dict[str, list[str]] = {item.path: [] for item in have.values()}
         for each in imports:
             places[each.editable.path] += filter(None, [each.origin])
         return tuple(item._replace(places=tuple(places[item.path])) for item in built)
 
-    def _finish(self, manifest: Manifest) -> bool:
-        """Let bootstrap, wrappers and activation scripts be as they should, and write the manifest."""
-        stamps = manifests.stamp(manifests.list_sources(manifest, self.venv))
-        changed = follow_base(self.venv, manifest) if stamps != manifest.stamps else False
-        changed = layout.write_activate(self.venv, self.plan.activate) or changed
-        tighten(self.venv)
-        new = note(self.venv, manifest._replace(stamps=stamps))
+    def _finish(self, manifest: Manifest, built: Sequence[Editable]) -> bool:
+        """Bring bootstrap, wrappers and activation scripts up to date, and write the manifest. True if something
+        changed."""
+        declared = list_declared(self.plan, manifest, built)
+        manifest = manifest._replace(editables=declared, deps=name_deps(self.plan, manifest))
+        times = manifests.read_times(manifests.list_sources(manifest, self.venv))
+        changed = follow_base(self.venv, manifest) if times != manifest.times else False
+        changed = write_activate(self.plan.venv) or changed
+        make_private(self.venv)
+        new = with_inventory(self.venv, manifest._replace(times=times))
         if new != manifests.read_manifest(self.venv):
             manifests.write_manifest(new, self.venv)
         return changed

@@ -1,7 +1,7 @@
-"""Whether git tracks something in an overlay: then a checkout can change what runs, and nobody has allowed it.
+"""Whether git tracks something in an overlay. Then a checkout could change what runs, and nobody has allowed that.
 
-gitformat-index(5): versions 2 and 3 have each path as it is, after its length. Version 4 and a split index have not:
-there git is asked.
+In git's index of version 2 or 3 each path stands as it is, after its length. In version 4, and in a split index, it
+does not; there git itself is asked (gitformat-index(5)).
 """
 
 from __future__ import annotations
@@ -28,18 +28,17 @@ def find_git(venv: Path) -> tuple[Path, Path] | None:
 
 
 def find_tracked(venv: Path, env: Mapping[str, str]) -> str:
-    """A path in the overlay that git's index has, from the worktree's root; empty if there is none, or no index.
-    WtenvError where only git could tell, and does not."""
+    """The first path in the overlay that git's index has, relative to the worktree's root; empty if there is none.
+    WtenvError if only git can tell, and does not."""
     found = find_git(venv)
     if found is None:
         return ""
     root, git_dir = found
     inside = os.path.relpath(real_place(venv), root)
-    try:
-        data = files.read_bytes(git_dir / "index", MAX_INDEX)
-        split = any(name.startswith("sharedindex.") for name in os.listdir(git_dir))
-    except (OSError, WtenvError):
+    data = files.try_read(git_dir / "index", MAX_INDEX)
+    if data is None:
         return ""
+    split = any(name.startswith("sharedindex.") for name in files.list_names(git_dir))
     if data[:8] in (b"DIRC\0\0\0\2", b"DIRC\0\0\0\3") and not split:
         return _search(data, os.fsencode(inside) + b"/")
     return _ask(root, f"{inside}/", env)
@@ -51,7 +50,7 @@ def is_tracked(file: Path, env: Mapping[str, str]) -> bool:
 
 
 def explain_untracking(venv: Path) -> str:
-    """The command after which git tracks nothing in the overlay any more; the files stay."""
+    """The command that ends git's tracking of what is in the overlay. The files stay."""
     import shlex
 
     found = find_git(venv)
@@ -61,8 +60,9 @@ def explain_untracking(venv: Path) -> str:
 
 
 def _search(data: bytes, start: bytes) -> str:
-    """The first path in the index that begins so. Its length stands before it, in 12 bits; in version 3 there may be
-    further flags in between. So the same bytes within a path, or within an object's name, are not taken for one."""
+    """The first path in the index `data` that begins with `start`. The path's length must stand before it, in 12 bits;
+    in version 3 further flags may stand in between. So the same bytes inside another path or an object's name don't
+    count."""
     at = data.find(start)
     while at >= 0:
         path = data[at : data.find(b"\0", at)]
@@ -75,7 +75,7 @@ def _search(data: bytes, start: bytes) -> str:
 
 
 def _ask(root: Path, inside: str, env: Mapping[str, str]) -> str:
-    """What git says. WtenvError where it does not: what can't be known is not used."""
+    """The same, asked of git. WtenvError if git does not say: only an overlay that is known to be untracked is used."""
     import shlex
     import subprocess
 

@@ -1,9 +1,9 @@
-"""Wrapper scripts: every Python script of the base's `bin`, under its name, on the overlay's Python.
+"""Wrappers: every Python script of the base's `bin` is in the overlay's, too, and runs on the overlay's Python there.
 
-A wrapper is a link to a small program (`.venv/bin/.wrapper*`, one for each set of shebang arguments) that
-runs the base's script of that name. Links rather than rewritten copies: 50 copies would take 200 KB
-on disk, and each would be stale once the base's script changed. pip and uv replace a link by the file
-they install (measured: neither writes through it), so an overlay's own script always wins.
+A wrapper is a link to a small program (`.venv/bin/.wrapper*`, one for each set of shebang arguments), which runs the
+base's script that has the link's name. Links, not rewritten copies: 50 copies would take 200 KB, and each would be
+stale once the base's script changed. pip and uv replace a link by the file that they install (measured: neither writes
+through it), so an overlay's own script always wins.
 """
 
 from __future__ import annotations
@@ -17,37 +17,39 @@ from typing import NamedTuple
 
 from .. import faults, files
 from ..console import make_printable
-from ..errors import WtenvError
 from .manifest import Manifest
 
-# They manage environments and must run on their own Python, or tell what the base's own is like.
+# Programs that manage environments: they must run on their own Python.
 _NEVER = {"conda", "conda-env", "mamba", "micromamba", "activate", "deactivate"}
-_CONFIG = re.compile(r"python[\d.]*[a-z]*-config")
+_CONFIG = re.compile(r"python[\d.]*[a-z]*-config")  # tells about the base's own Python
 _PYTHON = r"(?:python|pypy|graalpy)[\d.]*[a-z]{0,2}"
 _PLACE = rf"/[^\s\"'`$;&|()<>]*/{_PYTHON}(?![\w./-])"
 _SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 _RELOCATABLE = re.compile(rf"""/'?"?({_PYTHON})'?"? (.*)"\$0" "\$@\"""")  # uv's --relocatable
 _ITSELF = ("$0", "${0}", "$BASH_SOURCE", "${BASH_SOURCE}")
 SHEBANG_LIMIT = 127
-# In `bin` beside the links, whose folder is watched for them anyway. No script of a base begins with a dot.
+# It lies beside the links, in a folder that is watched anyway. No script of a base begins with a dot.
 PROGRAM = ".wrapper"
 _HEAD, _TEXT = 1 << 12, 1 << 16
 
 
 class Start(NamedTuple):
-    """What the first lines of a script start. program: a bare name is one that env looks up on PATH, "./NAME" is beside
-    the script (uv's relocatable ones); whole: nothing else happens (variables set, options of env)."""
+    """What the first lines of a script start."""
 
     program: str
+    """A path; a bare name, which env looks up on PATH; or "./NAME", which is beside the script (uv's relocatable
+    ones)."""
     arguments: str
+    """What the program gets before the script's path."""
     whole: bool = True
+    """Nothing else happens: no variable is set, env has no options."""
 
 
 def find_scripts(manifest: Manifest) -> dict[str, str]:
     """The base's Python scripts that get a wrapper: name -> the arguments that their first lines give to Python.
 
-    Only regular, executable files whose interpreter is the base's own Python; anything unreadable
-    or odd is no script. Nothing is executed.
+    They are regular, executable files whose interpreter is the base's own Python. What can't be read is no script.
+    Nothing is executed.
     """
     names = find_names(manifest)
     listed = _list(manifest.bins, names)
@@ -56,7 +58,7 @@ def find_scripts(manifest: Manifest) -> dict[str, str]:
 
 
 def find_names(manifest: Manifest) -> set[str]:
-    """The names of the base's Python itself in its `bin`, and those that each overlay has."""
+    """The names that the base's Python has in the base's `bin`, and those that it has in every overlay."""
     names = {"python", "python3", f"python{manifest.minor}"}
     try:
         real = os.stat(manifest.interpreter)
@@ -70,10 +72,10 @@ def find_names(manifest: Manifest) -> set[str]:
 
 
 def find_others(manifest: Manifest, folders: Sequence[str], taken: Collection[str]) -> dict[str, str]:
-    """What starts the base's Python, or another one of the base, by a plain name, and has no wrapper: path -> why.
+    """The programs that have no wrapper and start the base's Python, or another Python of the base: path -> why.
 
-    `folders`: where that name is looked for behind the overlay; `taken`: the names that the overlay has. By what
-    the files say: a program that is no text may start anything.
+    `folders`: those that PATH has behind the overlay; `taken`: the names that the overlay has. Only text tells: a
+    binary program may start anything, and is not in the answer.
     """
     found = {}
     names = find_names(manifest)
@@ -92,7 +94,7 @@ def find_others(manifest: Manifest, folders: Sequence[str], taken: Collection[st
                 continue  # PATH has the overlay's
             if is_python(place, manifest, names):
                 found[path] = f"its first lines start {place}"
-            elif _is_beside(place, bins):
+            elif os.path.realpath(os.path.dirname(place)) in bins and os.access(place, os.X_OK):
                 found[path] = f"it runs on {place}, another Python of the base"
         elif inside and re.fullmatch(_PYTHON, name):
             found[path] = "it is another Python of the base"
@@ -106,7 +108,7 @@ def find_others(manifest: Manifest, folders: Sequence[str], taken: Collection[st
 
 
 def describe_others(venv: Path, manifest: Manifest) -> str:
-    """One line about those in the base itself; empty if there are none."""
+    """One line about those in the base itself (see `find_others`); empty if there are none."""
     others = find_others(manifest, manifest.bins, os.listdir(venv / "bin"))
     names = [make_printable(os.path.basename(path)) for path in others]
     listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
@@ -114,7 +116,8 @@ def describe_others(venv: Path, manifest: Manifest) -> str:
 
 
 def _compile_mentions(manifest: Manifest, scripts: Collection[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """How a shell script names the base's Python, or a script on it: by a path; in the base, also from where it is."""
+    """Two patterns for how a shell script names the base's Python, or a script on it: by a path; and, in a script of
+    the base, from its own folder."""
     bins = "|".join(re.escape(place) for path in manifest.bins for place in {path, os.path.realpath(path)})
     known = "".join(f"|{re.escape(name)}" for name in scripts)
     path = rf"(?:{bins}|\$\{{?CONDA_PREFIX\}}?/bin)/(?:{_PYTHON}{known})(?![\w.-])"
@@ -124,7 +127,7 @@ def _compile_mentions(manifest: Manifest, scripts: Collection[str]) -> tuple[re.
 
 
 def _list(folders: Sequence[str], taken: Collection[str]) -> Iterator[tuple[str, str, str]]:
-    """The programs in `folders`, the first of each name: (folder, name, first lines)."""
+    """The programs in `folders`, the first one of each name: (folder, name, first lines)."""
     seen = {*_NEVER, *taken}
     for folder in folders:
         try:
@@ -153,8 +156,8 @@ def _read(path: str, size: int) -> str:
 
 
 def parse(head: str, manifest: Manifest, names: Collection[str]) -> str | None:
-    """The interpreter's arguments if `head` starts a script for the base's Python and nothing else, else None.
-    `names`: what `find_names` says."""
+    """The arguments for the interpreter, if `head` are the first lines of a script that starts the base's Python and
+    does nothing else; else None. names: what `find_names` gave."""
     start = read_interpreter(head)
     if start is None or not start.whole:
         return None
@@ -174,12 +177,12 @@ def read_interpreter(head: str) -> Start | None:
     start = _read_words(words[0], words[1].strip() if len(words) > 1 else "")
     if start and os.path.basename(start.program) in _SHELLS:
         return _read_shell(rest) or start
-    # Else the kernel would look for it in the current folder.
+    # A bare name after `#!` is a file in the current folder to the kernel (execve(2)).
     return start if start and ("/" in words[0]) else None
 
 
 def _read_words(program: str, rest: str) -> Start | None:
-    """A first line: the kernel gives `rest` as one argument, which env splits after -S."""
+    """What a first line starts. The kernel passes `rest` as one argument (execve(2)); env splits it after -S."""
     if os.path.basename(program) != "env":
         return Start(program, rest)
     split = re.match(r"-[iv]*S\s*|--split-string[= ]", rest)
@@ -199,10 +202,10 @@ def _read_env(words: list[str], *, whole: bool = True) -> Start | None:
 
 
 def _read_shell(lines: list[str]) -> Start | None:
-    """The Python that a script in both languages starts: sh runs an `exec` that is in a string for Python.
+    """The Python that a script for both sh and Python starts: by an `exec` that is part of a string to Python.
 
-    So pip, distlib, conda and uv write it where a first line can't hold the prefix: `'''exec' PREFIX/bin/python -s
-    "$0" "$@"`. People have the string begin with `:`, a line before that.
+    pip, distlib, conda and uv write such scripts if the prefix is too long for a first line: `'''exec'
+    PREFIX/bin/python -s "$0" "$@"`. In those that people write, the string often begins a line earlier, with `:`.
     """
     if not any("exec" in line or "dirname" in line for line in lines[:40]):
         return None  # to split a line into words takes long
@@ -216,7 +219,7 @@ def _read_shell(lines: list[str]) -> Start | None:
             words = list(lexer)
         except ValueError:
             return None
-        while words and words[0] in (":", "true", ""):  # what else they get means nothing
+        while words and words[0] in (":", "true", ""):  # these ignore their arguments
             words = words[words.index(";") + 1 :] if ";" in words else []
         if not words:
             continue
@@ -235,29 +238,25 @@ def _read_shell(lines: list[str]) -> Start | None:
 
 
 def is_python(program: str, manifest: Manifest, names: Collection[str]) -> bool:
-    """Whether the path `program` is the base's Python. `names`: what `find_names` says."""
+    """Whether the path `program` is the base's Python. names: what `find_names` gave."""
     folder, _, name = program.rpartition("/")
     if name in names and os.path.realpath(folder) == os.path.realpath(manifest.base_bin):
         return not os.path.exists(program) or files.is_same(program, manifest.interpreter)
-    # In a virtual environment the program is a link to another one, which does not see that environment.
+    # If the base is a virtual environment, its program is a link to another one, which does not see that environment.
     is_venv = os.path.exists(os.path.join(manifest.base, "pyvenv.cfg"))
     return not is_venv and files.is_same(program, manifest.interpreter)
 
 
-def _is_beside(program: str, bins: Collection[str]) -> bool:
-    return os.path.realpath(os.path.dirname(program)) in bins and os.access(program, os.X_OK)
-
-
 def refresh(venv: Path, manifest: Manifest) -> bool:
-    """Make `venv/bin` have exactly one wrapper for each script of the base, and every name of its Python; True if
-    something changed.
+    """Give `venv/bin` one wrapper for each script of the base, and a link for each name of its Python, and remove all
+    others. True if something changed.
 
     A name that the overlay has itself (an editable's or a package's script) is left alone.
     """
     changed = False
     targets, programs = plan(venv, manifest)
     if faults.has_met():
-        return False  # a part of the base could not be seen: its wrappers are not to go for that
+        return False  # a part of the base could not be read: its wrappers must stay
     for program, data in programs.items():
         if not is_program(program, data):
             files.write_atomic(program, data, 0o755)
@@ -281,7 +280,7 @@ def refresh(venv: Path, manifest: Manifest) -> bool:
 
 
 def find_faults(venv: Path, manifest: Manifest) -> list[str]:
-    """What keeps scripts of the base from running on the overlay's Python, in words; `refresh` fixes it all."""
+    """What keeps scripts of the base from running on the overlay's Python, in words. `refresh` fixes all of it."""
     targets, programs = plan(venv, manifest)
     wrong = {program.name for program, data in programs.items() if not is_program(program, data)}
     faults = []
@@ -298,7 +297,8 @@ def find_faults(venv: Path, manifest: Manifest) -> list[str]:
 
 
 def plan(venv: Path, manifest: Manifest) -> tuple[dict[str, str], dict[Path, bytes]]:
-    """What the wrappers' links shall lead to, and the programs behind them."""
+    """How the wrappers shall be: name in `bin` -> where its link leads; path of a program behind them -> its
+    content."""
     targets = dict.fromkeys(find_names(manifest) - {"python"}, "python")
     programs: dict[Path, bytes] = {}
     for name, arguments in find_scripts(manifest).items():
@@ -307,7 +307,7 @@ def plan(venv: Path, manifest: Manifest) -> tuple[dict[str, str], dict[Path, byt
         if program not in programs:
             programs[program] = _render_program(venv, manifest.bins, arguments)
     if "pip" in targets:
-        # conda's pip has no pip3.11, and the one behind the base on PATH would install somewhere else.
+        # conda's pip has no pip3.11. One that PATH has behind the base would install somewhere else.
         aliases = {"pip3", f"pip{manifest.minor}"}
         places = [(name, os.path.join(folder, name)) for name in aliases for folder in manifest.bins]
         aliases -= {name for name, place in places if os.path.lexists(place)}
@@ -316,20 +316,17 @@ def plan(venv: Path, manifest: Manifest) -> tuple[dict[str, str], dict[Path, byt
 
 
 def is_program(place: Path, data: bytes) -> bool:
-    try:
-        return files.read_bytes(place) == data and os.access(place, os.X_OK)
-    except (OSError, WtenvError):
-        return False
+    return files.try_read(place) == data and os.access(place, os.X_OK)
 
 
 def read_wrapper(path: str) -> str:
-    """Where the link at `path` leads if it is a wrapper, or another name of pip's; else the empty string."""
+    """Where the link at `path` leads if it is a wrapper, or an alias of pip; else the empty string."""
     target = _read_link(path)
     return "" if target == "python" else target
 
 
 def _read_link(path: str) -> str:
-    """The same, also if it is another name of the overlay's Python."""
+    """The same, also for an alias of the overlay's Python."""
     try:
         target = os.readlink(path)
     except OSError:

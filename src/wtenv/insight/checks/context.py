@@ -13,7 +13,7 @@ from ...decision import Decision
 from ...errors import WtenvError
 from ...hook.shells import Shell
 from ...overlay import manifest
-from ...overlay.imports import Import, prove
+from ...overlay.imports import Import, check_imports
 from ...overlay.manifest import Editable, Manifest
 
 State = Literal["ok", "note", "problem"]
@@ -102,10 +102,10 @@ class Context:
         return manifest.read_manifest(found.config.venv) if found.config and found.activation else None
 
     @cached_property
-    def proof(self) -> tuple[tuple[Import, ...], tuple[Editable, ...]] | WtenvError:
-        """Where the overlay's Python finds the editables' modules, see `prove`; or that it does not start."""
+    def imports(self) -> tuple[tuple[Import, ...], tuple[Editable, ...]] | WtenvError:
+        """Where the overlay's Python finds the editables' modules, see `check_imports`; or that it does not start."""
         assert self.manifest and self.decision.config
         try:
-            return prove(self.decision.config.venv, self.manifest, self.manifest.editables, self.plain)
+            return check_imports(self.decision.config.venv, self.manifest, self.manifest.editables, self.plain)
         except WtenvError as error:
             return error

@@ -41,9 +41,9 @@ def check_python(context: Context) -> Iterator[Finding]:
     if manifest is None or config is None:
         return
     python = config.venv / "bin" / "python"
-    if isinstance(context.proof, WtenvError):
-        first, *rest = context.proof.what.strip().splitlines()
-        yield problem(first.rstrip(":"), context.proof.fix, *rest)
+    if isinstance(context.imports, WtenvError):
+        first, *rest = context.imports.what.strip().splitlines()
+        yield problem(first.rstrip(":"), context.imports.fix, *rest)
     else:
         yield ok(f"{python} is the base's Python {manifest.python_version}")
 
@@ -51,9 +51,9 @@ def check_python(context: Context) -> Iterator[Finding]:
 def check_editables(context: Context) -> Iterator[Finding]:
     """Every declared package is imported from where it is declared: asked of the overlay's Python."""
     config = context.decision.config
-    if context.manifest is None or config is None or isinstance(context.proof, WtenvError):
+    if context.manifest is None or config is None or isinstance(context.imports, WtenvError):
         return
-    imports, lost = context.proof
+    imports, lost = context.imports
     for item in lost:
         what = f"{item.name} is not installed from {item.path} any more"
         yield problem(what, "run: wtenv sync", "pip has replaced or removed it", repair="sync")
@@ -120,8 +120,7 @@ def check_bootstrap(context: Context) -> Iterator[Finding]:
     manifest, config = context.manifest, context.decision.config
     if manifest is None or config is None:
         return
-    seal = pth.render(manifest, {*distributions.list_versions(manifest.site)})
-    wrong = pth.find_differences(Path(manifest.site[-1]), seal)
+    wrong = pth.find_outdated(manifest)
     if wrong:
         what = "what puts the base behind the overlay is damaged"
         yield problem(what, _REFRESH, *(f"{manifest.site[-1]}/{name}" for name in wrong), repair="refresh")
@@ -143,8 +142,7 @@ def check_activate(context: Context) -> Iterator[Finding]:
     config = context.decision.config
     if context.manifest is None or config is None:
         return
-    texts = {name: text.encode("utf-8", "surrogateescape") for name, text in render_activate(config.venv).items()}
-    if wrong := pth.find_differences(config.venv / "bin", texts):
+    if wrong := pth.find_differences(config.venv / "bin", render_activate(config.venv)):
         places = [f"{config.venv}/bin/{name}" for name in wrong]
         yield problem(
             "the scripts that editors source are another version's, or another installation's",

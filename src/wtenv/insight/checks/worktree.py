@@ -12,7 +12,7 @@ from pathlib import Path
 from ... import dirs
 from ...config.settings import read_settings
 from ...errors import WtenvError
-from ...overlay import manifest
+from ...overlay import registry
 from ...worktree import find_clone
 from .. import garbage
 from .context import Context, Finding, note, ok, problem
@@ -68,7 +68,7 @@ def find_exposed(context: Context) -> Iterator[Path]:
 def check_garbage(context: Context) -> Iterator[Finding]:
     """Records of overlays and clones that are gone, and what an interrupted sync left here."""
     config, beside = context.decision.config, []
-    if config and (record := manifest.read_record(manifest.record_path(config.venv, context.plain))):
+    if config and (record := registry.read_record(registry.record_path(config.venv, context.plain))):
         beside = [str(place) for name in record.leftovers if os.path.lexists(place := config.venv.with_name(name))]
     # What is only cached is no matter of its own, and an overlay that is missing here is another check's.
     here = str(config.venv) if config else ""
