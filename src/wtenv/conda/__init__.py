@@ -1,4 +1,11 @@
-"""conda environments, read from files: name to prefix, variables, captured scripts. conda itself never runs.
+"""conda environments, read from files. conda itself never runs.
+
+    condarc       condarc files, and the one key of theirs that counts here, `envs_dirs`
+    prefixes      from a name in a config to a prefix
+    variables     the variables that an environment sets
+    scripts       activate.d scripts: run once, for what they change
+    readings      what these scripts read
+    records       the packages that are installed
 
 The rules are conda's (26.7); each function names the file of conda that it follows.
 """

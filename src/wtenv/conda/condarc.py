@@ -1,9 +1,9 @@
-"""condarc files: where they are, and the one key that decides where a named environment is, `envs_dirs`.
+"""condarc files: where they are, and the one key that counts here: `envs_dirs`, the folders of named environments.
 
-A YAML library would cost more than the rest of an activation, so a file in which every line stands for itself is read
-here: plain keys, plain or quoted strings, lists. Any other (anchors, tags, strings over several lines) goes to PyYAML.
-Where conda would refuse the file, this does too; a file that has the key's name nowhere says nothing, whatever else it
-has.
+To load a YAML library would cost more than the rest of an activation. So simple files are read here, in which each line
+can be understood alone: plain keys, plain or quoted strings, lists. All others (anchors, tags, strings over several
+lines) go to PyYAML. A file that conda would refuse is refused. A file without the key's name says nothing, whatever
+else it has, and is not parsed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _PLAIN = r"""(?:[^\s\-?:,\[\]{}#&*!|>'"%@`]|[-?:](?=[^\s,\[\]{}]))"""  # how a Y
 
 
 class EnvsDirs(NamedTuple):
-    """What one source says. lines: (folder, flag "top", "bottom" or ""); final: nothing above it counts."""
+    """What one source says."""
 
-    lines: tuple[tuple[str, str], ...]
-    final: bool = False
+    lines: tuple[tuple[str, str], ...]  # a folder, and its flag: "top", "bottom" or ""
+    final: bool = False  # sources of a higher priority don't count
 
 
 def read_mode(path: Path) -> int:
-    """The mode of what `path` is or links to; 0 if it can't be asked, for whatever reason."""
+    """The mode of the file that `path` names, links followed; 0 if it can't be asked."""
     try:
         return path.stat().st_mode
     except (OSError, ValueError):
@@ -40,7 +40,7 @@ def read_mode(path: Path) -> int:
 
 
 def read_folder(path: Path) -> list[Path]:
-    """What is in the folder `path`, sorted; nothing if it can't be asked."""
+    """What is in the folder `path`, sorted; nothing if it can't be read."""
     try:
         return sorted(path.iterdir(), key=os.fspath)
     except (OSError, ValueError):
@@ -60,12 +60,12 @@ def find(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], list[Pa
     paths = [folder / name for folder in folders for name in (".condarc", "condarc", "condarc.d")]
     paths.insert(-3, home / ".condarc")
     found, watch = _collect([*paths, Path(env.get("CONDARC", ""))], (".condarc", "condarc"))
-    return found, list(dict.fromkeys([home / ".condarc", *watch]))  # the one that a user is likely to add
+    return found, list(dict.fromkeys([home / ".condarc", *watch]))  # first the file that a user is likely to add
 
 
 def find_mamba(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], list[Path]]:
-    """The same of the files that mamba and micromamba read beside those of conda, as far as their `envs_dirs` count
-    (`compute_default_rc_sources` in libmamba/src/api/configuration.cpp, mamba 2.4)."""
+    """The same for the files that mamba and micromamba read in addition to conda's (`compute_default_rc_sources` in
+    libmamba/src/api/configuration.cpp, mamba 2.4)."""
     home = Path(dirs.find_home(env))
     folders = [Path("/etc/conda"), Path("/var/lib/conda"), root or Path()]
     paths = [folder / ".mambarc" for folder in folders]
@@ -76,8 +76,9 @@ def find_mamba(env: Mapping[str, str], root: Path | None) -> tuple[list[Path], l
 
 
 def _collect(paths: Sequence[Path], names: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """What there is of `paths`, files or folders of files, in order; and what to watch for it."""
-    found: dict[Path, None] = {}  # its first place decides a file's rank (`_load_search_path`)
+    """Those of `paths`, files or folders of files, that exist, in their order; and the paths to watch for that
+    answer."""
+    found: dict[Path, None] = {}  # a file that is named twice has the rank of its first place (`_load_search_path`)
     watch = []
     for path in paths:
         mode = read_mode(path) if path.is_absolute() else 0
@@ -90,7 +91,7 @@ def _collect(paths: Sequence[Path], names: Sequence[str]) -> tuple[list[Path], l
 
 
 def read(path: Path) -> EnvsDirs | None:
-    """What the file says, or None if it does not. WtenvError where conda would refuse the file, too."""
+    """What the file says; None if it says nothing. WtenvError if conda would refuse the file."""
     try:
         data = files.read_bytes(path)
     except (OSError, WtenvError):
@@ -108,17 +109,17 @@ def read(path: Path) -> EnvsDirs | None:
 
 
 class Refused(ValueError):
-    """What is wrong with a file, and in which line."""
+    """A file that conda would refuse: what is wrong, and in which line."""
 
 
 def parse(text: str) -> EnvsDirs | None:
-    """The value of the top-level key, None if there is none; Refused if conda would not read it either."""
+    """The value of the top-level key, None if there is none. Refused if conda would refuse the text."""
     text = text.replace("\r\n", "\n")
     found = _read_plain(text)
     return _read_yaml(text) if found is _OTHER else found
 
 
-_OTHER = EnvsDirs((), True)  # by its identity: this is for the YAML library
+_OTHER = EnvsDirs((), True)  # compared by identity: the text is one for the YAML library
 
 
 def _read_plain(text: str) -> EnvsDirs | None:
@@ -135,7 +136,7 @@ def _read_plain(text: str) -> EnvsDirs | None:
     )
     lines = text.split("\n")
     found: dict[str, EnvsDirs] = {}
-    is_begun = is_open = False  # open: the last key's value may follow
+    is_begun = is_open = False  # is_open: the value of the last key may stand in the next lines
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -245,7 +246,7 @@ def _read_yaml(text: str) -> EnvsDirs | None:
 
 
 def _list_pairs(node: Any) -> dict[str, tuple[Any, Any]]:
-    """The keys that matter of a mapping, merged ones (`<<`) behind its own."""
+    """The keys of a mapping that count; its own come before those that it merges (`<<`)."""
     pairs: dict[str, tuple[Any, Any]] = {}
     for key, value in node.value:
         if key.value in _KEYS:
@@ -263,7 +264,8 @@ def _list_pairs(node: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def _read_node(key: Any, node: Any, text: str) -> EnvsDirs:
-    """The list that `node` is, with conda's flags, which are comments: of an item behind it, of the key in its line."""
+    """The list in `node`, with conda's flags. These are comments: an item's stands behind the item, the list's in the
+    line of the key."""
     if node.tag == "tag:yaml.org,2002:null":
         return EnvsDirs(())
     if node.tag != "tag:yaml.org,2002:seq":
@@ -285,7 +287,7 @@ def _read_node(key: Any, node: Any, text: str) -> EnvsDirs:
 
 
 def _find_comment(text: str, at: int) -> str:
-    """The comment that follows `at` in its line, behind nothing but blanks and a colon."""
+    """The comment in the line of `at`, if only blanks and a colon stand between them."""
     import re
 
     match = re.compile(r" *:?[ \t]*(?<=[ \t])(#[^\n]*)").match(text, at)

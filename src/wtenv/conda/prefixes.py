@@ -1,4 +1,4 @@
-"""Base environments: from what a config calls one to its prefix, found as conda would find it."""
+"""Base environments: from the name or path in a config to the prefix, found as conda would find it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,18 @@ _ROOTS = """/opt/conda /opt/miniforge3 /opt/mambaforge /opt/miniconda3 /opt/anac
 
 
 class Base(NamedTuple):
-    """A Python installation that worktrees share.
-
-    prefix: absolute, no slash at its end. kind: "conda", or "python" for any other installation.
-    name: what conda puts into CONDA_DEFAULT_ENV: "base", a name, or the prefix where it has none.
-    modifier: what conda puts into CONDA_PROMPT_MODIFIER (with its default `env_prompt`); "" for "python".
-    watch: the paths whose change or appearance can change this answer.
-    """
+    """A Python installation that worktrees share."""
 
     prefix: str
+    """Absolute, without a slash at its end."""
     name: str
+    """What conda puts into CONDA_DEFAULT_ENV: "base", a name, or the prefix of an environment without a name."""
     modifier: str
+    """What conda puts into CONDA_PROMPT_MODIFIER (with its default `env_prompt`); "" for the kind "python"."""
     kind: Literal["conda", "python"]
+    """"python": any installation that is not conda's."""
     watch: Watch
+    """The paths whose change or appearance can change this answer."""
 
 
 class BaseNotFound(WtenvError):
@@ -46,16 +45,16 @@ class BaseNotFound(WtenvError):
 def find_base(reference: str, env: Mapping[str, str], directory: Path) -> Base:
     """The conda environment that `reference` (a name, or a path, relative to `directory`) stands for.
 
-    A path if it contains "/" (`_resolve_prefix` in conda/activate.py) or begins with "~"; else "base"
-    or "root" for the root prefix, else the first folder of that name in the envs_dirs
-    (`locate_prefix_by_name` in conda/base/context.py). Unlike conda, which knows only its own files and the root that
-    it runs from, this tries after that where mamba looks, and the machine's other roots. BaseNotFound if there is none.
+    It is a path if it contains "/" (`_resolve_prefix` in conda/activate.py) or begins with "~". "base" and "root" are
+    the root prefix. Any other name is the first folder of that name in the envs_dirs (`locate_prefix_by_name` in
+    conda/base/context.py). conda knows only its own files, and the root that it runs from; this goes on with the
+    folders where mamba looks, and with the machine's other roots. BaseNotFound if there is none.
     """
     if not reference or "\0" in reference:
         raise WtenvError("base_conda_env is no name", "give a conda environment's name or path")
     if "/" in reference or reference.startswith("~") or reference in (".", ".."):
         prefix = _resolve(reference, env, directory)
-        # PATH is left out: it would be a condition of the answer, for the rare case that it names the root.
+        # Without PATH: what is asked for becomes a condition of the answer, and PATH rarely names the root.
         roots = _find_roots(env, search_path=False) if _has(prefix, "condabin", "pkgs", "envs") else iter(())
         return _open(prefix, next(roots, None))
     roots = _find_roots(env)
@@ -80,9 +79,9 @@ def open_prefix(path: str, env: Mapping[str, str], directory: Path) -> Base:
 
 
 def find_python(prefix: Path) -> Path:
-    """The interpreter in `prefix`/bin that `python3`, else `python`, else the newest `python3.N` (before a
-    free-threaded `python3.Nt`), else PyPy's or GraalPy's names stand for: links are followed as long as they stay
-    in that folder. BaseNotFound if none can be run."""
+    """The interpreter in `prefix`/bin: `python3`, else `python`, else the newest `python3.N` (before a free-threaded
+    `python3.Nt`), else PyPy's, else GraalPy's. Links are followed as long as they stay in that folder. BaseNotFound if
+    none can be run."""
     names = [prefix / "bin/python3", prefix / "bin/python"]
     if not any(map(os.path.lexists, names)):
         for stem in ("python3", "pypy3"):
@@ -116,18 +115,19 @@ def list_environments(env: Mapping[str, str]) -> tuple[tuple[str, Path], ...]:
 def _open(prefix: Path, root: Path | None, watch: Iterable[Path] = ()) -> Base:
     _refuse_path(prefix)
     if not _has(prefix, "conda-meta"):
-        # Found by name, conda would activate it: what is left of a removed environment, and hides others.
+        # conda would activate such a folder if it finds it by name: the rest of a removed environment, which hides
+        # others.
         what = f"{prefix} is no conda environment (it has no folder conda-meta)"
         raise BaseNotFound(what, "create it, remove that folder, or name another base", [*watch, prefix / "conda-meta"])
-    # `_default_env` in conda/activate.py: it goes by the parent's name, not by the envs_dirs.
+    # `_default_env` in conda/activate.py: the name of the folder above decides, not the envs_dirs.
     found = {**dict.fromkeys(watch, LATER_OR_ABSENT), prefix / "conda-meta/history": EXACT}
     name = "base" if prefix == root else prefix.name if prefix.parent.name == "envs" else str(prefix)
     return Base(str(prefix), name, f"({name}) ", "conda", found)
 
 
 def _find_roots(env: Mapping[str, str], *, search_path: bool = True) -> Iterator[Path]:
-    """Root prefixes, the one that `conda` would run from first. Lazy, so that only the variables that
-    decide are consulted; PATH, which changes most often, comes last."""
+    """Root prefixes, first the one that `conda` would run from. Lazy: each variable that is asked for becomes a
+    condition of the answer. PATH, which changes most often, comes last."""
     seen = set()
     for place, marks in _guess_roots(env, search_path):
         root = Path(os.path.normpath(place))
@@ -137,7 +137,7 @@ def _find_roots(env: Mapping[str, str], *, search_path: bool = True) -> Iterator
 
 
 def _guess_roots(env: Mapping[str, str], search_path: bool) -> Iterator[tuple[Path, str]]:
-    """Places that may be root prefixes, each with the folders any of which shows that it is."""
+    """Places that may be root prefixes; each with the names of folders, any of which shows that it is one."""
     any_mark = "conda-meta pkgs envs"  # micromamba's root need not hold an environment itself
     if exe := env.get("CONDA_EXE"):  # ROOT/bin/conda, `conda_exe_vars_dict` in conda/base/context.py
         yield Path(exe).parent.parent, "conda-meta"
@@ -157,10 +157,10 @@ def _guess_roots(env: Mapping[str, str], search_path: bool) -> Iterator[tuple[Pa
 
 
 def _find_envs_dirs(env: Mapping[str, str], root: Path | None, directory: Path) -> tuple[list[Path], list[Path]]:
-    """The folders that hold named environments, in conda's order, and the condarc files to watch.
+    """The folders that hold named environments, in conda's order; and the condarc files to watch.
 
-    `envs_dirs` and `mockable_context_envs_dirs` in conda/base/context.py; the variable outranks every
-    file (`_set_env_vars` in conda/common/configuration.py).
+    `envs_dirs` and `mockable_context_envs_dirs` in conda/base/context.py. The variable outranks every file
+    (`_set_env_vars` in conda/common/configuration.py).
     """
     paths, watch = condarc.find(env, root)
     sources = [source for path in paths if (source := condarc.read(path))]
@@ -174,8 +174,8 @@ def _find_envs_dirs(env: Mapping[str, str], root: Path | None, directory: Path) 
 
 
 def _find_mamba_dirs(env: Mapping[str, str], root: Path | None, directory: Path, watch: list[Path]) -> Iterator[Path]:
-    """The folders where mamba looks, and conda does not. Lazy: nothing of it is asked where conda finds the name.
-    `watch` gets the files on which this depends."""
+    """The folders where mamba looks and conda does not. Lazy: nothing is read where conda finds the name. `watch` gets
+    the files on which this depends."""
     paths, more = condarc.find_mamba(env, root)
     watch += more
     sources = [source for path in paths if (source := condarc.read(path))]
@@ -184,12 +184,12 @@ def _find_mamba_dirs(env: Mapping[str, str], root: Path | None, directory: Path,
 
 
 def _split(value: str) -> condarc.EnvsDirs:
-    """What a variable says."""
+    """The folders that a variable lists."""
     return condarc.EnvsDirs(tuple((line.strip(), "") for line in value.split(":") if line.strip()))
 
 
 def _expand(text: str, env: Mapping[str, str]) -> str:
-    """`text` with $NAME and ${NAME} filled in; unset ones stay, as with the os.path.expandvars of conda."""
+    """`text` with $NAME and ${NAME} filled in. Unset ones stay, as with os.path.expandvars, which conda uses."""
     if "$" not in text:
         return text
     import re
@@ -222,7 +222,7 @@ def _follow(path: Path) -> Path:
         except OSError:
             break
         if target.parent != path.parent:
-            break  # outside, the installation's own name for it is the one that lasts
+            break  # a name outside of the folder may go with the next update; the one in it stays
         path = target
     return path
 
@@ -236,6 +236,7 @@ def _advise(reference: str, env: Mapping[str, str]) -> str:
         return "no conda installation was found: give the environment's path, or set base_prefix"
     close = difflib.get_close_matches(reference, names, 3)
     known = list(dict.fromkeys([*close, *names]))[:8]
-    # conda makes no environment of the root's name, and none that it would take for an option or for several words.
+    # conda creates no environment of the root's name, and the command must not take the name for an option or two
+    # words.
     can_be_made = reference != "base" and re.fullmatch(r"[\w.][\w.+-]*", reference)
     return f"there is {', '.join(known)}" + (f"; or run: conda create -n {reference} python" if can_be_made else "")

@@ -1,10 +1,10 @@
-"""What activate.d scripts read: variables, and files that they source, test or have read by a program.
+"""What activate.d scripts read: variables, and files that they source, test, or give to a program to read.
 
-A script that only assigns is read as a text: its words tell what it depends on. Of any other, bash's own trace of the
-run tells which files it sourced and tested and which programs it started; those texts are then read too. Where that
-can't tell all (a program that may look at any variable, a name that is only made at run time, a pattern of file names,
-no trace), or where the answer is another one each time (the clock, a random number), it is said: such an answer holds
-where it was asked for, and is asked for again.
+For a plain script, which only assigns, tests and prints, its text tells all. Of any other script, bash's trace of the
+run tells which files it sourced and tested, and which programs it started; the text of these files is searched, too.
+Two things make a reading incomplete: the trace does not show all (a program that may look at any variable, a name that
+is made at run time, a pattern of file names), or each run gives another answer (the clock, a random number). What the
+scripts changed then holds only in the shell that asked, and each entering asks again.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from typing import NamedTuple
 from .. import files
 from ..errors import WtenvError
 
-# What a shell computes itself: never the same twice, or never taken from the environment.
+# Variables that a shell sets itself: their value in the environment does not count.
 _COMPUTED = """_ SHLVL PWD OLDPWD PPID RANDOM SRANDOM SECONDS LINENO FUNCNAME PIPESTATUS EPOCHSECONDS
     EPOCHREALTIME HISTCMD DIRSTACK GROUPS OPTIND OPTARG REPLY COLUMNS LINES IFS PS1 PS2 PS4"""
 _MENTION = re.compile(rb"\$\{?[#!]?([A-Za-z_]\w*)|(?:-v|printenv|declare -p|typeset -p)\s+[\"']?([A-Za-z_]\w*)")
 _NAME = re.compile(rb"(?<![\w$])[A-Za-z_]\w*")
-# In arithmetic a variable has no `$`.
+# In arithmetic a variable is named without `$`.
 _ARITHMETIC = re.compile(
     rb"(?s)\(\((.*?)(?:\)\)|\Z)|\blet\s([^\n]*)|\$\[([^\]]*)|\$\{\w+:\s*(\w[^}]*)|\w\[(\w+)\]"
     rb"|(?:(?<!\w)([A-Za-z_]\w*)[ \t]*)?[ \t]-(?:eq|ne|lt|le|gt|ge)[ \t]+([^\s\"';]*)"
 )
-# The folder that the shell stands in, but for the usual `$(cd "$folder" && pwd)`.
+# The current folder decides, unless `pwd` belongs to the usual `$(cd "$folder" && pwd)`.
 _HERE, _MOVES = re.compile(rb"\bpwd\b|\bPWD\b"), re.compile(rb"\b(?:cd|pushd)\s")
-# What no two runs have in common.
+# Values that are others in each run.
 _FLEETING = re.compile(rb"(?<!\\)\$\$|\b(?:S?RANDOM|SECONDS|EPOCHSECONDS|EPOCHREALTIME|PPID|BASHPID)\b")
-# A line that gives a list one more entry mentions the list, and does not depend on it.
+# A line that adds an entry to a list mentions the list, but its effect does not depend on the list's value.
 _EXTENSION = re.compile(rb"\s*(?:export\s+)?([A-Za-z_]\w*)=([\"']?)[^\s;&|()`]*\2\s*(?:#.*|;?\s*export\s+\1\s*)?$")
 
-# A plain script: behind the words of the shell's grammar nothing but assignments, and builtins that read what the
-# text says. No substitution, file (nor a test of one) or list of variables.
+# A plain script: apart from the words of the shell's grammar it has nothing but assignments, and builtins that read
+# only what the text names. It has no substitution, no file, no test of a file, and no list of variables.
 _LEAD = re.compile(rb"(?:(?:if|then|else|elif|while|until|do|!|\{)\s+)*")
 _PLAIN = re.compile(
     rb"(?:(?:export|readonly|unset|\[|\[\[|test|echo|printf|return|cd)\s.*|"
@@ -48,22 +48,22 @@ _SUBSTITUTES = re.compile(rb"[(`]|\$\{!|<|\s-p\b|\\\n|\s(?:-[a-gkrsuwxGLNOS]|-h|
 _PARTS = re.compile(rb";;?|&&?|\|\|?")
 _REDIRECTIONS = re.compile(rb"\s\d?>>?\s?(?:/dev/null|&\d)|\s?&>\s?/dev/null")
 
-# File names by a pattern: of a path, of a list, or of what `for` goes through.
+# Patterns of file names: in a path, in a list, or in what `for` goes through.
 _PATTERN = re.compile(rb"/[^\s\"'=;|&()/]*[*?]|=\([^()\n]*[*?]|\b(?:for\s+\w+\s+in|set\s+--?)\s[^;\n]{0,200}[*?]")
 
-_END = b": wtenv end\n+\x1e\x1e set +x"  # the last that `scripts` has in it
+_END = b": wtenv end\n+\x1e\x1e set +x"  # the last lines of a whole trace; `scripts` writes them
 
-# Builtins, and words with which the trace of a compound command begins, that read neither variables nor files that the
-# texts don't show.
+# Builtins, and the first words of compound commands in a trace, that read no variable or file but those that the texts
+# show.
 _HARMLESS = frozenset(
     """: true false echo printf cd pwd pushd popd dirs shift return break continue unset local readonly trap type hash
     alias unalias shopt getopts read mapfile readarray let wait ulimit umask times kill jobs complete bind compopt
     enable exit for case select (( eval exec disown fg bg caller""".split()
 )
 _TESTS = frozenset({"[", "test", "[["})
-_FILE_TESTS = frozenset(f"-{letter}" for letter in "abcdefghkprsuwxGLNOS")  # also in `x -a -f y`: too many at worst
+_FILE_TESTS = frozenset(f"-{letter}" for letter in "abcdefghkprsuwxGLNOS")  # -a also means "and": one too many at worst
 _FILE_ORDERS = frozenset({"-nt", "-ot", "-ef"})
-# Programs whose answer follows from their arguments, and from the files among these.
+# Programs whose output follows from their arguments, and from the files among these.
 _READERS = frozenset("cat head tail cut sort uniq wc sed grep egrep fgrep ls readlink realpath cmp diff".split())
 _DEVICES = ("/dev/", "/proc/", "/sys/")
 _OTHERS = frozenset(
@@ -73,17 +73,16 @@ _OTHERS = frozenset(
 
 
 class Reading(NamedTuple):
-    """names: variables that are mentioned (too many rather than too few); tested: those of them that do more than get
-    another entry; files: what was sourced, tested or read, besides the scripts; complete: whether that is all."""
+    """What scripts read. In doubt it has a name too many, never one too few."""
 
-    names: frozenset[str]
-    tested: frozenset[str]
-    files: tuple[Path, ...] = ()
-    complete: bool = True
+    names: frozenset[str]  # the variables that are mentioned
+    tested: frozenset[str]  # those of them that do more than get another entry
+    files: tuple[Path, ...] = ()  # sourced, tested or read; without the scripts themselves
+    complete: bool = True  # that is all that they read
 
 
 def is_plain(text: bytes) -> bool:
-    """Whether a script only assigns, tests and prints: then its own words are all that it reads. In doubt it isn't."""
+    """Whether a script only assigns, tests and prints, so that its own text names all that it reads. In doubt, no."""
     text = _REDIRECTIONS.sub(b"", _strip_comments(text))
     if _SUBSTITUTES.search(text):
         return False
@@ -111,13 +110,14 @@ def read_texts(texts: Iterable[bytes]) -> Reading:
 
 
 def read_trace(trace: bytes, scripts: Sequence[tuple[Path, bytes]]) -> Reading:
-    """What scripts read whose run left `trace` ("+", and BASH_SOURCE between two \\x1e, before each command)."""
+    """What scripts read whose run left `trace`. In it, before each command, stand "+" and BASH_SOURCE between two
+    \\x1e."""
     texts = [text for _, text in scripts]
     if not trace.rstrip().endswith(_END):
         return read_texts(texts)._replace(complete=False)
     parts = re.split(rb"(?m)^\++\x1e([^\x1e\n]*)\x1e ?", trace)[1:]
     commands = dict.fromkeys(text.rstrip(b"\n") for source, text in zip(parts[::2], parts[1::2], strict=True) if source)
-    found = dict.fromkeys((os.fsdecode(source) for source in parts[::2] if source), True)  # path -> was it sourced
+    found = dict.fromkeys((os.fsdecode(source) for source in parts[::2] if source), True)  # path -> it was sourced
     names: set[str] = set()
     called: set[str] = set()
     complete = True
@@ -139,7 +139,8 @@ def read_trace(trace: bytes, scripts: Sequence[tuple[Path, bytes]]) -> Reading:
             complete = complete and bool(listed)
             names.update(listed if word == "printenv" or "-p" in arguments else ())
         elif word == "set":
-            complete = complete and bool(arguments) and not any(_ends_trace(item) for item in arguments)
+            ends_trace = any(item in ("-", "+o") or (item.startswith("+") and "x" in item) for item in arguments)
+            complete = complete and bool(arguments) and not ends_trace
         elif word in ("command", "builtin"):
             complete = complete and arguments[:1] in (["-v"], ["-V"]) and all(map(_is_everywhere, listed))
         elif word.startswith(("PS4=", "BASH_XTRACEFD=")):
@@ -156,12 +157,12 @@ def read_trace(trace: bytes, scripts: Sequence[tuple[Path, bytes]]) -> Reading:
             try:
                 texts.append(files.read_bytes(Path(name)))
             except (FileNotFoundError, NotADirectoryError):
-                pass  # it is watched: it may appear
+                pass  # it is watched, as it may appear
             except (OSError, WtenvError, ValueError):
                 complete = False
     texts = [_strip_comments(text) for text in texts]
     define = re.compile(rb"(?:^|[\s;{}])(?:function\s+([\w.:+-]+)|([\w.:+-]+)\s*\(\s*\))")
-    # A name that is made at run time, lists of names, and files read by a redirection: the trace does not show them.
+    # What a trace does not show: a name that is made at run time, lists of names, and files that a redirection reads.
     hidden = re.compile(
         rb"\$\{!|\bcompgen\b|\b(?:declare|local|typeset)\s+-\w*[in]"
         rb"|(?<![<&])<(?![<(&=])(?!\s*/dev/null)\s*[\"']?[$/\w.~]"
@@ -179,7 +180,7 @@ def read_trace(trace: bytes, scripts: Sequence[tuple[Path, bytes]]) -> Reading:
 
 
 def _list_tested(words: Sequence[str]) -> list[str]:
-    """The files that a test with these words asks for."""
+    """The files that a test with these words looks at."""
     paths = []
     for index, word in enumerate(words):
         before, after = words[index - 1] if index else "", words[index + 1] if index + 1 < len(words) else ""
@@ -191,19 +192,19 @@ def _list_tested(words: Sequence[str]) -> list[str]:
 
 
 def _list_read(program: str, words: Sequence[str]) -> list[str]:
-    """The files that one of the readers is given; too many rather than too few."""
+    """The files among the arguments of one of the _READERS; in doubt too many."""
     names = words[1:] if program in ("sed", "grep", "egrep", "fgrep") else words
     paths = [item for item in words if item.startswith("/") and ":" not in item]
     return paths + [item for item in names if re.fullmatch(r"(?!\d+$)[\w.~+-][\w./~+-]*", item)]
 
 
 def _is_everywhere(name: str) -> bool:
-    """Whether a program is found in whatever shell: the answer for another one depends on its PATH."""
+    """Whether every shell finds a program of that name. For any other name the answer depends on PATH."""
     return any(os.access(f"{folder}/{name}", os.X_OK) for folder in ("/bin", "/usr/bin"))
 
 
 def _is_busy(path: str) -> bool:
-    """Whether `path` is a folder that is always there, whose time changes all the time."""
+    """Whether `path` is a folder that is always there, and whose time changes often: /, /tmp, the home."""
     try:
         info = os.stat(path)
     except OSError:
@@ -212,17 +213,13 @@ def _is_busy(path: str) -> bool:
     return stat.S_ISDIR(info.st_mode) and (is_shared or files.is_same(path, os.path.expanduser("~")))
 
 
-def _ends_trace(option: str) -> bool:
-    return option in ("-", "+o") or (option.startswith("+") and "x" in option)
-
-
 def _is_assignment(word: str) -> bool:
     name, equals, _ = word.partition("=")
     return bool(equals) and name.partition("[")[0].removesuffix("+").isidentifier()
 
 
 def _split(command: str) -> list[str]:
-    """The words of a traced command, which bash has quoted where it had to."""
+    """The words of a traced command, without bash's quotes."""
     words = re.findall(r"""(?:'[^']*'|\\.|[^\s'\\])+""", command)
     return [re.sub(r"'([^']*)'|\\(.)", lambda part: part[1] or part[2] or "", word) for word in words]
 

@@ -1,11 +1,10 @@
-"""What conda installed into an environment: `conda-meta/*.json`, a record for each package.
+"""What conda installed into an environment: `conda-meta/NAME-VERSION-BUILD.json`, a record for each package.
 
-The keys are those of `PrefixRecord` in conda/models/records.py; conda, mamba and rattler write the same.
+The keys are those of `PrefixRecord` in conda/models/records.py. conda, mamba and rattler write the same.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -13,35 +12,35 @@ from typing import Any, NamedTuple
 
 from .. import files
 from ..console import make_printable
-from ..errors import WtenvError
 
-MAX_NEW = 30  # records that are read where the others are known
+MAX_NEW = 30  # if the names of others are known, at most so many records are opened
 MAX_RECORD = 1 << 26  # a record lists every file of its package
-# Where Python's own records of what is installed lie, in the paths of a package's files.
+# The folders of Python's own metadata, in the paths of a package's files.
 _METADATA = re.compile(r"(?:.*/)?(?:site|dist)-packages/[^/]+\.(?:dist-info|egg-info|egg-link)(?=/|$)")
 
 
 class CondaRecord(NamedTuple):
-    """One installed package. file: its archive's name; url: where that came from, as conda used it;
-    depends: the names of what it requires; metadata: the `.dist-info` and such that it brought, relative to
-    the prefix. What is not known is empty."""
+    """One installed package. What is not known is empty."""
 
     name: str
     version: str
     build: str
     subdir: str = ""
-    file: str = ""
-    url: str = ""
+    file: str = ""  # the name of its archive
+    url: str = ""  # where conda got the archive
     sha256: str = ""
     md5: str = ""
-    depends: tuple[str, ...] = ()
-    metadata: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()  # the names of the packages that it requires
+    metadata: tuple[str, ...] = ()  # its `.dist-info` folders and the like, relative to the prefix
 
 
 def read_records(prefix: Path, known: Collection[str] | None = None) -> dict[str, CondaRecord]:
-    """The packages by name, sorted. A record that can't be read is taken from its file's name alone; so is one
-    whose file is called as one of `known` (NAME-VERSION-BUILD), and where these are many others, every one but
-    Python's, which tells the platform."""
+    """The packages by name, sorted by it.
+
+    Not every record is opened; of the others only name, version and build are in the answer, as their file's name says
+    them. With `known`, a list of NAME-VERSION-BUILD, the records of these are not opened. If more than MAX_NEW are
+    left, only Python's is, which tells the platform. A record that can't be read counts as one that is not opened.
+    """
     listed = list(_list(prefix))
     new = {path for path, _ in listed if known is None or path.name.removesuffix(".json") not in known}
     if known is not None and len(new) > MAX_NEW:
@@ -50,14 +49,10 @@ def read_records(prefix: Path, known: Collection[str] | None = None) -> dict[str
 
 
 def _list(prefix: Path) -> Iterator[tuple[Path, CondaRecord]]:
-    """Each file, and what its name says: NAME-VERSION-BUILD.json: of the three, only the name can have a hyphen."""
+    """Each record's file, and what its name says. Of name, version and build, only the name can have a hyphen."""
     folder = prefix / "conda-meta"
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder))
-    except OSError:
-        return
     found = []
-    for name in names:
+    for name in files.list_names(folder):
         stem, _, kind = name.rpartition(".")
         parts = make_printable(stem).rsplit("-", 2)
         if kind == "json" and len(parts) == 3 and all(parts):
@@ -66,13 +61,8 @@ def _list(prefix: Path) -> Iterator[tuple[Path, CondaRecord]]:
 
 
 def _read(path: Path, named: CondaRecord) -> CondaRecord:
-    import json
-
-    try:
-        data = json.loads(files.read_bytes(path, MAX_RECORD))
-    except (OSError, ValueError, RecursionError, WtenvError):
-        return named
-    if not isinstance(data, dict):
+    data = files.read_object(path, MAX_RECORD)
+    if data is None:
         return named
     listed = _list_texts(data.get("files"))
     return CondaRecord(

@@ -1,8 +1,8 @@
-"""activate.d scripts: run once, in a shell of their own, for what they change in the environment.
+"""activate.d scripts: run once, in a shell of their own, to see what they change in the environment.
 
-All scripts share one shell, as under conda, so that one may use what another set. The shell replaces
-itself with a dump of its environment at the end. If it doesn't get there, the script that it was in is
-left out and the others run again in a new shell; so a script that exits, hangs or kills costs itself.
+All scripts share one shell, as under conda, so that one may use what another one set. At the end the shell replaces
+itself with a program that prints its environment. If it doesn't get there, the script at which it stopped is left out,
+and the others run again in a new shell. So a script that exits, hangs or kills costs only itself.
 """
 
 from __future__ import annotations
@@ -27,58 +27,57 @@ if TYPE_CHECKING:
 
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/run/current-system/sw/bin/bash", "/bin/sh")
 _SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
-TRACE = "\x1e"  # between two of these each line of the trace has its source
+TRACE = "\x1e"  # stands before and behind the name of the file in each line of the trace
 MAX_TRACE = 1 << 23
-_MAX_OUTPUT = 1 << 26  # more than this, and a script prints without end
+_MAX_OUTPUT = 1 << 26  # a script that prints more is ended
 # A shell that inherits these runs other code first, starts with options, or ends at any failing `.`.
 _STARTUP = frozenset({"BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "POSIXLY_CORRECT"})
 _NOISE = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
-_ROOM = 1 << 20  # a folder with less is no place to work in
-# How a program says that a fault of the machine was met, which may pass: part of what a failed script prints.
+_ROOM = 1 << 20  # free bytes that a file system must have for the scripts' output
+# Faults of the machine that may pass. A script that met one prints its text (strerror).
 _FAULTS = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO, errno.EDQUOT)
 _LATE, _AGAIN = 3600, 10  # for an hour after a script was too slow, it gets a tenth of the time
 _DUMP = "import os;f=open(1,'wb');f.write(b''.join(k+b'='+v+b'\\0'for k,v in os.environb.items()));f.close()"
 
 
 class Capture(NamedTuple):
-    """changes: name -> value after the scripts, None for unset; sorted by name, PATH included.
-    reads: the variables that the scripts mention; other values of these may give other changes. tested: those of
-    them that decide more than the list that they are put into.
-    watch: the folder, its scripts, and what else these sourced, tested or read. warnings: one line per script or name
-    that was left out or failed.
-    cacheable: false if a fault that may pass decided (no room, no time, a signal): this is used once.
-    complete: false if it is not known what else they read: then this holds where it was asked for.
-    """
+    """What the scripts of an environment change, and what that depends on."""
 
     changes: dict[str, str | None]
+    """Name -> value after the scripts, None for unset. Sorted by name; PATH is among them."""
     reads: frozenset[str]
+    """The variables that the scripts mention. Other values of these may give other changes."""
     watch: Watch
+    """The folder, its scripts, and the files that these sourced, tested or read."""
     warnings: tuple[str, ...]
+    """One line for each script that failed, and for each script or name that was left out."""
     tested: frozenset[str] = frozenset()
+    """Those of `reads` that do more than get another entry, as a list such as PATH does."""
     cacheable: bool = True
+    """False if a fault that may pass decided (no room, no time, a signal): the answer is used once."""
     complete: bool = True
+    """False if the scripts may have read more than is known: the answer holds only in the shell that asked."""
 
 
 class _Run(NamedTuple):
-    """One shell's run. environ: the environment at its end, None if it didn't get there; end: how it ended, or what
-    went wrong meanwhile; late: the time was up; faulty: that, or a signal, or what a script printed tells of a fault
-    that may pass; output: for each script that it began, its exit status ("" if the shell gave it up) and the first
-    lines that it printed; trace: see `readings`."""
+    """One shell's run."""
 
-    environ: dict[str, str] | None
-    end: str
-    late: bool
-    faulty: bool
-    output: list[tuple[str, str]]
-    trace: bytes
+    environ: dict[str, str] | None  # at its end; None if it didn't get there
+    end: str  # how it ended, or what went wrong meanwhile
+    late: bool  # its time was up
+    faulty: bool  # its time was up, a signal ended it, or what a script printed tells of a fault that may pass
+    output: list[tuple[str, str]]  # of each script that it began: exit status ("" if it did not end), first lines
+    trace: bytes  # see `readings`
 
 
 def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20, mark: Path | None = None) -> Capture:
-    """What `prefix`/etc/conda/activate.d/*.sh, sorted (`_get_activate_scripts` in conda/activate.py),
-    change in `env`, the environment as conda would have set it before it runs them.
+    """What `prefix`/etc/conda/activate.d/*.sh change in `env`, run in sorted order (`_get_activate_scripts` in
+    conda/activate.py). env: the environment as conda would have set it before it runs them.
 
-    A shell gets `timeout` seconds; after the second that took longer only the scripts before are used. Too little
-    time may pass, so that is asked again at each prompt: `mark`, a file, remembers it, and then there is less time.
+    A shell gets `timeout` seconds. A script that takes longer is left out; after a second such script, so are all that
+    follow it. A machine may be slow for a while only, so the answer is not kept, and the scripts run again at each
+    prompt. So that this costs less, the file `mark` notes that they were late: for an hour they get a tenth of the
+    time.
     """
     folder = Path(prefix, "etc/conda/activate.d")
     paths = [path for path in read_folder(folder) if path.name.endswith(".sh")]
@@ -109,8 +108,9 @@ def capture_scripts(prefix: Path, env: Mapping[str, str], timeout: float = 20, m
     changes: dict[str, str | None] = {}
     for name, value in compare(before, after).items():
         reason = None if name == "PATH" else explain_refusal(name)
-        if name in _NOISE or (value is None and (reason or _is_stripped(name))):
-            continue  # dropped by the shell itself, such as PS1, or names it can't hold
+        is_stripped = sys.platform == "darwin" and name.startswith("DYLD_")  # macOS hides them from /bin and /usr/bin
+        if name in _NOISE or (value is None and (reason or is_stripped)):
+            continue  # the shell itself has dropped it: PS1, or a name that it can't hold
         if reason:
             warnings.append(f"a script in {folder} sets {name!a}, which is left out: it {reason}")
         else:
@@ -127,19 +127,15 @@ def _is_recent(mark: Path) -> bool:
 
 
 def _remember(mark: Path, *, late: bool) -> None:
-    with contextlib.suppress(OSError):  # where there is no folder for it, it has all its time again
+    with contextlib.suppress(OSError):  # without that folder nothing is noted, and the scripts get all their time again
         if late:
             mark.touch(mode=0o600)
         else:
             mark.unlink()
 
 
-def _is_stripped(name: str) -> bool:
-    return sys.platform == "darwin" and name.startswith("DYLD_")  # macOS hides them from /bin and /usr/bin
-
-
 def _read_scripts(paths: list[Path], warnings: list[str]) -> dict[Path, bytes]:
-    """Those of `paths` that can be read, and their texts."""
+    """The texts of those `paths` that can be read."""
     scripts: dict[Path, bytes] = {}
     for path in paths:
         try:
@@ -154,20 +150,20 @@ def _read_scripts(paths: list[Path], warnings: list[str]) -> dict[Path, bytes]:
 def _run_all(
     scripts: list[Path], env: dict[str, str], timeout: float, warnings: list[str], *, traced: bool
 ) -> tuple[dict[str, str], bytes, bool, bool]:
-    """The environment after all of `scripts` that leave the shell alive (`env` if none does), the trace of their run,
-    whether a script was too slow, and whether no fault that may pass was met."""
+    """The environment after all of `scripts` that let the shell go on (`env` if none does); the trace of their run;
+    whether a script was too slow; whether no fault that may pass was met."""
     todo, late, cacheable = list(scripts), False, True
     while todo:
         run = _run(todo, env, timeout, traced=traced)
         cacheable = cacheable and not run.faulty
         if run.environ is not None:
-            # A script whose last test is false returns 1 and is fine; one that also prints has failed.
+            # A script may return 1 just because its last test is false. Only one that also prints has failed.
             for path, (status, text) in zip(todo, run.output, strict=True):
                 if text and (status != "0" or run.faulty):
                     warnings.append(f"{path} failed with status {status or 'unknown'}: {text}")
             if run.faulty and not warnings:
                 warnings.append(f"the scripts in {todo[0].parent} met a fault: {run.end}")
-            # What a script would have read that was left out is not in the trace.
+            # If a script was left out, the trace does not show what it read.
             return run.environ, run.trace if len(todo) == len(scripts) else b"", late, cacheable
         if not run.output:
             raise OSError(run.end)
@@ -182,7 +178,8 @@ def _run_all(
 
 
 def _run(scripts: list[Path], env: dict[str, str], timeout: float, *, traced: bool) -> _Run:
-    """Run `scripts` in one new shell with the environment `env`. OSError if there is no shell or no room."""
+    """Run `scripts` in one new shell with the environment `env`. OSError if there is no shell, or no room for
+    output."""
     shell = next((path for path in _SHELLS if os.access(path, os.X_OK)), _SHELLS[-1])
     has_zero = sys.platform == "linux" and os.access("/usr/bin/env", os.X_OK)  # macOS's has no -0 before 13
     dump = "/usr/bin/env -0" if has_zero else f"{_quote(sys.executable)} -I -S -c {_quote(_DUMP)}"
@@ -197,8 +194,8 @@ def _run(scripts: list[Path], env: dict[str, str], timeout: float, *, traced: bo
             end = [": wtenv end", "{ set +x; } 2>/dev/null", "unset PS4 BASH_XTRACEFD"]
         lines = []
         for index, path in enumerate(scripts):
-            # Output goes to a file: a job in the background that holds a pipe would make us wait for it.
-            # In a `||` list, `set -e` has no effect inside the script; `set` undoes what it left behind.
+            # Output goes to files: a background job that holds a pipe open would make wtenv wait for it. In a `||` list
+            # `set -e` has no effect inside the script; `restore` undoes the options that it left behind.
             run = f". {_quote(str(path))} </dev/null >|{scratch}/{index} 2>&1"
             save = f'printf %s "$?" >|{scratch}/{index}.status'
             lines.append(f"{run} && {save} || {save}\n{restore}")
@@ -216,7 +213,7 @@ def _run(scripts: list[Path], env: dict[str, str], timeout: float, *, traced: bo
         output = [(_read(f"{path}.status", 9).decode(), _excerpt(path)) for path in begun]
         whole = len(output) == len(scripts) and all(status for status, _ in output)
         told = code == 0 and data.endswith(b"\0")
-        # 126: a script has left more than the kernel starts a program with.
+        # 126: the environment that the scripts left is larger than what the kernel starts a program with.
         if told != whole and (told or code not in (None, 126, 127)):
             raise OSError(errno.ENOSPC, f"{scratch} does not take what they print")
         if told:
@@ -246,18 +243,19 @@ def _tells_fault(path: str) -> bool:
 
 
 def _wait_for(command: list[str], env: dict[str, str], timeout: float, scratch: str) -> int | None:
-    """The exit code of `command` (negative: a signal), None if it was killed after `timeout` seconds, or with more
-    than _MAX_OUTPUT in the folder `scratch`.
+    """The exit code of `command` (negative: a signal). None if it was killed: after `timeout` seconds, or as there was
+    more than _MAX_OUTPUT in the folder `scratch`.
 
-    Without `subprocess`, whose import costs more than the usual script. A session of its own keeps the
-    command off the terminal, and lets all that it started be killed at once.
+    Without `subprocess`, whose import costs more than the usual script takes. In a session of its own the command can't
+    reach the terminal, and can be killed together with all that it started.
     """
     import signal
 
     quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
     quiet += [(os.POSIX_SPAWN_OPEN, 2, f"{scratch}/shell", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)]
     reset = [signal.SIGPIPE, signal.SIGXFSZ]  # Python ignores these two, and a child would inherit that
-    # A Ctrl-C between the start and what ends it would leave the command running. It waits until then.
+    # Ctrl-C between the start and the `try` that ends the command would leave it running. So it is held back until
+    # then.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = done = status = 0
     try:
@@ -287,7 +285,7 @@ def _measure(scratch: str) -> int:
 
 
 def _make_scratch() -> str:
-    """A new folder where there is room. OSError if there is none."""
+    """A new folder on a file system with room. OSError if there is none."""
     error = OSError()
     for place in _SCRATCH:
         path = f"{place}/wtenv-{os.urandom(12).hex()}"
@@ -317,7 +315,7 @@ def _read(path: str, limit: int) -> bytes:
 
 
 def _excerpt(path: str) -> str:
-    """The first lines of a script's output in one, without anything that a terminal would act on."""
+    """The first lines of a script's output as one line, without control characters."""
     lines = [line.strip() for line in _read(path, 2000).decode(errors="replace").splitlines()]
     text = " / ".join([line for line in lines if line][:3])[:300]
     return "".join(char for char in text if char.isprintable())

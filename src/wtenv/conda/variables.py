@@ -15,19 +15,18 @@ UNSET = "***unset***"  # CONDA_ENV_VARS_UNSET_VAR in conda/base/constants.py
 
 
 class Variables(NamedTuple):
-    """values: name -> value, None for "unset". watch: the folder and files read. warnings: what was
-    skipped, one line each, with the file's path."""
+    """What an environment sets."""
 
-    values: dict[str, str | None]
-    watch: Watch
-    warnings: tuple[str, ...]
+    values: dict[str, str | None]  # None: unset
+    watch: Watch  # the folder and the files that were read
+    warnings: tuple[str, ...]  # what was skipped, one line each, with the file's path
 
 
 def read_variables(prefix: Path) -> Variables:
-    """The variables of the environment at `prefix`; never raises for what the files contain.
+    """The variables of the environment at `prefix`. Whatever the files contain, it never raises.
 
-    `_get_environment_env_vars` in conda/activate.py: every file in etc/conda/env_vars.d, sorted, then
-    `env_vars` of conda-meta/state on top. Where conda stops at a malformed file, this goes on without it.
+    As `_get_environment_env_vars` in conda/activate.py: every file in etc/conda/env_vars.d, sorted; then `env_vars` of
+    conda-meta/state, which win. conda stops at a malformed file; this goes on without it.
     """
     folder, state = Path(prefix, "etc/conda/env_vars.d"), Path(prefix, "conda-meta/state")
     values: dict[str, str | None] = {}
@@ -49,7 +48,7 @@ def read_variables(prefix: Path) -> Variables:
 
 
 def _load(path: Path, warnings: list[str]) -> object:
-    """The JSON in `path`; an empty dict, and a warning, if there is none to be had."""
+    """The JSON in `path`; an empty dict and a warning if there is none."""
     import json
 
     try:
@@ -66,7 +65,8 @@ def _load(path: Path, warnings: list[str]) -> object:
 
 
 def _add(values: dict[str, str | None], path: Path, content: object, warnings: list[str]) -> None:
-    """Put what `content` of `path` says into `values`, and what it may not say into `warnings`."""
+    """Put the variables in `content`, which is the JSON of `path`, into `values`; `warnings` gets those that are
+    refused."""
     if not isinstance(content, dict):
         warnings.append(f"{path} is skipped: not a table of names and values")
         return
