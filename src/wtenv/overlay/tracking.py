@@ -81,14 +81,7 @@ def _ask(root: Path, inside: str, env: Mapping[str, str]) -> str:
 
     # fsmonitor may be a program. What a git hook or a user has set for another repository must not count here.
     command = [
-        "git",
-        "-c",
-        "core.fsmonitor=false",
-        "-C",
-        os.fspath(root),
-        "ls-files",
-        "-z",
-        "--",
+        *("git", "-c", "core.fsmonitor=false", "-C", os.fspath(root), "ls-files", "-z", "--"),
         f":(literal){inside}",
     ]
     kept = {name: value for name, value in env.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")}

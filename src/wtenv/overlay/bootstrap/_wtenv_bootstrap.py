@@ -11,24 +11,24 @@ import sys
 from _frozen_importlib_external import FileFinder, PathFinder, _get_supported_file_loaders
 from zipimport import zipimporter
 
-_added = None  # what the base's .pth files have added to sys.path; empty while they run
+_added = None  # what the base's .pth files have added to sys.path; an empty list while they run
 _done = False
 _theirs = []  # the finders that they have installed
 _declared = {}  # module -> the folder of the declared package that has it
 _shared = set()  # the packages around these modules: others may have a part of them
-_tops = set()  # the first part of all of these names
-_hidden = {}  # folder of the base -> {name in it that belongs to what the overlay has: whether others are in there}
+_tops = set()  # the first parts of all these names
+_hidden = {}  # folder of the base -> {module in it to hide: whether it is a package in which others have files}
 _shadowed = set()  # the base's distributions of which the overlay has its own, by normalised name
 _sites = ()  # the base's site folders
-_folders = set()  # those of the base in which some names are not to be found
+_folders = set()  # the folders of the base in which some names are hidden
 _looked = False
 
 
 def look(root, command):
-    """Whether the command belongs to another worktree than `root`, whose overlay this is; there it goes on elsewhere.
+    """If Python was started in another worktree than `root`, whose overlay this is, go on with `_wtenv_elsewhere`.
 
-    The nearest `.git` upwards decides. Nothing more is done in one's own worktree, or where there is none. command:
-    how the wtenv that made this overlay is started.
+    The nearest `.git` upwards decides. In the own worktree, and where there is no `.git`, nothing more is done.
+    command: how the wtenv that made this overlay is started.
     """
     global _looked
     if _looked:
@@ -53,14 +53,13 @@ def look(root, command):
 
 
 def append_base(base_sites, skip, declared=(), hidden=(), shadowed=()):
-    """`base_sites`: the base's site folders. `skip`: `.pth` file of the base -> None (leave it out: it
-    belongs to an editable that this overlay has) or a tuple of the lines to leave out. `declared`, `hidden` and
-    `shadowed`: see above."""
+    """Put the base behind the overlay. base_sites: the base's site folders; skip: `.pth` file of the base -> the lines
+    to leave out, None for all of it; declared, hidden, shadowed: see the variables above."""
     global _added, _done, _sites
     if _done:
-        # `site` itself runs the .pth files of a virtual environment twice. pip runs them again to learn
-        # what its isolated builds must not see, and then the base's folders are there twice: the
-        # base's additions must be counted, too.
+        # `site` itself runs the .pth files of a virtual environment twice. pip runs them once more, to learn what its
+        # isolated builds must not see. Then the base's folders are there twice, and what the base's .pth files have
+        # added must be there twice, too.
         if any(sys.path.count(folder) > 1 for folder in base_sites):
             sys.path.extend(_added)
         return
@@ -113,7 +112,7 @@ def append_base(base_sites, skip, declared=(), hidden=(), shadowed=()):
 
 
 def _run_files(sites, skip):
-    """As `site` does: each folder, and behind it what its .pth files add."""
+    """Append each folder to sys.path, and behind it what its .pth files add, as `site` does."""
     import site
 
     known = set(sys.path)
@@ -155,7 +154,7 @@ def _run(sitedir, name, known, without):
 
 
 def _watch(entries):
-    """Let these entries of the base be searched by `_Finder`."""
+    """From now on `_Finder` searches these folders of the base."""
     if _declared:
         _folders.update(entries)
     _folders.update(_hidden)
@@ -166,7 +165,7 @@ def _watch(entries):
 
 
 def _hook(path):
-    # A path hook, and not a finder alone: pytest, pkgutil and pkg_resources ask PathFinder, or one folder.
+    # DeclaredFinder alone would not do: pytest, pkgutil and pkg_resources ask PathFinder, or one folder.
     if path in _folders:
         return _Finder(path, *_get_supported_file_loaders()) if os.path.isdir(path) else _Archive(path)
     raise ImportError
@@ -189,7 +188,7 @@ class _Finder(FileFinder):
             spec = type(spec)(name, None, is_package=True)
             spec.submodule_search_locations = places
         elif name in _shared:
-            # Another one's package, of which the overlay has a part, as plugins do: that part comes first.
+            # Another distribution's package, of which the overlay has a part, as with plugins. That part comes first.
             parent = sys.modules.get(name.rpartition(".")[0])
             path = [entry for entry in (parent.__path__ if parent else sys.path) if entry not in _folders]
             own = _ask(name, path)
@@ -216,8 +215,8 @@ _find_all = PathFinder.find_distributions
 
 
 def _find_distributions(*args, **options):
-    """What PathFinder does, less the base's metadata of what the overlay has itself: its plugins and commands would be
-    loaded, too. Who asks for certain folders is shown all that is in them."""
+    """As PathFinder's, without the base's metadata of distributions that the overlay has itself: their plugins and
+    commands would be loaded from the base. Whoever asks for certain folders is shown all that is in them."""
     found = _find_all(*args, **options)
     path = getattr(args[0], "path", None) if args else sys.path
     return found if path is not sys.path else filter(_counts, found)
@@ -234,7 +233,7 @@ def _counts(distribution):
 
 
 class DeclaredFinder:
-    """The first finder. What is declared comes from the overlay, or is not there: the base's finders are not asked."""
+    """The first finder. A declared module comes from the overlay or does not exist: no finder of the base is asked."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -258,13 +257,13 @@ class DeclaredFinder:
 
 
 def reveal():
-    """Let what is hidden be found: for who looks for the base's copies."""
+    """Hide nothing any more. For `wtenv which`, which looks for the base's copies."""
     for names in (_tops, _shared, _declared, _hidden, _shadowed):
         names.clear()
 
 
 def _ask(name, path=None, target=None, finders=None):
-    """What these finders say, or those of Python and of the overlay."""
+    """The spec that `finders` give; by default those of Python and of the overlay."""
     for finder in finders or [finder for finder in sys.meta_path if finder is not DeclaredFinder and finder not in _theirs]:
         if hasattr(finder, "find_spec"):
             spec = finder.find_spec(name, path, target)
@@ -274,7 +273,7 @@ def _ask(name, path=None, target=None, finders=None):
 
 
 def _correct_namespaces(known, entries):
-    """Namespace packages that `*-nspkg.pth` files have made, which no finder was asked for."""
+    """Correct the namespace packages that `*-nspkg.pth` files have put into sys.modules, where no finder is asked."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] not in _tops:
             continue

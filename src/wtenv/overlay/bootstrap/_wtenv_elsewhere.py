@@ -1,24 +1,25 @@
 # mypy: ignore-errors
-"""What the overlay's Python does in another worktree: it becomes `wtenv run` there, or nothing at all.
+"""What the overlay's Python does if it is started in another worktree: it becomes `wtenv run` there, or does not run.
 
-Imported by `_wtenv_bootstrap` where the nearest `.git` is not that of the overlay's own worktree. An interpreter that was named
-by its path is obeyed; one that was found through PATH, and a script of the overlay, belong to the worktree that they are
-started in. Runs on every Python from 3.8 on.
+`_wtenv_bootstrap` imports this if the nearest `.git` is not that of the overlay's own worktree. An interpreter that was
+named by its path is obeyed. One that was found through PATH belongs to the worktree where it is started, and so does a
+script of the overlay. Runs on every Python from 3.8 on.
 """
 
 import os
 import sys
 
-SHORT = 4096  # the time that tomllib takes may grow with the square of the length
+SHORT = 4096  # tomllib parses no longer text: its time may grow with the square of the length
 
 
 def leave_for(place, root, command):
-    """Become what was typed in the worktree `place`, if the overlay of `root` is the wrong one there. command: wtenv."""
+    """If the overlay of the worktree `root` is the wrong one in the worktree `place`, become `wtenv run` there, with
+    the same command line. command: how wtenv is started."""
     words = find_command()
     if words is None or not _is_start():
         return
     git_dir, common = _find_git(place)
-    # A bare repository has no worktree; nor has the folder above its worktrees, whose `.git` leads to it.
+    # A bare repository is no worktree, nor is the folder above its worktrees, whose `.git` leads to it.
     bare = git_dir is not None and git_dir == common and _is_bare(common)
     inside = common is not None and not (bare and os.path.isfile(place + "/.git"))
     configs = [place + "/wtenv.toml"] + ([common + "/wtenv.toml"] if inside else [])
@@ -28,10 +29,10 @@ def leave_for(place, root, command):
             return
     elif bare or common is None or common != _find_git(root)[1]:
         return
-    wish = _read_wish()
-    if wish == "ignore":
+    setting = _read_setting()
+    if setting == "ignore":
         return
-    if wish == "warn":
+    if setting == "warn":
         _say("this is %s, but %s is the overlay of %s" % (place, sys.prefix, root))
         return
     try:
@@ -45,9 +46,9 @@ def leave_for(place, root, command):
 
 
 def find_command():
-    """The command line with the program's bare name, if it was found through PATH; else None."""
+    """The command line as it was typed, if its program was found through PATH; else None."""
     words = list(getattr(sys, "orig_argv", ())) or _read_arguments()
-    # An embedding program has another name, or no words.
+    # A program that embeds Python has another name, or no command line.
     if not words or not os.path.basename(words[0]).startswith(("python", "pypy", "graalpy")):
         return None
     own = sys.prefix + "/bin"
@@ -57,7 +58,7 @@ def find_command():
         return None
     if "/" not in words[0]:
         return words
-    # The kernel turns a script's name into its interpreter's path and the script's.
+    # The kernel starts a script as: path of the interpreter, path of the script (execve(2)).
     at = _find_script(words)
     place = words[at] if at < len(words) else ""
     for _ in range(40):  # as many links as Linux follows
@@ -66,12 +67,12 @@ def find_command():
             return [name] + words[at + 1 :]
         if not os.path.islink(place):
             break
-        place = os.path.join(folder, os.readlink(place))  # a link from elsewhere to a script of ours
+        place = os.path.join(folder, os.readlink(place))  # a link from elsewhere to a script of the overlay
     return None
 
 
 def _read_arguments():
-    """Python before 3.10 does not tell them."""
+    """The command line; Python before 3.10 has no `sys.orig_argv`."""
     try:
         with open("/proc/self/cmdline", "rb") as file:
             return [os.fsdecode(word) for word in file.read().split(b"\0")[:-1]]
@@ -102,7 +103,7 @@ def _find_script(words):
 
 
 def _is_start():
-    """Whether this is the start of the main interpreter: not of a subinterpreter, nor somebody's `site.main()`."""
+    """Whether this is the start of the main interpreter, and not of a subinterpreter, nor a later `site.main()`."""
     frame = sys._getframe()
     while frame.f_back is not None:
         frame = frame.f_back
@@ -120,8 +121,8 @@ def _is_start():
 
 
 def _find_git(root):
-    """The git folder of a worktree, and its clone's git common dir (gitrepository-layout(5)); None where they can't be
-    told. Whether the link holds both ways is for wtenv to say: a copy of a worktree is not the overlay's either."""
+    """The git folder of a worktree, and its clone's git common dir (gitrepository-layout(5)); None if they are not
+    known. The `.git` file alone counts here. wtenv itself looks whether the link holds both ways."""
     git = root + "/.git"
     if os.path.isdir(git):
         real = os.path.realpath(git)
@@ -135,15 +136,15 @@ def _find_git(root):
 
 
 def _is_bare(common):
-    # With extensions.worktreeConfig it may be in the first (git-worktree(1)).
+    # With extensions.worktreeConfig the key may be in config.worktree (git-worktree(1)).
     values = (_get(common + name, "core", "bare") for name in ("/config.worktree", "/config"))
     return (next(filter(None, values), None) or "").lower() in ("true", "yes", "on", "1")
 
 
 def _is_own(place, configs):
-    """Whether the overlay that `place` has by its config is this one: a repository of our stack, or our own worktree
-    that was moved. configs: the repo's, then the clone's, whose keys win. Nobody has allowed them: what they name counts
-    where they may have an overlay, which is below the folder that is theirs."""
+    """Whether the config of the worktree `place` names this overlay. Then `place` is a repository of the same stack, or
+    the own worktree, which was moved. configs: the repo's, then the clone's, whose keys win. Nobody has allowed them,
+    so they can name an overlay only below their own folder."""
     folder, venv = place, None
     for file in configs:
         stack = _get(file, "wtenv", "extends")
@@ -164,7 +165,7 @@ def _is_own(place, configs):
         return False
 
 
-def _read_wish():
+def _read_setting():
     """The user's setting, `[elsewhere] python`."""
     folder = os.environ.get("XDG_CONFIG_HOME", "")
     if not os.path.isabs(folder):
@@ -173,8 +174,9 @@ def _read_wish():
 
 
 def _get(file, table, key):
-    """The text at `key` of a TOML or a git config file; None if there is none. What is not written on a line of its
-    own is left to Python's TOML parser, where it has one, in a short file: nobody has allowed it yet."""
+    """The text at `key` of a TOML or a git config file; None if there is none. It is searched line by line. If it is
+    written in another form, Python's TOML parser is asked, if there is one and the file is short: nobody has allowed
+    the file yet."""
     text = _read(file)
     if key not in text:
         return None

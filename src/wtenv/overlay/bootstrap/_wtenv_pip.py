@@ -1,6 +1,6 @@
 # mypy: ignore-errors
-"""Refuses `pip install -e` in an overlay, in whatever spelling, file or setting it was asked for: what
-pip itself has understood is what counts. Imported by `_wtenv_bootstrap` where the command line says `install`.
+"""Refuses `pip install -e` in an overlay. It may be asked for by an option, a requirements file or a setting: what pip
+itself has understood counts. `_wtenv_bootstrap` imports this if the command line has the word `install`.
 """
 
 import sys
@@ -11,7 +11,7 @@ class _Refused(BaseException):
 
 
 class InstallFinder:
-    """A finder that waits for pip's install command, and is out of the way of everything else."""
+    """A finder that waits for the import of pip's install command, and then removes itself."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "pip._internal.commands.install":

@@ -1,12 +1,12 @@
 # mypy: ignore-errors
-# wtenv: every base script's name in bin/ links here; this runs that script on the overlay's Python.
+# wtenv: the names of the base's scripts in bin/ are links to this; it runs the base's script on the overlay's Python.
 
 
 def _load(here):
     import os
     import sys
 
-    for place in (here, sys.argv[0]):  # pdb has resolved the links of the first
+    for place in (here, sys.argv[0]):  # pdb resolves the links of the first
         while os.path.islink(place):
             target = os.readlink(place)
             if target.startswith(".wrapper"):
@@ -29,7 +29,7 @@ def _load(here):
         os.execv(sys.executable, [sys.executable] + ARGUMENTS + [script] + sys.argv[1:])  # noqa: F821
     prefix = os.path.dirname(bins[0])
     if os.path.isdir(os.path.join(prefix, "share/jupyter")):
-        # Jupyter, and what uses it, looks below sys.prefix alone; what the base has is to be found behind that.
+        # Jupyter, and what uses it, looks only below sys.prefix. What the base has comes behind that.
         for name, folder in (("JUPYTER_PATH", "share/jupyter"), ("JUPYTER_CONFIG_PATH", "etc/jupyter")):
             places = os.environ.get(name, "").split(os.pathsep)
             places += [os.path.join(place, folder) for place in (sys.prefix, prefix)]
@@ -43,6 +43,6 @@ def _load(here):
     return script, compile(source, script, "exec", dont_inherit=True)
 
 
-# multiprocessing's children and debuggers find the script itself, under its own name.
+# For multiprocessing's children and for debuggers __file__ is the base's script itself.
 __file__, _load = _load(__file__)
 exec(_load)
