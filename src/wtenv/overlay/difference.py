@@ -1,4 +1,4 @@
-"""The plan of a sync: what the overlay shall be, and how the one that is there differs from it. Reads only."""
+"""What an overlay shall be, and how the one that is there differs from it: what a sync has to do. Reads only."""
 
 from __future__ import annotations
 
