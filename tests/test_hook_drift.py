@@ -13,7 +13,7 @@ from hookworld import World, active, name, own_world, said  # noqa: F401
 from shells import Shell
 from test_hook_cost import Watch
 
-from wtenv import files
+from wtenv.lock import MAX_LOCK
 
 
 def settle(shell: Shell) -> None:
@@ -119,14 +119,15 @@ def test_where_nothing_can_be_kept(own_world: Callable[..., World]) -> None:
 
 HOSTILE: dict[str, bytes] = {
     "empty": b"",
-    "not TOML": b"what",
+    "not JSON": b"what",
     "binary": bytes(range(256)) * 100,
-    "newer": b"version = 2\n",
-    "types": b'version = 1\n[base]\nkind = "conda"\n[[conda]]\nname = 1\n',
-    "names": b'version = 1\n[base]\nkind = "conda"\n[[pip]]\nname = "x\x1b[2J"\n',
-    "many": b'version = 1\n[base]\nkind = "conda"\n' + b'[[pip]]\nname = "x"\n' * 40_000,
-    "dots": b"version = 1\n" + b"a." * 500_000 + b"a = 1\n",
-    "huge": b"#" * (files.MAX_TEXT + 1),
+    "newer": b'{"version": 2}',
+    "types": b'{"version": 1, "base": {"kind": "conda", "conda": {"x": 1}}}',
+    "names": b'{"version": 1, "base": {"kind": "conda", "pip": {"x\\u001b[2J": {}}}}',
+    "many": b'{"version": 1, "base": {"kind": "conda", "pip": {' + b'"x": {}, ' * 100_000 + b'"y": {}}}}',
+    "deep": b'{"version": 1, "base": ' + b"[" * 1_000_000,
+    "digits": b'{"version": ' + b"9" * 1_000_000 + b"}",
+    "huge": b"#" * (MAX_LOCK + 1),
 }
 
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rattler
@@ -21,9 +22,9 @@ from scenes import CONFIG, Scene, call, git, make_git, make_home, make_scene, on
 from shells import Shell
 from workspace import Home
 
-from wtenv import decision, files, toml
+from wtenv import decision
 from wtenv.conda import records
-from wtenv.lock import gather
+from wtenv.lock import MAX_LOCK, gather
 
 # `url_pat` of conda/misc.py (26.7): what a line of an explicit file has to be.
 CONDA_LINE = re.compile(
@@ -77,9 +78,10 @@ def verify(scene: Scene, cwd: Path | None = None, env: dict[str, str] | None = N
     return texts
 
 
-def read(path: Path) -> dict[str, list[dict[str, str]]]:
-    """The lock, by TOML's own rules."""
-    return toml.parse(path, path.read_bytes())
+def read(path: Path) -> dict[str, Any]:
+    """The lock by JSON's own rules: what it says of the base, and beside it of the overlay."""
+    data = json.loads(path.read_bytes())
+    return {**data["base"], **data["environments"]["default"]}
 
 
 def record(scene: Scene, name: str) -> Path:
@@ -113,17 +115,16 @@ def test_content(scene: Scene) -> None:
     table = read(scene.root / "wtenv.lock")
     records = {path.name: json.loads(path.read_text()) for path in (scene.base.prefix / "conda-meta").glob("*.json")}
     assert len(table["conda"]) == len(records)
-    for row in table["conda"]:
-        found = records[f"{row['name']}-{row['version']}-{row['build']}.json"]
+    for name, row in table["conda"].items():
+        found = records[f"{name}-{row['version']}-{row['build']}.json"]
         assert (row["file"], row["subdir"], row["sha256"]) == (found["fn"], found["subdir"], found["sha256"])
         assert "url" not in row, "a channel on this machine"
     python = json.loads(record(scene, "python").read_text())
-    assert table["base"] == {"kind": "conda", "platform": python["subdir"], "python": python["version"]}
+    assert (table["kind"], table["platform"], table["python"]) == ("conda", python["subdir"], python["version"])
     flit = json.loads(record(scene, "flit-core").read_text())["version"]
-    assert table["editable"] == [
-        {"name": "pkg", "path": ".", "backend": "flit_core.buildapi", "built_with": [f"flit-core=={flit}"]}
-    ]
-    assert "pip" not in table and "overlay" not in table
+    pkg = {"name": "pkg", "backend": "flit_core.buildapi", "built_with": [f"flit-core=={flit}"]}
+    assert table["editables"] == {".": pkg}
+    assert "pip" not in table and "packages" not in table
 
 
 def test_nothing_of_this_machine(scene: Scene) -> None:
@@ -173,7 +174,7 @@ def test_from_a_folder_inside_and_while_active(scene: Scene, locked: Path) -> No
 
 def test_changes_are_told(scene: Scene, locked: Path) -> None:
     edit(scene, "numpy", version="9.9")
-    old = next(row["version"] for row in read(locked)["conda"] if row["name"] == "numpy")
+    old = read(locked)["conda"]["numpy"]["version"]
     done = scene("lock", check=True)
     assert done.stdout == f"numpy {old} → 9.9 in the base\n"
     assert done.stderr.startswith(f"wtenv: wrote {locked}: ")
@@ -200,17 +201,17 @@ def test_nothing_before_allow(base: Base, tmp_path: Path) -> None:
 
 
 def test_newer(scene: Scene, locked: Path) -> None:
-    locked.write_text("version = 2\n")
+    locked.write_text('{"version": 2}\n')
     for words in (["lock"], ["verify"], ["lock", "--explicit"], ["sync", "--locked"]):
         assert one_line(scene(*words)).endswith("(version 2, this one knows 1); upgrade wtenv")
-    assert locked.read_text() == "version = 2\n"
+    assert locked.read_text() == '{"version": 2}\n'
 
 
 def test_a_damaged_lock_is_replaced(scene: Scene, locked: Path) -> None:
     good = locked.read_bytes()
-    locked.write_bytes(good.replace(b"[[conda]]", b"<<<<<<< HEAD\n[[conda]]", 1))
-    assert "line 9 is none that wtenv writes; run: wtenv lock" in one_line(scene("verify"))
-    assert "line 9 is none that wtenv writes; replacing it\n" in scene("lock", check=True).stderr
+    locked.write_bytes(good.replace(b'  "base"', b'<<<<<<< HEAD\n  "base"', 1))
+    assert "line 3 is no JSON that wtenv writes (" in one_line(scene("verify"))
+    assert "); replacing it\n" in scene("lock", check=True).stderr
     assert locked.read_bytes() == good
 
 
@@ -228,7 +229,7 @@ def test_what_is_not_ours_stays(kind: str, scene: Scene, locked: Path, tmp_path:
     elif kind == "fifo":
         os.mkfifo(locked)
     else:
-        locked.write_bytes(b"#" * (files.MAX_TEXT + 1))
+        locked.write_bytes(b"#" * (MAX_LOCK + 1))
     before = snapshot(locked.parent, tmp_path)
     assert str(locked) in one_line(scene("lock"))
     assert str(locked) in one_line(scene("verify"))
@@ -325,7 +326,7 @@ DRIFTS: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize("name", DRIFTS)
 def test_drift(name: str, scene: Scene, locked: Path) -> None:
     change, text = DRIFTS[name]
-    platform = read(locked)["base"]["platform"]  # type: ignore[call-overload]
+    platform = read(locked)["platform"]
     text = text.format(numpy=version(scene, "numpy"), python=version(scene, "python"), platform=platform)
     change(scene)
     assert verify(scene) == [text]
@@ -351,9 +352,9 @@ def test_names_that_tell_little(scene: Scene, locked: Path) -> None:
     (site / "pytorch_extra-1.0.dist-info").mkdir()
     assert verify(scene) == find_quickly(scene)
     scene("lock", check=True)
-    rows = {row["name"]: row for row in read(locked)["conda"]}
+    rows = read(locked)["conda"]
     assert (rows["pytorch"]["provides"], rows["odd-file"]["build"]) == (["torch"], "h_0")
-    assert [row["name"] for row in read(locked)["pip"]] == ["pytorch-extra"]
+    assert [*read(locked)["pip"]] == ["pytorch-extra"]
     assert verify(scene) == find_quickly(scene) == []
     add_package("pytorch2", "torch2", "pip\n")
     assert verify(scene) == find_quickly(scene) == ["pytorch2 1.0 was added to the base"]
@@ -369,7 +370,8 @@ def test_another_environment_altogether(scene: Scene, locked: Path, monkeypatch:
         (meta / f"more-{number}-1.0-h_0.json").write_text("{}")
     assert verify(scene) == find_quickly(scene)
     assert len(find_quickly(scene)) == 50
-    locked.write_bytes(locked.read_bytes().partition(b"\n[[")[0])  # as a hostile one may be
+    data = json.loads(locked.read_bytes())
+    locked.write_text(json.dumps({**data, "base": {**data["base"], "conda": {}}}))  # as a hostile one may be
     opened = []
     monkeypatch.setattr(records, "_read", lambda path, named: opened.append(path) or named)
     assert len(find_quickly(scene)) > 50
@@ -379,11 +381,11 @@ def test_another_environment_altogether(scene: Scene, locked: Path, monkeypatch:
 def test_lock_of_another_platform(scene: Scene, locked: Path) -> None:
     """One difference, also where every package is another: names alone don't tell the platform."""
     text = locked.read_text()
-    here = re.search('^platform = "(.*)"', text, re.M)
+    here = re.search('"platform": "(.*)"', text)
     assert here
     said = [f"the base is for {here[1]}, the locked one for win-arm64"]
-    text = text.replace(here[0], 'platform = "win-arm64"')
-    for changed in (text, re.sub('^build = "', 'build = "other', text, flags=re.M)):
+    text = text.replace(here[0], '"platform": "win-arm64"')
+    for changed in (text, text.replace('"build": "', '"build": "other')):
         locked.write_text(changed)
         assert verify(scene) == find_quickly(scene) == said
 
@@ -414,8 +416,8 @@ def test_overlay(scene: Scene, locked: Path, tmp_path: Path) -> None:
         subprocess.run([*command, project], env=scene.home.environ, check=True)
     assert verify(scene) == ["extra 1.0 was added to the overlay"]
     scene("lock", check=True)
-    row = read(locked)["overlay"]
-    assert [set(item) for item in row] == [{"name", "version", "hash"}], "its source is a folder of this machine"
+    row = read(locked)["packages"]["extra"]
+    assert set(row) == {"version", "hash"}, "its source is a folder of this machine"
     shutil.copy(locked, scene.feature)
     assert verify(scene, scene.feature) == [], "though its script names the other interpreter"
     (scene.feature / "wtenv.lock").unlink()
@@ -467,9 +469,8 @@ def test_declared(base: Base, tmp_path: Path) -> None:
     scene("sync", check=True)
     scene("lock", check=True)
     lock = scene.root / "wtenv.lock"
-    assert [(row["name"], row.get("path")) for row in read(lock)["editable"]] == [
-        ("far", None), ("inhome", "~/lib"), ("pkg", "."), ("sibling", "../sibling"),
-    ]  # fmt: skip
+    found = {path: row["name"] for path, row in read(lock)["editables"].items()}
+    assert found == {"far": "far", "~/lib": "inhome", ".": "pkg", "../sibling": "sibling"}
     assert str(home) not in lock.read_text()
     assert verify(scene) == []
     config = scene.root / "wtenv.toml"
@@ -501,7 +502,7 @@ def test_stack(base: Base, tmp_path: Path) -> None:
     scene("sync", check=True)
     done = scene("lock", cwd=folder / "other", check=True)
     assert f"wrote {folder}/wtenv.lock: " in done.stderr
-    assert [row["path"] for row in read(folder / "wtenv.lock")["editable"]] == ["other", "main"], "by their names"
+    assert {*read(folder / "wtenv.lock")["editables"]} == {"other", "main"}
     assert verify(scene) == verify(scene, folder / "other") == []
     assert scene("lock", check=True).stderr == f"wtenv: {folder}/wtenv.lock is as it should be\n"
 
@@ -536,9 +537,9 @@ def test_base_that_is_not_condas(tmp_path: Path, fresh_base: Base, home: Home) -
     for word in ("allow", "sync", "lock", "verify"):
         call(home, word, cwd=root, check=True)
     table = read(root / "wtenv.lock")
-    assert table["base"]["kind"] == "python"  # type: ignore[call-overload]
-    assert {"platform", "python"} <= set(table["base"])
-    rows = {row["name"]: row for row in table["pip"]}
+    assert table["kind"] == "python"
+    assert {"platform", "python"} <= set(table)
+    rows = table["pip"]
     assert set(rows) >= {"idna", "local", "numpy", "odd", "pytest", "vcs"}
     assert rows["vcs"]["source"] == "git+https://host.example/a.git@c0ffee"
     assert "source" not in rows["local"] and "hash" in rows["odd"]
@@ -639,7 +640,8 @@ def test_damaged_records(content: str, scene: Scene, locked: Path) -> None:
 
 
 def version_of(locked: Path, name: str) -> str:
-    return next(row["version"] for row in read(locked)["conda"] if row["name"] == name)
+    found: str = read(locked)["conda"][name]["version"]
+    return found
 
 
 def test_odd_names(scene: Scene, locked: Path) -> None:
@@ -673,7 +675,7 @@ def test_editable_in_the_base(base: Base, tmp_path: Path) -> None:
     )
     scene("sync", check=True)
     scene("lock", check=True)
-    assert read(scene.root / "wtenv.lock")["pip"] == [{"name": "inbase", "version": "1.0", "editable": True}]
+    assert read(scene.root / "wtenv.lock")["pip"] == {"inbase": {"version": "1.0", "editable": True}}
     assert "elsewhere" not in (scene.root / "wtenv.lock").read_text()
     assert "inbase==1.0 (editable)" in scene("lock", "--explicit", check=True).stdout
 

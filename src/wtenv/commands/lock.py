@@ -13,7 +13,7 @@ from ..process import locate_folder
 
 if TYPE_CHECKING:
     from ..config.read import Config
-    from ..lock.format import Lock, Package
+    from ..lock.format import Lock, Table
     from ..worktree import Worktree
 
 
@@ -29,8 +29,9 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
 def write_lock(directory: Path, env: Mapping[str, str]) -> int:
     """Write the lock beside the config, and print how it differs from the old one."""
     from .. import decision, environ, files
+    from ..lock import MAX_LOCK, gather
     from ..lock import format as lockfile
-    from ..lock import gather
+    from ..lock.compare import compare, keep_known, render
 
     env = environ.undo(env)
     place, config = decision.load(directory, env)
@@ -43,7 +44,7 @@ def write_lock(directory: Path, env: Mapping[str, str]) -> int:
     if path.is_symlink():  # in a checkout, it may lead anywhere
         raise WtenvError(f"{path} is a symbolic link", "remove it")
     try:
-        before = files.read_bytes(path)
+        before = files.read_bytes(path, MAX_LOCK)
         old = lockfile.parse(path, before)
     except FileNotFoundError:
         pass
@@ -52,10 +53,10 @@ def write_lock(directory: Path, env: Mapping[str, str]) -> int:
     except lockfile.NewerLock:
         raise
     except WtenvError as error:
-        if lockfile.HEAD.encode() not in before:
+        if lockfile.ABOUT.encode() not in before:
             raise WtenvError(f"{error.what}, and not replaced", "move it away") from None
         say(f"{error.what}; replacing it")
-    data = lockfile.render(lockfile.keep_known(old, new) if old else new)
+    data = lockfile.render(keep_known(old, new) if old else new)
     if data == before:
         say(f"{path} is as it should be")
         return 0
@@ -64,7 +65,7 @@ def write_lock(directory: Path, env: Mapping[str, str]) -> int:
     except OSError as error:
         raise WtenvError(f"can't write {path} ({error.strerror})", "make the folder writable") from None
     if old:
-        write(gather.render(lockfile.compare(old, new)))
+        write(render(compare(old, new)))
     say(f"wrote {path}: {count(new)}")
     return 0
 
@@ -72,9 +73,9 @@ def write_lock(directory: Path, env: Mapping[str, str]) -> int:
 def count(lock: Lock) -> str:
     """How much there is of what."""
     parts = [
-        (len(lock.packages), "conda package", "s"),
+        (len(lock.conda), "conda package", "s"),
         (len(lock.pip), "package", "s in the base by pip"),
-        (len(lock.overlay or ()), "package", "s in the overlay"),
+        (len(lock.packages or ()), "package", "s in the overlay"),
         (len(lock.editables), "editable", "s"),
     ]
     return ", ".join(f"{number} {word}{end if number != 1 else end[1:]}" for number, word, end in parts if number)
@@ -85,6 +86,7 @@ def explicit(directory: Path, env: Mapping[str, str]) -> int:
     from a channel on this machine, of which the lock has no URL."""
     from .. import decision, environ
     from ..lock import format as lockfile
+    from ..lock.explicit import render_explicit
 
     env = environ.undo(env)
     place, config = decision.load(directory, env)
@@ -92,13 +94,13 @@ def explicit(directory: Path, env: Mapping[str, str]) -> int:
     locked = lockfile.read(path)
     if locked.kind != "conda":
         raise WtenvError(f"{path}: the base is no conda environment", "install its packages by pip")
-    missing = [item for item in locked.packages if not item.url]
+    missing = {name: row for name, row in locked.conda.items() if "url" not in row}
     urls = find_urls(missing, place, config, env) if missing else {}
-    write(lockfile.render_explicit(locked, urls, path))
+    write(render_explicit(locked, urls, path))
     return 0
 
 
-def find_urls(missing: list[Package], place: Worktree, config: Config, env: Mapping[str, str]) -> dict[str, str]:
+def find_urls(missing: Table, place: Worktree, config: Config, env: Mapping[str, str]) -> dict[str, str]:
     """Where the base's own records say that these came from, as long as they are of the same content."""
     from .. import decision
     from ..conda.records import read_records
@@ -107,13 +109,13 @@ def find_urls(missing: list[Package], place: Worktree, config: Config, env: Mapp
     try:
         records = read_records(Path(decision.locate_base(place, config, env).prefix))
     except WtenvError as error:
-        raise WtenvError(f"{config.lock} has no URL of {missing[0].name}, and {error.what}", fix) from None
+        raise WtenvError(f"{config.lock} has no URL of {min(missing)}, and {error.what}", fix) from None
     urls = {}
-    for item in missing:
-        record = records.get(item.name)
-        same = record and any(old and old == new for old, new in ((item.sha256, record.sha256), (item.md5, record.md5)))
-        if not record or not record.url or not same:
-            what = f"{config.lock} has no URL of {item.name} {item.version}, and the base has none of the same content"
-            raise WtenvError(what, fix)
-        urls[item.name] = record.url
+    for name, row in sorted(missing.items()):
+        record = records.get(name)
+        hashes = ((row.get("sha256"), record.sha256), (row.get("md5"), record.md5)) if record else ()
+        if not record or not record.url or not any(old and old == new for old, new in hashes):
+            what = f"{config.lock} has no URL of {name} {row.get('version', '')}"
+            raise WtenvError(f"{what}, and the base has none of the same content", fix)
+        urls[name] = record.url
     return urls

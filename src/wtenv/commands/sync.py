@@ -47,10 +47,11 @@ def require_locked(directory: Path, env: Mapping[str, str], *, overlay: bool) ->
     """WtenvError if the base (and the overlay) are not as `wtenv.lock` says, or if there is none."""
     from .. import decision, environ
     from ..lock import gather
+    from ..lock.compare import summarise
 
     plain = environ.undo(env)
     place, config = decision.load(directory, plain)
     found = gather.find_drift(config, decision.locate_base(place, config, plain), plain, overlay=overlay)
     if found:
         fix = "see: wtenv verify; if that is as it should be, run: wtenv lock"
-        raise WtenvError(f"{config.lock} is not met: {gather.summarise(found)}", fix)
+        raise WtenvError(f"{config.lock} is not met: {summarise(found)}", fix)

@@ -19,6 +19,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     """Print what differs; 1 if something does. WtenvError if there is no lock to compare with."""
     from .. import decision, environ
     from ..lock import gather
+    from ..lock.compare import render
 
     env = environ.undo(env)
     place, config = decision.load(Path(locate_folder(env)), env)
@@ -29,7 +30,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
         facts = {"lock": str(path), "clean": not found, "findings": [item._asdict() for item in found]}
         write_json(facts)
     else:
-        write(gather.render(found))
+        write(render(found))
         count = f"{len(found)} difference{'s' * (len(found) != 1)} from"
         say(f"{count} {path}; if that is as it should be, run: wtenv lock" if found else f"all is as {path} says")
     return 1 if found else 0

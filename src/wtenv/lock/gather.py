@@ -1,9 +1,10 @@
-"""Drift: what base and overlay consist of now, and what of it `wtenv.lock` has otherwise. Changes nothing."""
+"""What base and overlay consist of now, and how that differs from `wtenv.lock`. Changes nothing."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from .. import distributions
@@ -17,8 +18,8 @@ from ..names import normalise
 from ..overlay import manifest as manifests
 from ..overlay import state
 from ..overlay.manifest import Manifest
-from . import format as lockfile
-from .format import Dist, Editable, Finding, Lock, Package
+from .compare import Finding, compare
+from .format import Lock, Row, Table, make_row, read
 
 # Files of a dist-info that tell how and where it was installed, not what.
 _OWN_FILES = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json"}
@@ -31,12 +32,12 @@ def find_drift(
 
     `overlay` false: the base and what is declared alone. `quick`: by the names of records alone, so that
     other content under the same version is not seen; starts no process. `env` has nothing of wtenv's active in
-    it. `lockfile.NoLock` if there is no lock, WtenvError if it can't be read or the base's Python doesn't run.
+    it. `NoLock` if there is no lock, WtenvError if it can't be read or the base's Python doesn't run.
     """
-    locked = lockfile.read(config.lock)
+    locked = read(config.lock)
     manifest, problem = open_overlay(config, base, env) if overlay else (None, "")
     present = gather(config, base, manifest, env, names=locked if quick else None)
-    found = lockfile.compare(locked, present)
+    found = compare(locked, present)
     if overlay and manifest is None:
         found = (*found, Finding("overlay", "removed", "overlay", f"{problem} (run: wtenv sync)"))
     return found
@@ -46,17 +47,6 @@ def open_overlay(config: Config, base: Base, env: Mapping[str, str]) -> tuple[Ma
     """The overlay's manifest if it can be used, else None and why not."""
     verdict = state.inspect(config.venv, base_prefix=Path(base.prefix), editables=config.packages, env=env)
     return (manifests.read_manifest(config.venv) if verdict.usable else None), verdict.reason
-
-
-def summarise(findings: Sequence[Finding]) -> str:
-    """One clause."""
-    more = f", and {len(findings) - 1} more" if len(findings) > 1 else ""
-    return f"{findings[0].text}{more}"
-
-
-def render(findings: Sequence[Finding]) -> str:
-    """A line each."""
-    return "".join(f"{make_printable(item.text)}\n" for item in findings)
 
 
 # --- what is there ----------------------------------------------------------------------------------
@@ -71,9 +61,9 @@ def gather(
     whose names the lock has not, and Python's where the lock is of another platform: no hashes, no backends.
     """
     prefix, facts = Path(base.prefix), None
-    known = {f"{item.name}-{item.version}-{item.build}" for item in names.packages} if names else None
+    known = {_name_record(name, row) for name, row in names.conda.items()} if names else None
     if names and known and names.platform not in ("", find_platform()):  # another machine's, or Rosetta's
-        known -= {f"{item.name}-{item.version}-{item.build}" for item in names.packages if item.name == "python"}
+        known -= {_name_record("python", names.conda.get("python", {}))}
     records = read_records(prefix, known) if base.kind == "conda" else {}
     python = records.get("python")
     if manifest is None or not (names or python):
@@ -82,24 +72,27 @@ def gather(
         facts = layout.probe(find_python(prefix), prefix, building.make_env(env))
     sites = facts.sites if facts else manifest.base_site if manifest else ()
     is_condas = _recognise(records, prefix, names)
-    pip = [_read_dist(item, hashed=not names) for item in _list(sites) if not is_condas(item)]
-    packages = tuple(_to_package(record, records) for record in records.values())
+    hashed = names is None
     subdir = python.subdir if python else ""
     platform = subdir if subdir not in ("", "noarch") else "" if names and records else find_platform()
     version = python.version if python else facts.version if facts else manifest.python_version if manifest else ""
-    overlay = None
+    packages = None
     if manifest is not None:
         own = {item.name for item in manifest.editables}
-        overlay = _first([_read_dist(item, hashed=not names) for item in _list(manifest.site)], own)
+        packages = _make_table((item for item in _list(manifest.site) if item.name not in own), hashed=hashed)
     return Lock(
         kind=base.kind,
         platform=platform,
         python=version,
+        conda={name: _make_conda_row(record, records) for name, record in records.items()},
+        pip=_make_table((item for item in _list(sites) if not is_condas(item)), hashed=hashed),
         packages=packages,
-        pip=_first(pip),
-        overlay=overlay,
-        editables=_list_editables(config, manifest, quick=names is not None),
+        editables=_list_editables(config, manifest, quick=not hashed),
     )
+
+
+def _name_record(name: str, row: Row) -> str:
+    return f"{name}-{row.get('version', '')}-{row.get('build', '')}"
 
 
 def find_platform() -> str:
@@ -110,12 +103,11 @@ def find_platform() -> str:
     return f"{system}-{machine}"
 
 
-def _to_package(record: CondaRecord, records: Mapping[str, CondaRecord]) -> Package:
-    url = lockfile.strip_credentials(record.url)
+def _make_conda_row(record: CondaRecord, records: Mapping[str, CondaRecord]) -> Row:
+    url = strip_credentials(record.url)
     entries = (make_printable(os.path.basename(path)) for path in record.metadata)
-    provides = {distributions.split_entry(entry)[0] for entry in entries}
-    return Package(
-        name=record.name,
+    provides = {distributions.split_entry(entry)[0] for entry in entries} - {normalise(record.name)}
+    return make_row(
         version=record.version,
         build=record.build,
         url=url,
@@ -123,9 +115,26 @@ def _to_package(record: CondaRecord, records: Mapping[str, CondaRecord]) -> Pack
         file="" if url else os.path.basename(record.file),
         sha256=record.sha256,
         md5=record.md5,
-        depends=tuple(name for name in sorted(record.depends) if name in records),
-        provides=tuple(sorted(provides - {normalise(record.name)})),
+        depends=[name for name in sorted(record.depends) if name in records],
+        provides=sorted(provides),
     )
+
+
+def strip_credentials(url: str) -> str:
+    """`url` as it may be committed: without user, password, token, query. Empty if it is of this machine.
+
+    `/t/TOKEN/` is anaconda.org's (`split_anaconda_token` in conda/common/url.py).
+    """
+    from urllib.parse import urlsplit, urlunsplit
+
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    if not parts.netloc or parts.scheme not in ("http", "https", "s3", "gs", "oci", "ftp", "ssh", "git"):
+        return ""
+    path = re.sub(r"^(.*?)/t/[^/]+/", r"\1/", parts.path)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", ""))
 
 
 def _list(sites: Iterable[str]) -> list[Distribution]:
@@ -135,12 +144,12 @@ def _list(sites: Iterable[str]) -> list[Distribution]:
     return [item._replace(name=name, version=version) for item, name, version in shown if item.kind != "egg"]
 
 
-def _first(dists: Iterable[Dist], without: Iterable[str] = ()) -> tuple[Dist, ...]:
-    """One for each name: that which Python imports."""
-    found: dict[str, Dist] = {}
-    for item in dists:
+def _make_table(installed: Iterable[Distribution], *, hashed: bool) -> Table:
+    """A row for each name: of that which Python imports."""
+    found: dict[str, Distribution] = {}
+    for item in installed:
         found.setdefault(item.name, item)
-    return tuple(found[name] for name in sorted(found.keys() - set(without)))
+    return {name: _make_row(item, hashed=hashed) for name, item in found.items()}
 
 
 def _recognise(records: Mapping[str, CondaRecord], prefix: Path, names: Lock | None) -> Callable[[Distribution], bool]:
@@ -151,9 +160,9 @@ def _recognise(records: Mapping[str, CondaRecord], prefix: Path, names: Lock | N
     """
     real = os.path.realpath(prefix)
     owned = {f"{real}/{path}" for record in records.values() for path in record.metadata}
-    by_pip = {item.name: item.version for item in names.pip} if names else {}
+    by_pip = {name: row.get("version", "") for name, row in names.pip.items()} if names else {}
     called = {(normalise(record.name), record.version) for record in records.values()} if names else set()
-    brought = {name for item in names.packages for name in item.provides} if names else set()
+    brought = {name for row in names.conda.values() for name in row.get("provides", ())} if names else set()
 
     def is_condas(item: Distribution) -> bool:
         if not records or f"{item.site}/{item.entry}" in owned:
@@ -167,17 +176,17 @@ def _recognise(records: Mapping[str, CondaRecord], prefix: Path, names: Lock | N
     return is_condas
 
 
-def _read_dist(item: Distribution, *, hashed: bool) -> Dist:
+def _make_row(item: Distribution, *, hashed: bool) -> Row:
     """PEP 610 says where it came from; what lies on this machine is left out."""
     origin = item.read_origin()
     folder, vcs, url = origin.get("dir_info"), origin.get("vcs_info"), origin.get("url")
     editable = item.kind == "egg-link" or (isinstance(folder, dict) and folder.get("editable") is True)
-    source = lockfile.strip_credentials(make_printable(url)) if isinstance(url, str) else ""
+    source = strip_credentials(make_printable(url)) if isinstance(url, str) else ""
     if source and isinstance(vcs, dict):
         source = f"{vcs.get('vcs')}+{source}@{vcs.get('commit_id')}"
     # An editable's files have its folder in them.
     digest = _hash_content(item.read_record()) if hashed and not editable else ""
-    return Dist(item.name, item.version, digest, make_printable(source), editable)
+    return make_row(version=item.version, hash=digest, source=make_printable(source), editable=editable)
 
 
 def _hash_content(record: Iterable[tuple[str, str]]) -> str:
@@ -193,21 +202,19 @@ def _hash_content(record: Iterable[tuple[str, str]]) -> str:
     return f"sha256:{sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}" if kept else ""
 
 
-def _list_editables(config: Config, manifest: Manifest | None, *, quick: bool) -> tuple[Editable, ...]:
+def _list_editables(config: Config, manifest: Manifest | None, *, quick: bool) -> Table:
     """The declared ones, with what the overlay knows of them."""
     from ..overlay import building
 
     installed = {item.path: item for item in manifest.editables} if manifest else {}
-    found = []
+    found = {}
     for path, written in zip(config.packages, config.written, strict=True):
         have = installed.get(os.fspath(path))
         project = None if quick else building.read_project(path)
-        found.append(
-            Editable(
-                name=(have.name if have else project.name if project else "") or make_printable(path.name),
-                path="" if written.startswith("/") else make_printable(os.path.normpath(written)),
-                backend=make_printable(project.backend) if project else "",
-                built_with=have.built_with if have else (),
-            )
+        name = (have.name if have else project.name if project else "") or make_printable(path.name)
+        found[name if written.startswith("/") else make_printable(os.path.normpath(written))] = make_row(
+            name=name,
+            backend=make_printable(project.backend) if project else "",
+            built_with=[*have.built_with] if have else [],
         )
-    return tuple(sorted(found))
+    return found

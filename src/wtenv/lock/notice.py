@@ -14,6 +14,7 @@ from ..digest import sha256
 from ..errors import WtenvError
 from ..hook import cache
 from ..overlay import manifest as manifests
+from . import MAX_LOCK
 
 MAX_SEEN = 200  # states that the hook has looked at, and what it has said; the oldest go first
 
@@ -22,17 +23,19 @@ def mention(config: Config, base: Base, env: Mapping[str, str]) -> None:
     """Say that base or overlay differ from the lock: once for each lock and difference, and without comparing
     them again while nothing changed. Whatever a lock contains, this doesn't fail."""
     try:
-        lock = files.read_bytes(config.lock)
+        lock = files.read_bytes(config.lock, MAX_LOCK)
     except (OSError, WtenvError) as error:
         lock = str(error).encode("utf-8", "surrogateescape")
     seen, state = _read_seen(env), _digest(lock, *_list_names(config, base))
     if state in seen:
         return
-    from . import gather  # slow to load, and needed only for a state that was not seen yet
+    # Slow to load, and needed only for a state that was not seen yet.
+    from . import gather
+    from .compare import summarise
 
     try:
         found = gather.find_drift(config, base, env, quick=True)
-        text = f"{gather.summarise(found)}, unlike {config.lock.name}; see: wtenv verify" if found else ""
+        text = f"{summarise(found)}, unlike {config.lock.name}; see: wtenv verify" if found else ""
         told = _digest(lock, *(item.text.encode("utf-8", "surrogateescape") for item in found))
     except WtenvError as error:
         text = str(error)
