@@ -15,7 +15,7 @@ from typing import Any
 from realbase import Base, cache_folder, walk
 from workspace import Home, Repo, make_repo, wtenv_program
 
-from wtenv.overlay import manifest
+from wtenv.overlay import registry
 
 CONFIG = '[python]\nbase_conda_env = "{base}"\n\n[editables]\npackages = ["."]\n'
 
@@ -155,9 +155,9 @@ class Templates:
         copy_place(_kept(place), place)
         made.home.environ.clear()
         made.home.environ.update(environ)
-        for file, record in manifest.list_records(environ):
+        for file, record in registry.list_records(environ):
             time = file.stat().st_mtime_ns
-            manifest.write_record(record._replace(inode=os.lstat(record.venv).st_ino), file)
+            registry.write_record(record._replace(inode=os.lstat(record.venv).st_ino), file)
             os.utime(file, ns=(time, time))
         return made
 

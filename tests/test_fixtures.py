@@ -15,7 +15,7 @@ from scenes import Scene, Templates, make_scene, snapshot
 from shells import SHELLS, Result, Shell, and_then, quote, run_script, set_variable, status_word, unset_variable
 from workspace import BACKENDS, Home, Repo, make_repo
 
-from wtenv.overlay import manifest
+from wtenv.overlay import registry
 
 NASTY = b" two\nlines 'single' \"double\" $HOME `id` \\ -- \xff\xc3\xa9 \t* ~ # ! & ; | < > ( ) [ ] { } % ^ ="
 
@@ -139,7 +139,7 @@ def test_a_template_comes_back_as_it_was_built(templates: Templates, base: Base)
         return made
 
     scene = get()
-    record = manifest.record_path(scene.root / ".venv", scene.home.environ)
+    record = registry.record_path(scene.root / ".venv", scene.home.environ)
     before = snapshot(scene.home.path, scene.repo.root.parent, scene.base.prefix)
     assert scene("status", check=True).stdout
     shutil.rmtree(scene.feature / ".venv")
