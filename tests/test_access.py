@@ -18,7 +18,7 @@ from test_other_users import THEM, US
 
 from wtenv import access, files
 from wtenv.errors import WtenvError
-from wtenv.hook import cache
+from wtenv.hook import cached
 from wtenv.watch import EXACT
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
@@ -135,9 +135,9 @@ def test_a_link_in_tmp_that_another_user_put_there(top: Path) -> None:
 
     def stamp() -> None:
         env = {"HOME": "/nonexistent", "TMPDIR": str(top / "shared")}
-        folders = [folder for folder in cache.list_folders(env) if str(folder).startswith(str(top))]
+        folders = [folder for folder in cached.list_places(env) if str(folder).startswith(str(top))]
         assert folders
-        kept = cache.stamp({top / "home/public/file": EXACT}, "/", 0, env)
+        kept = cached.witness({top / "home/public/file": EXACT}, "/", 0, env)
         raise WtenvError(kept[0] if kept else "nowhere")
 
     assert not as_us(stamp).startswith(str(top))

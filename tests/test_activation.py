@@ -300,4 +300,4 @@ GUARDS: list[tuple[set[str], Values, Mapping[str, str], set[str]]] = [
 
 @pytest.mark.parametrize(("reads", "scripts", "before", "expected"), GUARDS)
 def test_guards(reads: set[str], scripts: Values, before: Mapping[str, str], expected: set[str]) -> None:
-    assert activation.find_guards(frozenset(reads), scripts, before) == expected
+    assert activation.find_deciding(frozenset(reads), scripts, before) == expected

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wtenv.activation import find_guards
+from wtenv.activation import find_deciding
 from wtenv.conda import Capture, capture_scripts, readings, scripts
 from wtenv.watch import EXACT
 
@@ -25,7 +25,7 @@ def write(prefix: Path, **texts: str) -> None:
 
 
 def guards(capture: Capture, env: Mapping[str, str]) -> frozenset[str]:
-    return find_guards(capture.reads, capture.changes, env, capture.tested)
+    return find_deciding(capture.reads, capture.changes, env, capture.tested)
 
 
 def list_read(capture: Capture) -> set[Path]:

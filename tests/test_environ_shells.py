@@ -137,7 +137,7 @@ def dump(path: Path) -> str:
     return f"/usr/bin/env -0 >{path}\n"
 
 
-@pytest.mark.parametrize("way", ["general", "straight", "computed elsewhere"])
+@pytest.mark.parametrize("way", ["general", "fast", "computed elsewhere"])
 @pytest.mark.parametrize("shell", SHELLS)
 @settings(
     max_examples=int(os.environ.get("WTENV_EXAMPLES", "50")),
@@ -158,7 +158,7 @@ def test_shell_equals_model(
     language = SHELLS[shell]
     start, entered, left = tmp_path / "start", tmp_path / "entered", tmp_path / "left"
     model_edits: dict[str, str | None] = dict(edit)
-    shortcut = {"general": None, "straight": environ.specialise(env, activation)}.get(
+    shortcut = {"general": None, "fast": environ.specialise(env, activation)}.get(
         way, environ.specialise(other, activation)
     )
     enter = f"{language.render_enter(activation, shortcut)}\n__wtenv_enter\n"
@@ -256,24 +256,24 @@ def test_nested_shells(
         ),
     ],
 )
-def test_straight_is_taken(shell: str, before: dict[str, str], tmp_path: Path) -> None:
+def test_fast_path_is_taken(shell: str, before: dict[str, str], tmp_path: Path) -> None:
     """Where the environment is the one that the entry was computed in, in and out; and not where it isn't."""
     env = {"PATH": "/usr/bin:/bin", **before}
     conda = CondaLevel("/env", "e", "(e) ")
     changes = (Change("PATH", "front", "/x:/env/bin"), Change("ALPHA", "set", "a,b;c|d"), Change("BETA", "unset"))
     activation = Activation("/root", "id", conda, (*changes, Change("LD_LIBRARY_PATH", "back", "/z")))
     language = SHELLS[shell]
-    way = "set -q __wtenv_straight; and" if shell == "fish" else '[ -n "${__wtenv_straight-}" ] &&'
+    way = "set -q __wtenv_fast; and" if shell == "fish" else '[ -n "${__wtenv_fast-}" ] &&'
     enter = language.render_enter(activation, environ.specialise(env, activation))
     general = "function __wtenv_apply; end" if shell == "fish" else "__wtenv_apply() { :; }"
-    for name, value, straight in [("BETA", None, True), ("BETA", "mine", False)]:
+    for name, value, fast in [("BETA", None, True), ("BETA", "mine", False)]:
         setup = set_variable(shell, name, os.fsencode(value)) if value else ""
         script = f"{setup}\n{dump(tmp_path / 'start')}{language.render_leave()}\n{enter}\n{general}\n__wtenv_enter\n"
-        script += f"{way} /usr/bin/touch {tmp_path}/straight\n__wtenv_leave\n{dump(tmp_path / 'left')}"
+        script += f"{way} /usr/bin/touch {tmp_path}/fast\n__wtenv_leave\n{dump(tmp_path / 'left')}"
         run(shell, env, script, tmp_path)
-        assert (tmp_path / "straight").exists() is straight
+        assert (tmp_path / "fast").exists() is fast
         assert read_dump(tmp_path / "left") == read_dump(tmp_path / "start")
-        (tmp_path / "straight").unlink(missing_ok=True)
+        (tmp_path / "fast").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

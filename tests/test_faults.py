@@ -79,7 +79,7 @@ def failing(number: int, error: int) -> Iterator[list[str]]:
 
 def answer(found: Decision) -> object:
     """What a shell gets to know."""
-    return (found.kind, found.reason, found.fix, found.activation, found.warnings, found.guards, found.watch)
+    return (found.kind, found.reason, found.fix, found.activation, found.warnings, found.depends_on, found.watch)
 
 
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO], ids=errno.errorcode.get)
@@ -113,16 +113,16 @@ def test_any_question_fails(error: int, world: World, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("error", [errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP], ids=errno.errorcode.get)
 def test_what_is_a_fact_is_kept(error: int, tmp_path: Path) -> None:
-    with failing(1, error), faults.witness() as met, contextlib.suppress(OSError):
+    with failing(1, error), faults.collect() as met, contextlib.suppress(OSError):
         os.stat(tmp_path)
     assert met == []
     assert not faults.is_passing(OSError(error, ""))
 
 
-def test_a_witness_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_collect_leaves_nothing_behind(tmp_path: Path) -> None:
     before = [getattr(place, name) for place, name in QUESTIONS]
-    with pytest.raises(KeyError), faults.witness() as outer:
-        with failing(1, errno.EIO), faults.witness() as inner:
+    with pytest.raises(KeyError), faults.collect() as outer:
+        with failing(1, errno.EIO), faults.collect() as inner:
             assert not os.path.exists(tmp_path)
             assert faults.has_met()
         assert (len(inner), outer, faults.has_met()) == (1, [], False)

@@ -189,7 +189,7 @@ def ask(world: World) -> decision.Decision:
     assert found.kind == "active" or (found.reason and found.fix and "\n" not in found.reason), found.kind
     entry = answer.build_entry(found, "", (), env)
     for shell in shells.SHELLS.values():
-        text = shell.render_entry(entry)
+        text = shell.render_cached(entry)
         assert text.endswith("\n# end\n")
         assert "\0" not in text
     json.dumps(status.gather(found, env))

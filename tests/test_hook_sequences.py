@@ -1,7 +1,7 @@
 """Whatever happens in whatever order: a shell's environment is the one that is computed afresh.
 
 The model decides anew after every step, without a cache, in the environment that the shell should have;
-the shell has its entries, in memory and on disk, its straight ways and its stamps.
+the shell has cached activations, in memory and on disk, with their fast paths and witnesses.
 """
 
 from __future__ import annotations

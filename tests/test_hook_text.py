@@ -8,8 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hookworld import World, name, shared_world, world  # noqa: F401
+
+from wtenv.hook.shells import SHELLS
 
 FOLDER = Path(__file__).resolve().parents[1] / "shell"
+HOOK = ("apply", "hook")
 
 # What bash 3.2 (macOS) does not know, by the version that brought it (the CHANGES and NEWS files of bash).
 NEWER_BASH = {
@@ -60,15 +64,15 @@ NEWER_FISH = {
 }
 
 
-def code(name: str, kind: str = "wtenv") -> list[str]:
-    """The lines of a hook without comments and without what only newer shells get to see."""
-    text = (FOLDER / f"{kind}.{name}").read_text()
+def code(name: str, kind: str = "") -> list[str]:
+    """The lines of a hook, or of the file `kind`, without comments and without what only newer shells get to see."""
+    text = "\n".join((FOLDER / f"{each}.{name}").read_text() for each in ([kind] if kind else HOOK))
     # Guarded by BASH_VERSINFO; kept from the parser of older ones by eval.
     text = re.sub(r"^\s*\\builtin eval '__wtenv_attributes\(\).*$", "", text, flags=re.M)
     return [line for line in re.sub(r"(^|\s)#(?!\?|\}).*$", r"\1", text, flags=re.M).splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("kind", ["wtenv", "completion"])
+@pytest.mark.parametrize("kind", [*HOOK, "completion"])
 @pytest.mark.parametrize(("shell", "table"), [("bash", NEWER_BASH), ("zsh", NEWER_ZSH), ("fish", NEWER_FISH)])
 def test_nothing_newer(shell: str, table: dict[str, str], kind: str) -> None:
     lines = code(shell, kind)
@@ -120,18 +124,42 @@ def test_no_plain_names() -> None:
 
 
 LINTERS = {
-    "shellcheck": ["shellcheck", "-s", "bash", FOLDER / "wtenv.bash"],
-    "shfmt": ["shfmt", "-d", FOLDER / "wtenv.bash"],
-    "bash": ["bash", "-n", FOLDER / "wtenv.bash"],
-    "zsh": ["zsh", "-n", FOLDER / "wtenv.zsh"],
-    "fish_indent": ["fish_indent", "--check", FOLDER / "wtenv.fish"],
-    "fish": ["fish", "--no-execute", FOLDER / "wtenv.fish"],
+    "shellcheck": ("bash", ["shellcheck", "-s", "bash"]),
+    "shfmt": ("bash", ["shfmt", "-d"]),
+    "bash": ("bash", ["bash", "-n"]),
+    "zsh": ("zsh", ["zsh", "-n"]),
+    "fish_indent": ("fish", ["fish_indent", "--check"]),
+    "fish": ("fish", ["fish", "--no-execute"]),
 }
 
 
+@pytest.mark.parametrize("kind", HOOK)
 @pytest.mark.parametrize("linter", LINTERS)
-def test_lint(linter: str) -> None:
+def test_lint(linter: str, kind: str) -> None:
     if shutil.which(linter) is None:
         pytest.skip(f"{linter} is not installed")
-    done = subprocess.run(LINTERS[linter], capture_output=True, text=True, check=False)
+    shell, command = LINTERS[linter]
+    done = subprocess.run([*command, FOLDER / f"{kind}.{shell}"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+LIST = {
+    "bash": "compgen -v __wtenv_",
+    "zsh": "print -l ${(k)parameters[(I)__wtenv_*]}",
+    "fish": "set -n | string match '__wtenv_*'",
+}
+
+
+def test_every_variable_that_stays_is_listed(world: World, name: str) -> None:
+    """The heads of hook.* and apply.* name all that a shell has of ours after some visits, and nothing else."""
+    head = "".join(re.findall(r"^#.*\n", "".join((FOLDER / f"{kind}.{name}").read_text() for kind in HOOK), re.M))
+    listed = set(re.findall(r"^#   (__wtenv_\w+)", head, re.M))
+    assert len(listed) > 15
+    shell = world.open(name)
+    for place in (world.main, world.feature, world.outside, world.main):
+        shell.run(f"cd {place}")
+    stays = set(shell.run(LIST[name]).out.split())
+    named = set(re.findall(r"__wtenv_\w+", head))
+    assert {each for each in stays if re.sub(r"(_[plrw])\d+$", r"\g<1>0", each) not in named} == set()
+    text = "\n".join(code(name)) + SHELLS[name].wrap_hook("")
+    assert {each for each in listed if not re.search(rf"{each}\b|\b{each.removeprefix('__wtenv_')}\b", text)} == set()

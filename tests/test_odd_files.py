@@ -256,12 +256,12 @@ def test_what_a_build_would_read(tmp_path: Path, kind: str) -> None:
 # module -> why it may open a file by itself
 OPENED = {
     "access.py": "/proc, and the system's users",
-    "hook/cache.py": "entries, in the user's own folder",
+    "hook/cached.py": "entries, in the user's own folder",
     "cli.py": "/dev/null",
     "commands/setup.py": "the user's rc file",
     "conda/scripts.py": "what a script printed, in a folder of ours",
     "files.py": "the one place",
-    "hook/known.py": "what is known to run, in the user's own folder",
+    "hook/cached_run.py": "what is known to run, in the user's own folder",
     "insight/origins.py": "programs, which were looked at before",
     "overlay/registry.py": "locks, in the user's own folder",
     "overlay/pth.py": "what came with wtenv",

@@ -88,7 +88,7 @@ def test_a_worktree_that_is_gone(base: Base, tmp_path: Path) -> None:
         script = f"{HOOK_LINES[name]}; sleep 0.1; cd {scene.root}; cd {scene.feature}"
         assert run_script(name, script, scene.home.environ).returncode == 0
     cache = scene.home.path / ".cache/wtenv"
-    entries, stamps = list(cache.rglob("%wtenv.*")), list((cache / "stamps").iterdir())
+    entries, stamps = list(cache.rglob("%wtenv.*")), list((cache / "witnesses").iterdir())
     assert len(entries) == 6  # each worktree's for the two shells, and the one for `run`
     scene.repo.git("worktree", "remove", "--force", scene.feature)
     told, _ = prune(scene.home)
@@ -96,7 +96,7 @@ def test_a_worktree_that_is_gone(base: Base, tmp_path: Path) -> None:
     left = list(cache.rglob("%wtenv.*"))
     assert {path.parent.name for path in left} == {"main"}
     assert len(left) == 3
-    assert 0 < len(list((cache / "stamps").iterdir())) < len(stamps)
+    assert 0 < len(list((cache / "witnesses").iterdir())) < len(stamps)
     assert not list(cache.rglob("feature"))
     assert data(scene.home) == BOTH
 
@@ -222,16 +222,16 @@ def test_old_caches(home: Home, tmp_path: Path) -> None:
     old, mine = cache / "v1-0.0.1/a/b", cache / "v1-0.0.1/mine"
     old.mkdir(parents=True)
     for name in ("%wtenv.bash", "%wtenv.fish1"):
-        (old / name).write_text("# wtenv\n__wtenv_stamps='/x/stamps/../../mine'\n")
+        (old / name).write_text("# wtenv\n__wtenv_witnesses='/x/witnesses/../../mine'\n")
     for name in ("fine.1", "fine.2"):
         (cache / "v1-0.0.1" / name).touch()
     mine.write_text("not wtenv's")
-    unused, fresh = (cache / "stamps" / (letter * 20) for letter in "ab")
+    unused, fresh = (cache / "witnesses" / (letter * 20) for letter in "ab")
     for folder in (unused, fresh):
         folder.mkdir()
         (folder / "0").touch()
-    (cache / "stamps/mine").mkdir()
-    link = cache / "stamps" / ("c" * 20)
+    (cache / "witnesses/mine").mkdir()
+    link = cache / "witnesses" / ("c" * 20)
     link.symlink_to(tmp_path)
     temporary, other = cache / ".x.12.0123abcd.tmp", cache / ".x.13.0123abcd.tmp"
     for path in (temporary, other):
@@ -243,7 +243,7 @@ def test_old_caches(home: Home, tmp_path: Path) -> None:
     assert told == ["removed cache of another version (2)", "removed cache of earlier states",
                     f"removed temporary file of {cache}"]  # fmt: skip
     assert sorted(path.name for path in (cache / "v1-0.0.1").rglob("*")) == ["mine"]
-    assert [path.exists() for path in (unused, fresh, temporary, other, cache / "stamps/mine")] == [
+    assert [path.exists() for path in (unused, fresh, temporary, other, cache / "witnesses/mine")] == [
         False, True, False, True, True]  # fmt: skip
     assert link.is_symlink()
     assert list(cache.glob(f"v[0-9]*{root}/%wtenv.bash"))

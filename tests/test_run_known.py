@@ -19,8 +19,8 @@ from workspace import wtenv_program
 
 from wtenv import environ
 from wtenv.cli import parse_run
-from wtenv.hook import cache, known
-from wtenv.hook.shells import ABI, build_wtenv, locate_entries
+from wtenv.hook import cached, cached_run
+from wtenv.hook.shells import ABI, build_wtenv, locate_cached
 
 DUMP = "import os, sys; sys.stdout.buffer.write(b'\\0'.join(sorted(k + b'=' + v for k, v in os.environb.items())))"
 
@@ -37,7 +37,7 @@ def scene(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def kept_file(scene: Scene, worktree: Path | None = None) -> Path:
-    return Path(f"{locate_entries(scene.home.environ)}{worktree or scene.root}/{known.NAME}")
+    return Path(f"{locate_cached(scene.home.environ)}{worktree or scene.root}/{cached_run.NAME}")
 
 
 def start(
@@ -101,7 +101,8 @@ def test_what_it_imports(scene: Scene, learn: Callable[..., None]) -> None:
         allowed = {"__future__", "_abc", "_collections_abc", "_stat", "abc", "errno", "genericpath", "io", "os"}
         assert extra <= allowed | {"posixpath", "stat", "_signal"}, extra
         assert {name for name in names[0] if name.startswith("wtenv.")} <= {
-            f"wtenv.{name}" for name in ("cli", "environ", "errors", "known", "names", "places", "process")
+            f"wtenv.{name}"
+            for name in ("cli", "console", "dirs", "environ", "errors", "hook", "hook.cached_run", "names", "process")
         }
 
 
@@ -214,7 +215,7 @@ def test_a_name_that_no_shell_has(scene: Scene) -> None:
 
 def test_what_others_could_have_written_is_not_believed(scene: Scene, learn: Callable[..., None]) -> None:
     learn()
-    file, top = kept_file(scene), Path(locate_entries(scene.home.environ))
+    file, top = kept_file(scene), Path(locate_cached(scene.home.environ))
     data = file.read_bytes()
     evil = data.replace(b"DOTENV\0set\x001", b"DOTENV\0set\x002")
     assert evil != data
@@ -245,11 +246,11 @@ def test_damaged(scene: Scene, learn: Callable[..., None], monkeypatch: pytest.M
     file, plain = kept_file(scene), dict(scene.home.environ)
     data, chance = file.read_bytes(), random.Random(11)
     monkeypatch.chdir(scene.root)
-    assert known.find(str(scene.root), plain)
+    assert cached_run.find(str(scene.root), plain)
     try:
         for end in range(len(data) - 60, len(data) - 1):
             file.write_bytes(data[:end])
-            assert known.find(str(scene.root), plain) is None, data[end:]
+            assert cached_run.find(str(scene.root), plain) is None, data[end:]
         for _ in range(400):
             damaged = bytearray(data)
             for _ in range(chance.choice((1, 1, 3))):
@@ -257,10 +258,10 @@ def test_damaged(scene: Scene, learn: Callable[..., None], monkeypatch: pytest.M
             if chance.random() < 0.4:
                 del damaged[chance.randrange(len(damaged)) :]
                 file.write_bytes(damaged)
-                assert known.find(str(scene.root), plain) is None
+                assert cached_run.find(str(scene.root), plain) is None
                 continue
             file.write_bytes(damaged)
-            if found := known.find(str(scene.root), plain):
+            if found := cached_run.find(str(scene.root), plain):
                 environ.apply(plain, found[1])
     finally:
         file.unlink()
@@ -271,10 +272,10 @@ def test_just_written_is_not_kept(scene: Scene, tmp_path: Path) -> None:
     activation = environ.Activation(str(scene.root), "id", None, ())
     path, started = tmp_path / "file", time.time_ns()
     path.touch()
-    for age, kept in ((0, False), (cache.RACY // 2, False), (-(10**6), False), (10**9, True)):
+    for age, kept in ((0, False), (cached.RACY // 2, False), (-(10**6), False), (10**9, True)):
         os.utime(path, ns=(started - age, started - age))
         kept_file(scene).unlink(missing_ok=True)
-        done = cache.keep(activation, str(scene.root), "", [str(path)], [], [], started, scene.home.environ)
+        done = cached.store_run(activation, str(scene.root), "", [str(path)], [], [], started, scene.home.environ)
         assert (done, kept_file(scene).exists()) == (kept, kept), age
     kept_file(scene).unlink()
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from wtenv.hook import cache
-from wtenv.hook.entry import Entry
+from wtenv.hook import cached
+from wtenv.hook.cached import Cached
 from wtenv.hook.shells import SHELLS
 from wtenv.watch import EXACT, LATER, LATER_OR_ABSENT, Mode
 
@@ -47,24 +47,24 @@ def test_which_change_counts(name: str, tmp_path: Path) -> None:
     text = (
         ["function __wtenv_no; return 1; end"] if name == "fish" else ["__wtenv_no() { return 1; }", "__wtenv_pwd=$PWD"]
     )
-    text += [] if name == "fish" else ["__wtenv_new= __wtenv_way= __wtenv_top=."]
+    text += [] if name == "fish" else ["__wtenv_below= __wtenv_real_root= __wtenv_relative_root=."]
     expected, told = [], []
     for number, (mode, change) in enumerate([*CASES, *((mode, "appears") for mode in COUNTS)]):
         root, path = tmp_path / f"root{number}", tmp_path / f"path{number}"
         if change != "appears":
             path.touch()
             os.utime(path, ns=(started - HOUR + 123_456_789,) * 2)
-        kept = cache.stamp({path: mode}, str(root), started, env)
+        kept = cached.witness({path: mode}, str(root), started, env)
         assert kept
-        entry = Entry("unbuilt", "", "", "", kept[1], kept[0], (), None)
-        assert cache.store(entry, language.render_entry(entry), str(root), language, env)
+        answer = Cached("unbuilt", "", "", "", kept[1], kept[0], (), None)
+        assert cached.store(answer, language.render_cached(answer), str(root), name, env)
         path.touch() if change == "appears" else CHANGES[change](path)
-        once, arrive = language.render_watch(entry)
-        text += [language.assign.format("__wtenv_stamps", language.quote(kept[0])), once, arrive]
+        once, load = language.render_watch(answer)
+        text += [language.assign.format("__wtenv_witnesses", language.quote(kept[0])), once, load]
         text.append(LOOK.get(name, LOOK["bash"]))
         is_change = change == "appears" or change in COUNTS[mode]
         expected.append("changed" if is_change else "same")
-        told.append("changed" if cache.find_change({path: mode}, str(root), language, env) else "same")
+        told.append("changed" if cached.find_change({path: mode}, str(root), name, env) else "same")
     options = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[name]
     done = subprocess.run(
         [program, *options, "-c", "\n".join(text)], env=env, capture_output=True, text=True, timeout=60, check=True

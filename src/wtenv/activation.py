@@ -93,7 +93,7 @@ def fill_placeholders(
     ]
 
 
-def find_guards(
+def find_deciding(
     reads: frozenset[str],
     scripts: Mapping[str, str | None],
     before: Mapping[str, str],

@@ -12,32 +12,34 @@ from .console import make_printable, say, write
 from .decision import Decision
 from .digest import sha256
 from .errors import WtenvError
-from .hook import cache, shells
-from .hook.entry import Entry, Watched
+from .hook import cached, shells
+from .hook.cached import Cached, Watched
 from .overlay.manifest import BUILD_FILES
 
 
-def answer_hook(abi: str, shell: str, root: str, coarse: bool, env: Mapping[str, str]) -> int:
-    """Answer a hook: print the entry for `root`, and keep it where the hook looks next time."""
+def answer_hook(abi: str, shell: str, root: str, low_resolution: bool, env: Mapping[str, str]) -> int:
+    """Answer a hook: print the cached activation of `root`, and keep it where the hook looks next time."""
     started = time.time_ns()
     language = shells.find_shell(shell)
     plain = environ.undo(env)
     found = enter(Path(root), env, plain)
-    kept = cache.stamp(found.watch, root, started, env, coarse=coarse) if found.cacheable else None
-    stamps, watched = kept or ("", None)
+    kept = None
+    if found.cacheable:
+        kept = cached.witness(found.watch, root, started, env, low_resolution=low_resolution)
+    witnesses, watched = kept or ("", None)
     real = os.path.realpath(root)
-    entry = build_entry(found, stamps, watched, plain)._replace(real="" if real == root else real)
-    text = language.render_entry(entry, coarse=coarse)
-    cache.store(entry, text, root, language, env, coarse=coarse)
+    answer = build_cached(found, witnesses, watched, plain)._replace(real="" if real == root else real)
+    text = language.render_cached(answer, low_resolution=low_resolution)
+    cached.store(answer, text, root, language.name, env, low_resolution=low_resolution)
     remember(found, started, plain)
     if abi == shells.ABI:
         write(text)
     else:
-        # The shell runs another version's hook: give it this one, whose functions the entry needs.
+        # The shell runs another version's hook: give it this one, whose functions the answer needs.
         from .hook.install import update_hook
 
         say("another version was installed; restart this shell")
-        write(f"{language.render_hook(shells.build_command(language.name), shells.locate_entries(env))}\n{text}")
+        write(f"{language.render_hook(shells.build_command(language.name), shells.locate_cached(env))}\n{text}")
         update_hook(language, env)
     silent = found.settings is None or found.settings.level == "silent"
     for line in () if silent else found.news:
@@ -101,29 +103,31 @@ def build_missing(found: Decision, root: Path, env: Mapping[str, str], plain: Ma
     return decision.decide(root, plain)
 
 
-def build_entry(found: Decision, stamps: str, watched: tuple[Watched, ...] | None, plain: Mapping[str, str]) -> Entry:
+def build_cached(
+    found: Decision, witnesses: str, watched: tuple[Watched, ...] | None, plain: Mapping[str, str]
+) -> Cached:
     """What a hook is told about a decision. plain: the shell's environment without what is active in it."""
     message = decision.describe(found)
     identity = found.activation.id if found.activation else ""
     if not identity:
         identity = sha256(f"{found.kind}\0{message}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    prompt = farewell = ""
+    prompt = leave_message = ""
     if found.activation and found.worktree and found.settings and found.settings.level == "verbose":
-        farewell = make_printable(f"left {found.worktree.name}")
+        leave_message = make_printable(f"left {found.worktree.name}")
     if found.settings and found.settings.prompt and found.base and found.worktree:
         prompt = found.base.modifier or f"({found.worktree.name}) "
-    return Entry(
+    return Cached(
         kind=found.kind,
         id=identity,
         message=message,
         level="enter" if found.kind == "active" and not (found.warnings or found.faults) else "problem",
         watched=watched,
-        stamps=stamps,
-        guards=tuple(sorted(found.guards.items())),
+        witnesses=witnesses,
+        depends_on=tuple(sorted(found.depends_on.items())),
         activation=found.activation,
         shortcut=environ.specialise(plain, found.activation) if found.activation else None,
         prompt=prompt,
-        farewell=farewell,
+        leave_message=leave_message,
         own=find_own(found),
         links=tuple(sorted(found.links.items())),
     )
@@ -149,6 +153,6 @@ def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
         build = (f"{folder}/{name}" for folder in found.config.packages for name in BUILD_FILES)
         parts = found.overlay.compared if found.overlay else ()
         paths = dict.fromkeys([*map(str, found.watch), *build, *parts])
-        guards = sorted({**found.asked, **found.guards}.items())
+        depends_on = sorted({**found.asked, **found.depends_on}.items())
         venv, real = str(found.config.venv), str(found.worktree.root)
-        cache.keep(found.activation, real, venv, list(paths), guards, found.links.items(), started, plain)
+        cached.store_run(found.activation, real, venv, list(paths), depends_on, found.links.items(), started, plain)

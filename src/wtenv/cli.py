@@ -99,12 +99,12 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
         return answer.answer_hook(words[2], words[3], words[4], bool(words[5]), env)
     if words[:1] == ["run"] and (asked := parse_run(words[1:])):
         from . import process
-        from .hook import known
+        from .hook import cached_run
 
         folder, command = asked
         if folder is not None:
             env = process.enter_folder(folder, env)
-        known.start(command, env)
+        cached_run.start(command, env)
         from .commands import run
 
         run.start(command, env)
@@ -136,9 +136,9 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
 
 def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """See `commands.run.follow`; straight where what it needs is known."""
-    from .hook import known
+    from .hook import cached_run
 
-    known.start(command, env, origin)
+    cached_run.start(command, env, origin)
     load_site()
     from .commands import run
 

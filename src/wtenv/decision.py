@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from . import access, dirs, environ, faults, trust, worktree
-from .activation import build, build_base, find_guards
+from .activation import build, build_base, find_deciding
 from .conda import Base, Capture, Variables, capture_scripts, find_base, open_prefix, read_variables
 from .config import read as configs
 from .config.read import Config, Source
@@ -29,7 +29,7 @@ Kind = Literal["active", "outside", "unconfigured", "blocked", "failed", "unbuil
 
 
 class RecordingEnvironment(Mapping[str, str]):
-    """An environment that notes which variables were asked for: they decide, so they are guarded."""
+    """An environment that notes which variables were asked for: they decide."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -84,7 +84,7 @@ class Decision(NamedTuple):
     links: Mapping[str, str] = {}
     """Names on the way to those paths, and to what the config names, that are symlinks, and where they led."""
 
-    guards: Mapping[str, str | None] = {}
+    depends_on: Mapping[str, str | None] = {}
     """The variables that the answer depends on, with their values."""
 
     asked: Mapping[str, str | None] = {}
@@ -133,7 +133,7 @@ def decide(directory: Path, env: Mapping[str, str]) -> Decision:
     """What should be active in `directory` for a shell with the environment `env` (nothing of wtenv's
     active in it, see `environ.undo`). Mistakes of the user come back as kind "failed", never raised."""
     recording = RecordingEnvironment(env)
-    with faults.witness() as met:
+    with faults.collect() as met:
         found = Decision("active", {})._take(
             lambda found: _read(found, directory, recording),
             lambda found: _look(found, recording, refresh=True),
@@ -146,7 +146,7 @@ def decide(directory: Path, env: Mapping[str, str]) -> Decision:
     # What the shells own can't be compared in a running shell; HOME is the exception that matters.
     asked = {name: env.get(name) for name in sorted(recording.asked)}
     own = {name: value for name, value in asked.items() if name == "HOME" or environ.explain_refusal(name) is None}
-    return found._replace(links=_find_links(found), guards={**found.guards, **own}, asked=asked)
+    return found._replace(links=_find_links(found), depends_on={**found.depends_on, **own}, asked=asked)
 
 
 def inspect(directory: Path, env: Mapping[str, str]) -> Decision:
@@ -323,15 +323,17 @@ def _activate(found: Decision, directory: Path, plain: Mapping[str, str]) -> Ite
     place, config, base = found.worktree, found.config, found.base
     assert place and config and base
     variables, captured, before = read_base(base, plain)
-    guards = {name: plain.get(name) for name in find_guards(captured.reads, captured.changes, before, captured.tested)}
+    depends_on = {
+        name: plain.get(name) for name in find_deciding(captured.reads, captured.changes, before, captured.tested)
+    }
     if not captured.complete:
-        guards[environ.NEVER] = ""
+        depends_on[environ.NEVER] = ""
     watch: Watch = {**found.watch, **captured.watch, **variables.watch}
     if os.path.lexists(config.lock):  # the hook says once that it is not met; git writes with the present time
         watch[config.lock] = LATER
     found = found._replace(
         base_warnings=(*variables.warnings, *captured.warnings),
-        guards=guards,
+        depends_on=depends_on,
         watch=watch,
         cacheable=found.cacheable and captured.cacheable,
     )

@@ -11,9 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What entries and hooks of one version agree on. A hook of another version is given this one's text on
-# its next export, and entries of another version lie in another folder.
-ABI = f"4-{__version__}"
+# What hooks and cached activations of one version agree on. A hook of another version is given this one's text on
+# its next export, and what another version has kept lies in another folder.
+ABI = f"5-{__version__}"
 
 
 def find_config(env: Mapping[str, str]) -> str:
@@ -31,8 +31,8 @@ def find_cache(env: Mapping[str, str]) -> str:
     return _find(env, "XDG_CACHE_HOME", ".cache")
 
 
-def locate_entries(env: Mapping[str, str]) -> str:
-    """The folder that hooks read entries from."""
+def locate_cached(env: Mapping[str, str]) -> str:
+    """The folder that hooks read cached activations from."""
     return os.path.join(find_cache(env), f"v{ABI}")
 
 

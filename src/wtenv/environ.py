@@ -42,7 +42,7 @@ else:
 Environment = dict[str, str]
 
 ROOT, ID, UID, VARS = "WTENV_ROOT", "WTENV_ID", "WTENV_UID", "WTENV_VARS"
-# Nothing sets it: an answer that is guarded by it holds where it is in effect, and is not entered by again.
+# Nothing sets it: an answer that depends on it holds where it is in effect, and is not entered by again.
 NEVER = "WTENV_NEVER"
 
 # In bytes. Linux starts no program with a longer variable (128 KiB, MAX_ARG_STRLEN), nor with more in all (a quarter

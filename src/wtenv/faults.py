@@ -2,7 +2,7 @@
 
 Much of what looks at files takes "can't be asked" for "is not there": wtenv's own code, and `os.path` and `pathlib` as
 well. For an answer that is used once that is right; kept, it would outlive the fault, in this shell and in later ones.
-So `witness` sees each question that a computation asks, and notes the errors that say nothing about the file.
+So `collect` sees each question that a computation asks, and notes the errors that say nothing about the file.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def is_passing(error: OSError) -> bool:
 
 
 def has_met() -> bool:
-    """Whether the present `witness` has seen a fault so far."""
+    """Whether the present `collect` has seen a fault so far."""
     return bool(_met)
 
 
 @contextlib.contextmanager
-def witness() -> Iterator[list[OSError]]:
+def collect() -> Iterator[list[OSError]]:
     """Inside of it, whatever is asked of files by `os`, `os.path`, `pathlib` or `open` is seen. Gives the list of the
     passing faults, which fills up."""
     global _met

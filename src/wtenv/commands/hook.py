@@ -24,7 +24,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
 def print_hook(shell: str, env: Mapping[str, str]) -> int:
     """Print the hook. One Python at a shell's start: nothing is imported that it doesn't need."""
     language = shells.find_shell(shell)
-    cache = shells.locate_entries(env)
+    cache = shells.locate_cached(env)
     if not os.path.exists(os.path.join(cache, "fine.2")):
         from ..hook.install import prepare_cache
 

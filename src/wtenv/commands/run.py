@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .. import environ
 from ..console import say
 from ..errors import WtenvError
-from ..hook.known import take_off
+from ..hook.cached_run import take_off
 from ..process import become, drop_coerced, locate_folder
 
 if TYPE_CHECKING:  # what a shell waits for has no parser

@@ -81,9 +81,9 @@ def predict(found: Decision, facts: Mapping[str, Any], env: Mapping[str, str], s
         return {"shell": shell.name, "decision": "unchanged", "reason": "this is in effect"}
     if found.worktree is None:
         return {"shell": shell.name, "decision": found.kind, "reason": ""}
-    from ..hook import cache
+    from ..hook import cached
 
-    change = cache.find_change(found.watch, str(found.worktree.root), shell, env)
+    change = cached.find_change(found.watch, str(found.worktree.root), shell.name, env)
     decided = found.kind if found.kind != "active" else "cached" if change is None else "computed"
     return {"shell": shell.name, "decision": decided, "reason": change or "what is kept still holds"}
 

@@ -1,9 +1,9 @@
-"""Entering and leaving spelled out, for environments like the one that an entry was computed in.
+"""The fast path: entering and leaving spelled out, for environments like the one that an activation was computed in.
 
 The general way (`__wtenv_apply`, `__wtenv_leave`) looks at each variable in turn: some 400 commands for one
 visit. For a `Shortcut` the same is a comparison and a few exports. Where the comparison fails, on the way in
 or out, nothing has happened yet, and the general way is taken (`tests/test_environ_shells.py` holds both to
-the same model).
+the same model; tests/golden/ shows the text).
 
 Values are compared joined by a character that none of those expected has: then the whole is equal if and
 only if each of them is. A variable that should be set, and isn't, reads as that character.
@@ -20,27 +20,37 @@ Quote = Callable[[str], str]
 
 # Of no meaning to any of the shells within double quotes, nor after `${x-`.
 _SEPARATORS = ",;|%@^+=\x1f\x1e\x1d\x1c"
+# Between the arguments of a long command: a shell reads on, and people can, too.
+NEXT = " \\\n\t"
 
 
 class _Plan(NamedTuple):
-    """A shortcut, sorted by what a shell has to do. PATH is in `path` and `around` alone.
-
-    unset, kept: what is unset before, and what is set, with its value; sets: what is set then; dropped: what is
-    unset then, though it was set; held, absent: what has to be so still for leaving straight; gone: what is unset
-    on leaving; path: the PATH that it takes, or "" for any; around: what is put before and behind it, or the
-    whole new one and None.
-    """
+    """A shortcut, sorted by what a shell has to do. PATH is in `path` and `around` alone."""
 
     separator: str
     unset: list[str]
+    """What has to be unset before."""
     kept: dict[str, str]
+    """What has to be set before, with its value."""
     sets: dict[str, str]
+    """What is set on entering, the state included."""
     dropped: list[str]
+    """What is unset on entering, though it was set."""
     held: dict[str, str]
+    """What has to have these values still, for leaving by the fast path."""
     absent: list[str]
+    """What has to be unset still, for that."""
     gone: list[str]
+    """What is unset on leaving."""
     path: str
+    """The PATH that it takes, or "" for any."""
     around: tuple[str, str | None]
+    """What is put before PATH and behind it, or the whole new one and None."""
+
+    @property
+    def saved(self) -> list[str]:
+        """What has an old value to come back."""
+        return ["PATH", *self.kept]
 
     def render_path(self, quote: Quote) -> str:
         front, back = self.around
@@ -72,75 +82,124 @@ def _make_plan(shortcut: Shortcut) -> _Plan | None:
     )
 
 
-def render_posix(
-    shortcut: Shortcut, prompt: tuple[str, str, str], quote: Quote, *, zsh: bool, old: bool
-) -> tuple[str, str]:
-    """For bash or zsh: functions, and the commands of `__wtenv_enter` that enter straight and return; they do
-    nothing where the shortcut doesn't hold. prompt: conda's part of it before and after, and the prefix for all;
-    old: for a bash before 5.1."""
-    plan = _make_plan(shortcut)
-    if plan is None:
-        return "", ""
-    sep, saved = plan.separator, ["PATH", *plan.kept]
-    if zsh:
-        # A number, an array, a read-only or unexported variable needs the general way; so does a tied one.
-        look = "[[ ${(t)PATH} == scalar*export* && ${(t)PATH} != *readonly* ]] && "
-        kinds, expected = "".join(f"${{(t){name}}}" for name in plan.kept), "scalar-export" * len(plan.kept)
-        unset = "".join(f"${{(t){name}}}" for name in plan.unset)  # with TYPESET_TO_UNSET also of what has no value
-    else:
-        look = '\\builtin local "__wtenv_look=" "__wtenv_flags="\n'
-        look += "".join(f"__wtenv_attributes {name}; __wtenv_look=$__wtenv_look$__wtenv_flags\n" for name in saved)
-        kinds, expected = "$__wtenv_look", "x" * len(saved)
-        # An array may lack [0]. An integer evaluates what it is given, also one that has no value yet; only newer
-        # ones say so, for others see `clean`.
-        form = "${{{0}[@]+x}}" if old else "${{{0}+x}}${{{0}[@]@a}}"
-        unset = "".join(map(form.format, plan.unset))
-    found = sep.join([kinds, unset, *_read(plan.kept, sep), "${PATH-}" if plan.path else "${PATH:+x}"])
-    wanted = quote(sep.join([expected, "", *plan.kept.values(), plan.path or "x"]))
-    look += f'\\builtin test "{found}" = {wanted}'
-    olds = " ".join(f'"{old_name(name)}=${name}"' for name in saved)
-    sets = " ".join(quote(f"{name}={value}") for name, value in plan.sets.items())
-    drop = f"\\builtin unset -v {' '.join(plan.dropped)}\n" if plan.dropped else ""
-    show = f"__wtenv_show {' '.join(map(quote, prompt))}\n" if prompt[0] or prompt[2] else ""
-    undo = "\\builtin export " + " ".join(f'"{name}=${{{old_name(name)}-}}"' for name in saved)
-    # What the user has declared an integer since would evaluate its old value.
-    declared, expected_now = _probe(plan.absent), ""
-    if zsh:  # made read-only since: zsh would end all functions at once, and not only say so
-        kinds_now = "".join(f"${{(t){name}}}" for name in dict.fromkeys([*saved, *plan.held]))
-        undo = f'[[ "{kinds_now}" != *(readonly|integer|float|left|right|lower|upper)* ]] || \\builtin return 1\n{undo}'
-    elif old:  # can't tell
-        undo = f"\\builtin unset -v {' '.join(saved)}\n{undo}"
-    else:
-        declared = sep.join([declared, *(f"${{{name}[@]@a}}" for name in saved)])
-        expected_now = sep.join(["", *("" if name in plan.dropped else "x" for name in saved)])
-    held = sep.join([declared, *_read(plan.held, sep)])
-    still = quote(sep.join([expected_now, *plan.held.values()]))
-    # No reserved words: they may be aliases by now. bash may find a variable read-only that is unset.
-    clean = f"\\builtin unset -v {' '.join(plan.unset)} && " if plan.unset and old and not zsh else ""
-    functions = f"""\
-__wtenv_spell() {{
-__wtenv_plain=' ' __wtenv_entered=$$:{quote(shortcut.id)}
-{clean}\\builtin export {olds} {sets} && \\builtin export "PATH="{plan.render_path(quote)} ||
+class Bash:
+    """For bash from 5.1 on."""
+
+    def __init__(self, quote: Quote) -> None:
+        self.quote = quote
+
+    def render(self, shortcut: Shortcut, prompt: tuple[str, str, str]) -> tuple[str, str]:
+        """Functions, and the commands of `__wtenv_enter` that enter by them and return; they do nothing where the
+        shortcut doesn't hold. prompt: conda's part of it before and after, and the prefix for all."""
+        plan = _make_plan(shortcut)
+        if plan is None:
+            return "", ""
+        look, kinds, expected, unset = self.look_before(plan)
+        sep, quote = plan.separator, self.quote
+        found = sep.join([kinds, unset, *_read(plan.kept, sep), "${PATH-}" if plan.path else "${PATH:+x}"])
+        wanted = quote(sep.join([expected, "", *plan.kept.values(), plan.path or "x"]))
+        olds = [f'"{old_name(name)}=${name}"' for name in plan.saved]
+        export = NEXT.join([*olds, *(quote(f"{name}={value}") for name, value in plan.sets.items())])
+        drop = f"\\builtin unset -v {' '.join(plan.dropped)}\n" if plan.dropped else ""
+        show = f"__wtenv_show {' '.join(map(quote, prompt))}\n" if prompt[0] or prompt[2] else ""
+        kinds, expected = self.look_again(plan)
+        held = sep.join([kinds, *_read(plan.held, sep)])
+        still = quote(sep.join([expected, *plan.held.values()]))
+        # No reserved words: they may be aliases by now.
+        functions = f"""\
+__wtenv_enter_fast() {{
+__wtenv_unexported=' ' __wtenv_entered=$$:{quote(shortcut.id)}
+{self.clean(plan)}\\builtin export {export} && \\builtin export "PATH="{plan.render_path(quote)} ||
 {{ __wtenv_leave; \\builtin return 1; }}
 \\builtin export "{new_name("PATH")}=$PATH"
-{drop}{show}__wtenv_exit() {{
-\\builtin test "${{PATH-}}" = "${{{new_name("PATH")}-}}" && \\builtin test "{held}" = {still} || \\builtin return 1
-{undo}
+{drop}{show}__wtenv_leave_fast() {{
+\\builtin test "${{PATH-}}" = "${{{new_name("PATH")}-}}" &&
+\\builtin test "{held}" = {still} || \\builtin return 1
+{self.prepare_undo(plan)}\\builtin export {" ".join(f'"{name}=${{{old_name(name)}-}}"' for name in plan.saved)}
 \\builtin unset -v {" ".join(plan.gone)}
 \\builtin return 0
 }}
-__wtenv_straight=1
+__wtenv_fast=1
 }}
 """
-    return functions, f"{look} && __wtenv_spell 2>/dev/null && \\builtin return 0\n"
+        return (
+            functions,
+            f'{look}\\builtin test "{found}" = {wanted} &&\n__wtenv_enter_fast 2>/dev/null && \\builtin return 0\n',
+        )
+
+    def look_before(self, plan: _Plan) -> tuple[str, str, str, str]:
+        """Commands; what they tell of the attributes of what is saved, and what that has to be; and what tells, if it
+        is not empty, that something is set, or declared, which has to be unset."""
+        look = '\\builtin local "__wtenv_found=" "__wtenv_flags="\n'
+        look += "".join(
+            f"__wtenv_attributes {name}; __wtenv_found=$__wtenv_found$__wtenv_flags\n" for name in plan.saved
+        )
+        return look, "$__wtenv_found", "x" * len(plan.saved), "".join(map(self.ask_unset, plan.unset))
+
+    def ask_unset(self, name: str) -> str:
+        # An integer evaluates what it is given, also one that has no value yet.
+        return f"${{{name}+x}}${{{name}[@]@a}}"
+
+    def look_again(self, plan: _Plan) -> tuple[str, str]:
+        """What tells, before leaving, what is set of that which should not be, and the attributes of what is saved; and
+        what that has to be."""
+        # What the user has declared an integer since would evaluate its old value.
+        kinds = plan.separator.join([_probe(plan.absent), *(f"${{{name}[@]@a}}" for name in plan.saved)])
+        return kinds, plan.separator.join(["", *("" if name in plan.dropped else "x" for name in plan.saved)])
+
+    def clean(self, plan: _Plan) -> str:
+        """Commands that come before the export, as far as they succeed."""
+        del plan
+        return ""
+
+    def prepare_undo(self, plan: _Plan) -> str:
+        """Commands that come before the old values."""
+        del plan
+        return ""
+
+
+class OldBash(Bash):
+    """For bash before 5.1, which does not tell the attributes of what has no value."""
+
+    def ask_unset(self, name: str) -> str:
+        return f"${{{name}[@]+x}}"  # an array may lack [0]
+
+    def clean(self, plan: _Plan) -> str:
+        # An integer that has no value yet; it may be found read-only.
+        return f"\\builtin unset -v {' '.join(plan.unset)} && " if plan.unset else ""
+
+    def look_again(self, plan: _Plan) -> tuple[str, str]:
+        return _probe(plan.absent), ""
+
+    def prepare_undo(self, plan: _Plan) -> str:
+        return f"\\builtin unset -v {' '.join(plan.saved)}\n"
+
+
+class Zsh(Bash):
+    """For zsh."""
+
+    def look_before(self, plan: _Plan) -> tuple[str, str, str, str]:
+        # A number, an array, a read-only or unexported variable needs the general way; so does a tied one.
+        look = "[[ ${(t)PATH} == scalar*export* && ${(t)PATH} != *readonly* ]] &&\n"
+        kinds, expected = "".join(f"${{(t){name}}}" for name in plan.kept), "scalar-export" * len(plan.kept)
+        # With TYPESET_TO_UNSET also of what has no value.
+        return look, kinds, expected, "".join(f"${{(t){name}}}" for name in plan.unset)
+
+    def look_again(self, plan: _Plan) -> tuple[str, str]:
+        return _probe(plan.absent), ""
+
+    def prepare_undo(self, plan: _Plan) -> str:
+        # Made read-only since: zsh would end all functions at once, and not only say so.
+        kinds = "".join(f"${{(t){name}}}" for name in dict.fromkeys([*plan.saved, *plan.held]))
+        return f'[[ "{kinds}" != *(readonly|integer|float|left|right|lower|upper)* ]] || \\builtin return 1\n'
 
 
 def render_fish(shortcut: Shortcut, quote: Quote) -> tuple[str, str]:
-    """As `render_posix`, for fish."""
+    """As `Bash.render`, for fish, whose prompt is a function of the user's."""
     plan = _make_plan(shortcut)
     if plan is None:
         return "", ""
-    sep, saved = plan.separator, ["PATH", *plan.kept]
+    sep, saved = plan.separator, plan.saved
     look = sep.join([*(f"${name}" for name in plan.kept), "$PATH" if plan.path else ""])
     wanted = quote(sep.join([*plan.kept.values(), plan.path]))
     # Kept as the string that others see: *PATH variables are lists in fish. Another list needs the general way.
@@ -151,25 +210,27 @@ def render_fish(shortcut: Shortcut, quote: Quote) -> tuple[str, str]:
     absent = "".join(f"; and not set -q {name}" for name in plan.absent)
     held, still = sep.join(f"${name}" for name in plan.held), quote(sep.join(plan.held.values()))
     undo = [f"__wtenv_restore {name} ${old_name(name)}" for name in plan.kept]
-    enter, leave = "\n".join([*olds, *sets, *drop]), "\n".join(undo)
+    enter, leave = "\n".join([*olds, *sets, *drop]), "".join(f"{line}\n" for line in undo)
     functions = f"""\
-function __wtenv_spell
-set -g __wtenv_plain
+function __wtenv_enter_fast
+set -g __wtenv_unexported
 set -g __wtenv_universal
 set -g __wtenv_entered $fish_pid:{quote(shortcut.id)}
 {enter}
 set -gx PATH {plan.render_path(quote)}
 set -gx {new_name("PATH")} "$PATH"
-function __wtenv_exit
-set -q {" ".join(plan.held)}{absent}; and test "$PATH" = "${new_name("PATH")}"; and test "{held}" = {still}; or return 1
+function __wtenv_leave_fast
+set -q {" ".join(plan.held)}{absent}; and test "$PATH" = "${new_name("PATH")}"
+and test "{held}" = {still}; or return 1
 set -gx PATH ${old_name("PATH")}
-{leave}
-set -eg {" ".join(plan.gone)}
+{leave}set -eg {" ".join(plan.gone)}
 return 0
 end
-set -g __wtenv_straight 1
+set -g __wtenv_fast 1
 end
 """
+    # `set -q` tells how many of the names are missing: nothing of the unset ones is there. __wtenv_none, which is
+    # never set, makes it one name at least, as without any `set -q` would tell something else.
     return (
         functions,
         f"""\
@@ -179,7 +240,7 @@ set -qU {" ".join(saved)}
 if test $status = {len(saved)}
 set -q {" ".join(lists)}
 if test $status = {len(lists)}
-__wtenv_spell
+__wtenv_enter_fast
 return 0
 end
 end

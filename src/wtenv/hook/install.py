@@ -9,8 +9,8 @@ from pathlib import Path
 
 from .. import dirs, files
 from ..errors import WtenvError
-from . import cache
-from .shells import Shell, build_command, locate_entries
+from . import cached
+from .shells import Shell, build_command, locate_cached
 
 MARK = "# added by wtenv setup"
 MARK_ALL = f"{MARK} --all-shells"
@@ -64,7 +64,7 @@ def list_lines(shell: Shell, env: Mapping[str, str]) -> list[tuple[Path, str]]:
 
 def render_hook(shell: Shell, env: Mapping[str, str]) -> bytes:
     """The content of the hook's file."""
-    return shell.render_hook(build_command(shell.name), locate_entries(env)).encode("utf-8", "surrogateescape")
+    return shell.render_hook(build_command(shell.name), locate_cached(env)).encode("utf-8", "surrogateescape")
 
 
 def write_hook(shell: Shell, env: Mapping[str, str]) -> None:
@@ -88,8 +88,8 @@ def update_hook(shell: Shell, env: Mapping[str, str]) -> None:
 
 
 def prepare_cache(env: Mapping[str, str]) -> None:
-    """Create the folder of the entries, once. Without a cache the hook works, only slower."""
+    """Create the folder of cached activations, once. Without a cache the hook works, only slower."""
     try:
-        cache.prepare(env)
+        cached.prepare(env)
     except (OSError, WtenvError):
         pass

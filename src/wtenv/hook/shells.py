@@ -1,8 +1,8 @@
-"""Shell text: one quoting function per shell, and the rendering of hooks and entries.
+"""Shell text: one quoting function per shell, and what a hook and a cached activation look like in it.
 
-The hooks themselves are files in their own language (`shell/wtenv.*`); here they are only given their
-settings. An *entry* is the text that a hook evaluates, and keeps in the cache: conditions under which
-it holds, the activation as arguments of `__wtenv_apply`, and a call of `__wtenv_settle`.
+The hooks themselves are files in their own language (`shell/apply.*` and `shell/hook.*`); here they are only put
+together, and given their settings. What a hook evaluates for one root is written here, and in `fast`:
+tests/golden/cached.*.txt has it whole, and docs/design.md explains each part of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 from .. import names
 from ..dirs import ABI as ABI
-from ..dirs import locate_entries as locate_entries
+from ..dirs import locate_cached as locate_cached
 from ..errors import WtenvError
 from ..watch import EXACT, LATER_OR_ABSENT
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:  # this module is imported at every start of a shell
     from collections.abc import Sequence
 
     from ..environ import Activation, Shortcut
-    from .entry import Entry, Watched
-
-_MARK = "# --- the hook ---"
+    from .cached import Cached, Watched
 
 
 def build_wtenv() -> list[str]:
@@ -49,20 +47,19 @@ class Shell:
         """`value` as one word that this shell reads back byte for byte, whatever its options."""
         raise NotImplementedError
 
-    def render_watch(self, entry: Entry) -> tuple[str, str]:
-        """Two texts, to be run once and at each arrival. They let `__wtenv_check` do nothing as long as what `entry`
-        depends on is as it was; never, if it can't be kept. Stamps are in $__wtenv_stamps.
+    def render_watch(self, cached: Cached) -> tuple[str, str]:
+        """Two texts, to be run once and at each loading. They let `__wtenv_check` do nothing as long as what `cached`
+        depends on is as it was; never, if it can't be kept. Its witnesses are in $__wtenv_witnesses.
 
-        The hook has set $__wtenv_new and $__wtenv_way (fish: $__wtenv_here, $__wtenv_way): what the place of the shell
-        adds, empty as a rule."""
+        The hook has set $__wtenv_below and $__wtenv_real_root: what the place of the shell adds, empty as a rule."""
         raise NotImplementedError
 
-    def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
-        """A command that succeeds if the variables have these values."""
+    def compare_variables(self, depends_on: Sequence[tuple[str, str | None]]) -> str:
+        """A command that succeeds if the variables have these values; None: is unset."""
         raise NotImplementedError
 
-    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:
-        """See `straight`."""
+    def render_fast(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, low_resolution: bool) -> tuple[str, str]:
+        """See `fast`: functions, and the commands that enter by them where `shortcut` holds."""
         raise NotImplementedError
 
     def wrap_hook(self, text: str) -> str:
@@ -75,48 +72,49 @@ class Shell:
     def render_hook(self, command: Sequence[str], cache: str) -> str:
         """The whole hook, with `command` as the way to start wtenv."""
         settings = [
-            self.assign.format("__wtenv_abi", self.quote(ABI)),
             self.assign.format("__wtenv_cache", self.quote(cache)),
             self.array.format("__wtenv_command", self.words(command)),
         ]
-        return self.wrap_hook(_read_hook(self.name).replace("@SETTINGS@", "\n".join(settings)))
+        text = f"{_read_apply(self.name)}\n{read_text(f'hook.{self.name}')}"
+        return self.wrap_hook(text.replace("\n@SETTINGS@\n", "\n" + "\n".join(settings) + "\n"))
 
-    def render_entry(self, entry: Entry, *, coarse: bool = False) -> str:
-        """The text that a hook evaluates for one root. Its last line shows that it arrived whole. coarse: for a
-        shell that compares whole seconds, so an old one."""
+    def render_cached(self, cached: Cached, *, low_resolution: bool = False) -> str:
+        """The text that a hook evaluates for one root. Its last line shows that it arrived whole. low_resolution: for
+        a shell that compares whole seconds, so an old one."""
         enter = ""
-        if entry.activation:
-            enter = self.render_enter(entry.activation, entry.shortcut, entry.prompt, coarse=coarse)
-        once, arrive = self.render_watch(entry)
-        told = (entry.kind, entry.id, entry.message, entry.level, entry.farewell, entry.stamps)
-        settle = "__wtenv_settle " + self.words(told)
+        if cached.activation:
+            enter = self.render_enter(cached.activation, cached.shortcut, cached.prompt, low_resolution=low_resolution)
+        once, load = self.render_watch(cached)
+        told = (cached.kind, cached.id, cached.message, cached.level, cached.leave_message, cached.witnesses)
+        switch = "__wtenv_switch " + self.words(told)
         lines = [
             f"# wtenv {ABI} {self.name}",
-            self.assign.format("__wtenv_stamps", self.quote(entry.stamps)),
+            self.assign.format("__wtenv_witnesses", self.quote(cached.witnesses)),
             once,
-            self.function.format("__wtenv_guard", self.test_guards(entry.guards)),
+            self.function.format("__wtenv_depends", self.compare_variables(cached.depends_on)),
             enter,
-            self.function.format("__wtenv_arrive", f"{arrive}{settle}"),
-            "__wtenv_arrive",
+            self.function.format("__wtenv_load", f"{load}{switch}"),
+            "__wtenv_load",
             "# end",
         ]
         return "\n".join(lines) + "\n"
 
     def render_enter(
-        self, activation: Activation, shortcut: Shortcut | None, prompt: str = "", *, coarse: bool = False
+        self, activation: Activation, shortcut: Shortcut | None, prompt: str = "", *, low_resolution: bool = False
     ) -> str:
-        """The function that enters: straight where the shortcut holds, else the general way."""
-        functions = straight = ""
+        """The function that enters: by the fast path where the shortcut holds, else in general."""
+        functions = fast = ""
         if shortcut:
             modifiers = ("", "")
             if activation.conda:
                 modifiers = (shortcut.before.get("CONDA_PROMPT_MODIFIER") or "", activation.conda.modifier)
-            functions, straight = self.render_straight(shortcut, (*modifiers, prompt), coarse=coarse)
-        return functions + self.function.format("__wtenv_enter", straight + self.render_apply(activation, prompt))
+            functions, fast = self.render_fast(shortcut, (*modifiers, prompt), low_resolution=low_resolution)
+        return functions + self.function.format("__wtenv_enter", fast + self.render_apply(activation, prompt))
 
     def render_apply(self, activation: Activation, prompt: str = "") -> str:
         """The call that enters `activation`."""
         from ..environ import get_user, is_list
+        from .fast import NEXT
 
         conda = activation.conda
         words = [activation.root, activation.id, get_user()]
@@ -125,10 +123,11 @@ class Shell:
         lists = {change.name: change.kind != "unset" and is_list(change.name) for change in activation.changes}
         lists |= {change.name: True for change in activation.changes if change.kind in ("front", "back")}
         words += [prompt, " ".join(name + ":" * as_list for name, as_list in lists.items())]
+        lines = [self.words(words)]
         for change in activation.changes:
             letter = "S" if change.kind == "set" and is_list(change.name) else change.kind[0]
-            words += [letter, change.name, change.value]
-        return "__wtenv_apply " + self.words(words)
+            lines.append(self.words([letter, change.name, change.value]))
+        return "__wtenv_apply " + NEXT.join(lines)
 
     def render_script(self, activation: Activation) -> str:
         """Text that enters `activation` in a shell without the hook (and leaves what was active)."""
@@ -136,7 +135,7 @@ class Shell:
 
     def render_leave(self) -> str:
         """Text that leaves whatever is active in a shell without the hook."""
-        return self.wrap_hook(_read_hook(self.name).partition(_MARK)[0]) + "\n__wtenv_leave\n"
+        return self.wrap_hook(_read_apply(self.name)) + "\n__wtenv_leave\n"
 
 
 class Bash(Shell):
@@ -154,46 +153,52 @@ class Bash(Shell):
         look = "\\builtin shopt -q expand_aliases && __wtenv_aliases=-s || __wtenv_aliases=-u"
         return f'{look}\n\\builtin shopt -u expand_aliases\n{text}\\builtin shopt "$__wtenv_aliases" expand_aliases'
 
-    def render_watch(self, entry: Entry) -> tuple[str, str]:
-        if entry.watched is None:
+    def render_watch(self, cached: Cached) -> tuple[str, str]:
+        if cached.watched is None:
             return "", '__wtenv_check() { "${1:-__wtenv_decide}"; }\n'
+        from .fast import NEXT
+
         # Each path in a variable of its own: bash expands a bare $x three times faster than a quoted word.
         # ${PWD#…} and not ==, which obeys nocasematch. One command for all of it: this is what a prompt costs.
         assigned, terms = [], ['-z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"}']
-        terms += ["(-z $__wtenv_new || ! -e .git)", "(-z $__wtenv_way || $__wtenv_top -ef $__wtenv_way)"]
-        for index, item in enumerate(entry.watched):
-            path, stamp = f"__wtenv_p{index}", f"__wtenv_s{index}"
-            assigned.append(f"{path}={self.quote(item.path)}")
-            if item.stamp is None:
+        terms += ["(-z $__wtenv_below || ! -e .git)"]
+        terms += ["(-z $__wtenv_real_root || $__wtenv_relative_root -ef $__wtenv_real_root)"]
+        for index, item in enumerate(cached.watched):
+            path, witness = f"__wtenv_p{index}", f"__wtenv_w{index}"
+            line = f"{path}={self.quote(item.path)}"
+            if item.witness is None:
                 terms.append(f"! -e ${path}")
             else:
-                assigned.append(f"{stamp}=$__wtenv_stamps/{item.stamp}")
-                terms += self.compare_times(f"${path}", f"${stamp}", item)
-        for index, (name, real) in enumerate(entry.links):
-            assigned += [f"__wtenv_l{index}={self.quote(name)}", f"__wtenv_r{index}={self.quote(real)}"]
+                line += f" {witness}=$__wtenv_witnesses/{item.witness}"
+                terms.append(" && ".join(self.compare_times(f"${path}", f"${witness}", item)))
+            assigned.append(line)
+        for index, (name, real) in enumerate(cached.links):
+            assigned.append(f"__wtenv_l{index}={self.quote(name)} __wtenv_r{index}={self.quote(real)}")
             terms.append(f"$__wtenv_l{index} -ef $__wtenv_r{index}")
-        if entry.own:
-            assigned.append(f"__wtenv_own={self.quote(entry.own)}")
+        if cached.own:
+            assigned.append(f"__wtenv_own={self.quote(cached.own)}")
             terms.append("-O $__wtenv_own")
-        way = f"__wtenv_way=${{__wtenv_way:-{self.quote(entry.real)}}}\n" if entry.real else ""
-        check = f'__wtenv_check() {{ [[ {" && ".join(terms)} ]] || "${{1:-__wtenv_decide}}"; }}\n'
-        return " ".join(assigned), way + check
+        real_root = f"__wtenv_real_root=${{__wtenv_real_root:-{self.quote(cached.real)}}}\n" if cached.real else ""
+        tests = " &&\n\t".join(terms)
+        check = f'__wtenv_check() {{ [[ {tests} ]] || "${{1:-__wtenv_decide}}"; }}\n'
+        return NEXT.join(assigned), real_root + check
 
-    def compare_times(self, path: str, stamp: str, item: Watched) -> list[str]:
+    def compare_times(self, path: str, witness: str, item: Watched) -> list[str]:
+        """Tests that are all true as long as the path has not changed, in the way that its mode means."""
         # In bash -nt and -ot are true as well if only one of the two files exists.
         there = [f"-e {path}"] if item.mode == LATER_OR_ABSENT else []
-        return [*there, f"! {path} -nt {stamp}", *([f"! {path} -ot {stamp}"] if item.mode == EXACT else [])]
+        return [*there, f"! {path} -nt {witness}", *([f"! {path} -ot {witness}"] if item.mode == EXACT else [])]
 
-    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:
-        from .fast import render_posix
+    def render_fast(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, low_resolution: bool) -> tuple[str, str]:
+        from .fast import Bash, OldBash
 
-        return render_posix(shortcut, prompt, self.quote, zsh=self.name == "zsh", old=coarse)
+        return (OldBash if low_resolution else Bash)(self.quote).render(shortcut, prompt)
 
-    def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
+    def compare_variables(self, depends_on: Sequence[tuple[str, str | None]]) -> str:
         # Not [[ == ]], which obeys nocasematch.
-        unset = "".join(f"${{{name}+x}}" for name, value in guards if value is None)
+        unset = "".join(f"${{{name}+x}}" for name, value in depends_on if value is None)
         terms = [f"[[ -z {unset} ]]"] if unset else []
-        for name, value in guards:
+        for name, value in depends_on:
             if value is not None:
                 terms.append(f'\\builtin test "${{{name}+x}}${{{name}-}}" = {self.quote("x" + value)}')
         return " && ".join(terms) or "\\builtin return 0"
@@ -202,11 +207,17 @@ class Bash(Shell):
 class Zsh(Bash):
     name = "zsh"
 
-    def compare_times(self, path: str, stamp: str, item: Watched) -> list[str]:
-        # In zsh -nt and -ot are false if one of the two files is missing. An entry with stamps has exact ones.
+    def compare_times(self, path: str, witness: str, item: Watched) -> list[str]:
+        # In zsh -nt and -ot are false if one of the two files is missing.
         if item.mode == LATER_OR_ABSENT:
-            return [f"{path} -ot {stamp}+"]
-        return [*([f"{path} -nt {stamp}-"] if item.mode == EXACT else []), f"! {path} -nt {stamp}"]
+            return [f"{path} -ot {witness}+"]
+        return [*([f"{path} -nt {witness}-"] if item.mode == EXACT else []), f"! {path} -nt {witness}"]
+
+    def render_fast(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, low_resolution: bool) -> tuple[str, str]:
+        del low_resolution  # makes no difference to it
+        from .fast import Zsh
+
+        return Zsh(self.quote).render(shortcut, prompt)
 
     def wrap_hook(self, text: str) -> str:
         # `emulate -c` parses and later runs the text under zsh's own defaults (zshbuiltins(1), emulate).
@@ -224,51 +235,51 @@ class Fish(Shell):
     def quote(self, value: str) -> str:
         # In single quotes fish knows \\ and \' alone. What is not ASCII is written byte by byte, so that
         # neither the locale nor fish's private use of U+F600 to U+F6FF matters ("Quotes", "\X").
-        parts, plain = [], ""
+        parts, ascii_part = [], ""
         for char in value:
             if char.isascii():
-                plain += "\\" + char if char in "\\'" else char
+                ascii_part += "\\" + char if char in "\\'" else char
             else:
                 raw = "".join(f"\\X{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
-                parts += [f"'{plain}'" if plain else "", raw]
-                plain = ""
-        parts.append(f"'{plain}'" if plain or not parts else "")
+                parts += [f"'{ascii_part}'" if ascii_part else "", raw]
+                ascii_part = ""
+        parts.append(f"'{ascii_part}'" if ascii_part or not parts else "")
         return "".join(parts)
 
-    def render_watch(self, entry: Entry) -> tuple[str, str]:
+    def render_watch(self, cached: Cached) -> tuple[str, str]:
         # Further arguments of the `test` in __wtenv_check. As in bash, a missing file is older than any other.
-        words = ["-o", "-n", "x"] if entry.watched is None else []
-        for item in entry.watched or ():
-            path, stamp = self.quote(item.path), f"$__wtenv_stamps/{item.stamp}"
-            if item.stamp is None:
+        words = ["-o", "-n", "x"] if cached.watched is None else []
+        for item in cached.watched or ():
+            path, witness = self.quote(item.path), f"$__wtenv_witnesses/{item.witness}"
+            if item.witness is None:
                 words += ["-o", "-e", path]
             else:
                 words += ["-o", "!", "-e", path] if item.mode == LATER_OR_ABSENT else []
-                words += ["-o", path, "-nt", stamp]
-                words += ["-o", path, "-ot", stamp] if item.mode == EXACT else []
-        for name, real in entry.links:
+                words += ["-o", path, "-nt", witness]
+                words += ["-o", path, "-ot", witness] if item.mode == EXACT else []
+        for name, real in cached.links:
             # Two that are missing are the same to fish: a name that leads to itself has to be there.
             same = ["-e", self.quote(name)] if name == real else [self.quote(name), "-ef", self.quote(real)]
             words += ["-o", "!", *same]
-        words += ["-o", "!", "-O", self.quote(entry.own)] if entry.own else []
-        way = ""
-        if entry.real:
-            real = self.quote(entry.real)
-            way = f'test -n "$__wtenv_way"; or set -g __wtenv_way -o ! $__wtenv_top -ef {real}\n    '
-        return f"set -g __wtenv_stale {' '.join(words)}", way
+        words += ["-o", "!", "-O", self.quote(cached.own)] if cached.own else []
+        real_root = ""
+        if cached.real:
+            words_of_root = f"-o ! $__wtenv_relative_root -ef {self.quote(cached.real)}"
+            real_root = f'test -n "$__wtenv_real_root"; or set -g __wtenv_real_root {words_of_root}\n    '
+        return f"set -g __wtenv_stale {' '.join(words)}", real_root
 
-    def render_straight(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, coarse: bool) -> tuple[str, str]:
-        del prompt, coarse  # fish's prompt is a function of the user's
+    def render_fast(self, shortcut: Shortcut, prompt: tuple[str, str, str], *, low_resolution: bool) -> tuple[str, str]:
+        del prompt, low_resolution  # fish's prompt is a function of the user's
         from .fast import render_fish
 
         return render_fish(shortcut, self.quote)
 
-    def test_guards(self, guards: Sequence[tuple[str, str | None]]) -> str:
-        unset = " ".join(name for name, value in guards if value is None)
+    def compare_variables(self, depends_on: Sequence[tuple[str, str | None]]) -> str:
+        unset = " ".join(name for name, value in depends_on if value is None)
         terms = []
         if unset:  # `set -q` with several names gives the number of those that are not set
             terms.append(f"set -q {unset}; test $status = {len(unset.split())}")
-        for name, value in guards:
+        for name, value in depends_on:
             if value is not None:
                 terms.append(f'set -q {name}; and test "${name}" = {self.quote(value)}')
         return "; and ".join(terms) or "return 0"
@@ -286,8 +297,9 @@ def find_shell(name: str) -> Shell:
     return SHELLS[short]
 
 
-def _read_hook(name: str) -> str:
-    text = read_text(f"wtenv.{name}").replace("@RESERVED@", names.RESERVED)
+def _read_apply(name: str) -> str:
+    """The text that enters and leaves in general, with the names that it never touches."""
+    text = read_text(f"apply.{name}").replace("@RESERVED@", names.RESERVED)
     pattern = f"{names.RESERVED}|(?:{names.RESERVED_PARTS})_.*".replace(" ", "|")
     return text.replace("@RESERVED_PARTS@", names.RESERVED_PARTS).replace("@RESERVED_PATTERN@", pattern)
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from .. import dirs, trust
-from ..hook import cache
+from ..hook import cached
 from ..overlay import registry
 from ..overlay.registry import hold
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")  # see `files.write_atomic`
 _IN_USE = 3600  # seconds for which a temporary file may be being written
-_FRESH = 60  # seconds for which stamps may be waiting for their entry
+_FRESH = 60  # seconds for which witnesses may be waiting for the activation that they are for
 
 
 class Garbage(NamedTuple):
@@ -124,18 +124,18 @@ def _explain(found: str) -> str:
 
 def _find_cache(env: Mapping[str, str]) -> Iterator[Garbage]:
     named: set[str] = set()
-    stamps = Path(dirs.find_cache(env)) / "stamps"
-    for folder, root in cache.list_entries(env):
-        entries, names = tuple(folder.glob("%wtenv.*")), cache.list_stamps(folder)
+    witnesses = Path(dirs.find_cache(env)) / "witnesses"
+    for folder, root in cached.list_folders(env):
+        kept, names = tuple(folder.glob("%wtenv.*")), cached.list_witnesses(folder)
         named |= names
         if root is not None and os.path.lexists(f"{root}/.git"):
             continue
-        entries += tuple(stamp for name in names for stamp in (stamps / name).glob("[0-9]*"))
+        kept += tuple(witness for name in names for witness in (witnesses / name).glob("[0-9]*"))
         if root is None:
-            yield Garbage("cache", "another version", (*entries, *folder.glob("fine.[12]")))
+            yield Garbage("cache", "another version", (*kept, *folder.glob("fine.[12]")))
         else:
-            yield Garbage("cache", root, entries, Path(root, ".git"))
-    for folder in sorted(stamps.glob("[0-9a-f]*")):
+            yield Garbage("cache", root, kept, Path(root, ".git"))
+    for folder in sorted(witnesses.glob("[0-9a-f]*")):
         if folder.name not in named and _get_age(folder) > _FRESH and not folder.is_symlink():
             # An empty folder goes with a file that is not there.
             yield Garbage("cache", "earlier states", tuple(folder.glob("[0-9]*")) or (folder / "0",))

@@ -12,7 +12,7 @@ from ..config.read import Config
 from ..console import make_printable, say
 from ..digest import sha256
 from ..errors import WtenvError
-from ..hook import cache
+from ..hook import cached
 from ..overlay import manifest as manifests
 from . import MAX_LOCK
 
@@ -82,7 +82,7 @@ def _read_seen(env: Mapping[str, str]) -> tuple[str, ...]:
 
 def _write_seen(seen: Iterable[str], env: Mapping[str, str]) -> bool:
     try:
-        cache.prepare(env)
+        cached.prepare(env)
         files.write_atomic(_locate_seen(env), "".join(f"{state}\n" for state in seen).encode())
     except (OSError, WtenvError):
         return False

@@ -1,13 +1,15 @@
-# wtenv for zsh, from 5.3 on. Sourcing it twice changes nothing.
+# wtenv for zsh: enter and leave in general, as `apply` and `undo` of src/wtenv/environ.py do. Part of the hook, whose
+# rules are in hook.zsh; also given out alone, by `wtenv export zsh`.
 #
-# `wtenv hook zsh` wraps this text in `emulate -R zsh -o no_aliases -c '…'`: it is parsed without the user's
-# aliases and options, and its functions run with zsh's own defaults whatever the user has set (zshbuiltins(1),
-# emulate). \builtin is for functions of the same name. Locals are called __wtenv_ too: a plain local
-# would hide the user's variable of that name.
+# Variables that stay in the shell (none is exported):
+#   __wtenv_entered     PROCESS:ID of what this shell itself has entered; what came with the environment has none
+#   __wtenv_unexported  " NAME NAME ": what was not in the environment before we changed it
+#   __wtenv_fast        1 if __wtenv_leave_fast belongs to what is active
+#   __wtenv_shown       what was put into the prompt
+#   __wtenv_hidden      what it stands for: conda's part of the prompt, or nothing
+#   __wtenv_swept       the process that has no state left over from another shell
 
-# --- apply and undo: also given out alone, by `wtenv export zsh` --------------------------------------
-
-\builtin typeset -g __wtenv_entered= # by this shell, not by its environment
+\builtin typeset -g __wtenv_entered=
 
 # Enter: ROOT ID UID PREFIX NAME MODIFIER PROMPT NAMES, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
@@ -19,13 +21,14 @@ __wtenv_apply() {
 	\builtin local __wtenv_old __wtenv_kind __wtenv_name __wtenv_value
 	\builtin local -a __wtenv_conda
 	__wtenv_conda=(s CONDA_PREFIX "$4" s CONDA_DEFAULT_ENV "$5" s CONDA_PROMPT_MODIFIER "$6")
-	\builtin typeset -g __wtenv_plain=' ' __wtenv_straight=
+	# A space before each name and behind it: "A" is not in " BA ".
+	\builtin typeset -g __wtenv_unexported=' ' __wtenv_fast=
 	__wtenv_show "${4:+${CONDA_PROMPT_MODIFIER-}}" "$6" "$7"
 	\builtin shift 8
 	if [[ -n $__wtenv_base ]]; then # conda's own stack, one level up
 		__wtenv_vars="CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_PROMPT_MODIFIER $__wtenv_vars"
 		[[ $__wtenv_level == <-> && $#__wtenv_level -le 3 && -n ${CONDA_PREFIX-} ]] || __wtenv_level=0
-		__wtenv_level=$(( 10#$__wtenv_level ))
+		__wtenv_level=$(( 10#$__wtenv_level )) # without leading zeros: it becomes part of a name
 		if [[ $__wtenv_level == 0 ]]; then
 			__wtenv_conda+=(s CONDA_SHLVL 1)
 			__wtenv_vars="CONDA_SHLVL $__wtenv_vars"
@@ -57,7 +60,7 @@ __wtenv_apply() {
 			\builtin continue
 		fi
 		if (( ${(P)+__wtenv_name} )); then
-			[[ $__wtenv_type == *export* ]] || __wtenv_plain+="$__wtenv_name "
+			[[ $__wtenv_type == *export* ]] || __wtenv_unexported+="$__wtenv_name "
 			\builtin export "WTENV_OLD_${__wtenv_name}_=$__wtenv_old"
 		fi
 		if [[ $__wtenv_name == PATH && -n $__wtenv_cut ]]; then
@@ -124,7 +127,7 @@ __wtenv_hide() {
 __wtenv_leave() {
 	\builtin local __wtenv_item __wtenv_name __wtenv_old __wtenv_new __wtenv_moved= __wtenv_merged __wtenv_theirs=
 	if (( ${+WTENV_VARS} + ${+WTENV_ROOT} == 0 )); then
-		\builtin typeset -g __wtenv_straight=
+		\builtin typeset -g __wtenv_fast=
 		# What else there is of it has come with the environment.
 		[[ ${__wtenv_swept-} == $$ ]] || __wtenv_sweep
 		\builtin return 0
@@ -133,9 +136,9 @@ __wtenv_leave() {
 	# shell itself has entered has none of them.
 	\builtin local __wtenv_reserved=' @RESERVED@ ' __wtenv_parts=' @RESERVED_PARTS@ '
 	[[ -z ${__wtenv_shown-}${_OLD_VIRTUAL_PATH-} ]] || __wtenv_hide
-	if [[ -n ${__wtenv_straight-} ]]; then # spelled out by the entry that entered
-		__wtenv_straight=
-		! __wtenv_exit 2>/dev/null || \builtin return 0
+	if [[ -n ${__wtenv_fast-} ]]; then
+		__wtenv_fast=
+		! __wtenv_leave_fast 2>/dev/null || \builtin return 0
 	fi
 	# Of another user's state (su, sudo, ssh) what that has added goes, and none of its values comes back.
 	if [[ ${WTENV_UID-} != $EUID ]]; then
@@ -188,7 +191,7 @@ __wtenv_restore() {
 	[[ ${(Pt)1} == scalar* && ${(Pt)1} != *(left|right|lower|upper)* ]] || \builtin unset "$1"
 	\builtin export "$1=$2"
 	# It was a shell variable, not in the environment.
-	[[ ${__wtenv_plain-} != *" $1 "* ]] || \builtin typeset -g +x "$1"
+	[[ ${__wtenv_unexported-} != *" $1 "* ]] || \builtin typeset -g +x "$1"
 }
 
 __wtenv_remove() {
@@ -201,6 +204,7 @@ __wtenv_unstack() {
 	[[ $__wtenv_level == <-> && $#__wtenv_level -le 3 && $__wtenv_now == <-> && $#__wtenv_now -le 3 ]] || \builtin return 0
 	__wtenv_next=CONDA_PREFIX_$__wtenv_level
 	(( __wtenv_now > __wtenv_level )) && [[ ${(P)__wtenv_next-} == "$WTENV_NEW_CONDA_PREFIX_" ]] || \builtin return 0
+	# Whatever differs from what we gave counts as the user's, and stays.
 	\builtin export WTENV_NEW_CONDA_SHLVL_=settled "WTENV_NEW_CONDA_PREFIX_$(( __wtenv_level - 1 ))_=settled"
 	while (( __wtenv_level < __wtenv_now - 1 )); do
 		__wtenv_next=CONDA_PREFIX_$(( __wtenv_level + 1 ))
@@ -243,204 +247,3 @@ __wtenv_merge() {
 	__wtenv_now=${__wtenv_now#:}
 	__wtenv_merged=${__wtenv_now%:}
 }
-
-# --- the hook -----------------------------------------------------------------------------------------
-
-@SETTINGS@
-
-# Whose state is this? What is copied into another shell (a snapshot of functions or variables, what ALL_EXPORT let
-# through) has to do nothing there. An array, as zsh exports none, so that `exec zsh` begins anew, too; [1] is how deep
-# the subshell is. Kept where the hook is sourced again, or by an entry of a newer version; before 0.2 it was no array.
-if [[ ${__wtenv_shell-} != (* |)$$ ]]; then
-	\builtin typeset -g __wtenv_pwd= __wtenv_root= __wtenv_held= __wtenv_adopted= __wtenv_straight= __wtenv_shown=
-	\builtin typeset -g __wtenv_said= __wtenv_farewell= __wtenv_from=
-fi
-\builtin unset __wtenv_shell
-\builtin typeset -ga __wtenv_shell
-__wtenv_shell=($ZSH_SUBSHELL $$)
-\builtin typeset -g __wtenv_settled= __wtenv_later= __wtenv_shown=${__wtenv_shown-}
-\builtin typeset -g __wtenv_top=${__wtenv_top-} __wtenv_new=${__wtenv_new-} __wtenv_way=${__wtenv_way-}
-
-# Does this zsh compare times to the nanosecond? Old ones see whole seconds, and need fresher entries.
-\builtin typeset -g __wtenv_coarse=1
-[[ ! $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]] || __wtenv_coarse=
-
-# At the prompt and after a cd comes __wtenv_check: nothing, if neither the folder nor what is known of it has
-# changed, else __wtenv_decide, or what it is given. Each entry brings its own (`__wtenv_arrive`).
-if [[ -z $__wtenv_pwd ]]; then
-	__wtenv_check() { "${1:-__wtenv_decide}"; }
-fi
-__wtenv_no() { \builtin return 1; }
-
-__wtenv_decide() {
-	\builtin emulate -L zsh -o no_aliases # copies of these functions have lost the options that the hook was read with
-	[[ ${__wtenv_shell[2]-} == $$ ]] || \builtin return 0
-	\builtin local __wtenv_dir=${PWD%/} __wtenv_up= __wtenv_real=
-	while [[ ! -e $__wtenv_dir/.git && ! -e ${__wtenv_up}.git && -n $__wtenv_dir ]]; do
-		__wtenv_dir=${__wtenv_dir%/*}
-		__wtenv_up=$__wtenv_up../
-	done
-	if [[ ! $__wtenv_dir/. -ef ${__wtenv_up}. ]]; then
-		# What $PWD names is not where the shell stands: a symlink leads here, or has been turned since, or the folder
-		# was deleted and made anew. The real folder counts, as it does for what the shell starts. (`:A` follows the
-		# name, too.)
-		__wtenv_real=$(\builtin pwd -P 2>/dev/null) || :
-		[[ . -ef $__wtenv_real ]] || __wtenv_real= # of a folder that is gone it may tell the old name
-		__wtenv_dir=${__wtenv_real%/} __wtenv_up=
-		while [[ ! -e $__wtenv_dir/.git && -n $__wtenv_dir ]]; do
-			__wtenv_dir=${__wtenv_dir%/*}
-			__wtenv_up=$__wtenv_up../
-		done
-		[[ ! -e $__wtenv_dir/.git ]] || __wtenv_real=${__wtenv_dir:-/}
-		__wtenv_real=${__wtenv_real:-/dev/null} # nowhere: never the same folder
-	fi
-	__wtenv_pwd=$PWD __wtenv_top=${__wtenv_up}. __wtenv_new=${__wtenv_up:+.git}
-	if [[ -n ${WTENV_DISABLE-} ]]; then
-		__wtenv_from=disabled __wtenv_root= __wtenv_said= __wtenv_farewell=
-		__wtenv_check() { [[ -n ${WTENV_DISABLE-} ]] || "${1:-__wtenv_decide}"; }
-		__wtenv_leave
-	elif [[ ! -e $__wtenv_dir/.git ]]; then
-		__wtenv_from=outside __wtenv_root= __wtenv_said= __wtenv_way=$__wtenv_real
-		__wtenv_check() {
-			[[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} && ! -e .git && ( -z $__wtenv_way || . -ef $__wtenv_way ) ]] ||
-				"${1:-__wtenv_decide}"
-		}
-		__wtenv_leave
-		__wtenv_say left "$__wtenv_farewell" enter
-		__wtenv_farewell=
-	elif [[ ${__wtenv_dir:-/} == "$__wtenv_root" ]] && __wtenv_check __wtenv_no && __wtenv_is_first; then
-		__wtenv_from='same root' __wtenv_way=${__wtenv_real:-$__wtenv_way}
-	else
-		__wtenv_way=$__wtenv_real
-		__wtenv_load "$__wtenv_dir"
-	fi
-	if [[ -n ${WTENV_DEBUG-} ]]; then
-		\builtin print -ru2 -- "wtenv: debug: $PWD: $__wtenv_from"
-	fi
-	\builtin return 0
-}
-
-# Put into effect what is known of the root $1, or ask.
-__wtenv_load() {
-	\builtin local __wtenv_file=$__wtenv_cache$1/%wtenv.zsh$__wtenv_coarse __wtenv_last=$__wtenv_held __wtenv_text
-	[[ ${1:-/} == "$__wtenv_root" ]] || __wtenv_said=
-	__wtenv_root=${1:-/} __wtenv_settled= __wtenv_held= __wtenv_from=cached
-	if [[ $__wtenv_last == "$__wtenv_root" ]]; then # the entry is still in memory
-		__wtenv_arrive
-	fi
-	if [[ -z $__wtenv_settled && -O $__wtenv_file && -O $__wtenv_cache ]]; then
-		\builtin source "$__wtenv_file"
-	fi
-	if [[ -z $__wtenv_settled ]]; then
-		[[ ${WTENV_ROOT-} == "$__wtenv_root" ]] || __wtenv_leave
-		# Ctrl-C from here on ends this function: then nothing is retried until something changes.
-		__wtenv_from=computed
-		__wtenv_check() { [[ -z ${WTENV_DISABLE-}${PWD#"$__wtenv_pwd"} ]] || "${1:-__wtenv_decide}"; }
-		__wtenv_text=$("${__wtenv_command[@]}" "$__wtenv_root" "$__wtenv_coarse")
-		if [[ $__wtenv_text == *'# end' ]]; then
-			\builtin eval "$__wtenv_text"
-		fi
-	fi
-	if [[ -z $__wtenv_settled ]]; then
-		__wtenv_from=failed
-		__wtenv_leave
-		__wtenv_say failed "nothing is active here: ${__wtenv_command[1]} gave no answer; install wtenv again, then restart this shell"
-	fi
-}
-
-# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL STAMPS. There are __wtenv_check, _guard and
-# _enter of this entry, too; unless these functions are copies of another shell's, with other stamps than ours.
-__wtenv_settle() {
-	if [[ $6 != "$__wtenv_stamps" ]]; then
-		\builtin return 0
-	elif [[ $__wtenv_from == cached ]] && ! __wtenv_check __wtenv_no; then
-		\builtin return 0
-	fi
-	if [[ $1 != active ]]; then
-		__wtenv_leave
-		__wtenv_from=$1
-	elif [[ ${WTENV_ID-} == "$2" ]] && __wtenv_is_whole; then
-		__wtenv_said=$2
-		\builtin rehash # a sync may have added or removed commands
-	else
-		[[ ${WTENV_ROOT-} != "$__wtenv_root" ]] || __wtenv_said=$2
-		__wtenv_leave
-		if [[ $__wtenv_from == cached ]] && ! __wtenv_guard; then
-			\builtin return 0
-		fi
-		__wtenv_enter
-		if [[ -n ${_OLD_VIRTUAL_PATH-} ]]; then # what a virtual environment's `deactivate` goes back to
-			\builtin local __wtenv_merged
-			__wtenv_merge "$_OLD_VIRTUAL_PATH" "${WTENV_OLD_PATH_-}" "${WTENV_NEW_PATH_-}" 1
-			_OLD_VIRTUAL_PATH=$__wtenv_merged
-		fi
-	fi
-	__wtenv_adopted=1 __wtenv_settled=1 __wtenv_held=$__wtenv_root __wtenv_farewell=$5
-	__wtenv_say "$2" "$3" "$4"
-}
-
-# What another shell entered may have been rearranged by this shell's rc files (a conda that activates
-# its base, pyenv's shims put first): then enter anew. Later changes are the user's own, as long as we are on PATH.
-__wtenv_is_whole() {
-	if [[ -n $__wtenv_adopted ]]; then
-		__wtenv_is_first
-	else
-		[[ ${WTENV_UID-}:${PATH-}${CONDA_PREFIX-} == "$EUID:${WTENV_NEW_PATH_-}${WTENV_NEW_CONDA_PREFIX_-${CONDA_PREFIX-}}" ]]
-	fi
-}
-
-# Is the first of what we put on PATH still there? Not so where all of it was replaced (a snapshot of another shell).
-__wtenv_is_first() {
-	[[ -z ${WTENV_NEW_PATH_-} || :${PATH-}: == *":${WTENV_NEW_PATH_%%:*}:"* ]]
-}
-
-# Say $2 once for each id $1; "enter" messages only where someone is looking. A subshell can't keep in mind what it
-# has said: `$(cd x && pwd)` in a prompt would say it each time. And powerlevel10k, which has shown an instant prompt,
-# warns of everything that is printed before the first real one: said when a command is typed.
-__wtenv_say() {
-	[[ -n $2 && $__wtenv_said != "$1" && $ZSH_SUBSHELL -le $__wtenv_shell[1] ]] || \builtin return 0
-	__wtenv_said=$1
-	if [[ ${3-} == enter && ! -o interactive ]]; then
-		:
-	elif (( ${+__p9k_instant_prompt_active} )); then
-		__wtenv_later+="${__wtenv_later:+$'\n'}wtenv: $2"
-	else
-		\builtin print -ru2 -- "wtenv: $2"
-	fi
-	\builtin return 0
-}
-
-__wtenv_install() {
-	\builtin typeset -ga precmd_functions chpwd_functions preexec_functions
-	if (( ! ${precmd_functions[(I)__wtenv_check]} )); then
-		precmd_functions=(__wtenv_check "${precmd_functions[@]}")
-	fi
-	# Not what the prompt asks: `cd` by the same name may lead elsewhere by now.
-	if (( ! ${chpwd_functions[(I)__wtenv_decide]} )); then
-		chpwd_functions=(__wtenv_decide "${chpwd_functions[@]}")
-	fi
-	if (( ! ${preexec_functions[(I)__wtenv_typed]} )); then
-		preexec_functions=(__wtenv_typed "${preexec_functions[@]}")
-	fi
-}
-
-# Before a command that was typed: whatever has emptied the arrays since, it runs where it should.
-__wtenv_typed() {
-	[[ -z ${__wtenv_later-} && "${precmd_functions[*]-}" == *__wtenv_check* && "${chpwd_functions[*]-}" == *__wtenv_decide* ]] ||
-		__wtenv_again
-}
-
-__wtenv_again() {
-	\builtin emulate -L zsh -o no_aliases
-	[[ ${__wtenv_shell[2]-} == $$ ]] || \builtin return 0
-	__wtenv_install
-	[[ -z $__wtenv_later ]] || \builtin print -ru2 -- "$__wtenv_later"
-	__wtenv_later=
-	__wtenv_check
-}
-
-__wtenv_install
-# Not interactive, or `zsh -ic`: now. Else before the first prompt.
-if [[ ! -o interactive || -n ${ZSH_EXECUTION_STRING-} ]]; then
-	__wtenv_check
-fi

@@ -1,13 +1,12 @@
-"""What is known of a root: the activation that a computing run has kept there, as data, for `wtenv run`.
+"""The cached activation as data, for `wtenv run`: what a computing run has kept of a root.
 
-    CACHE/v1/ROOT…/%wtenv.run           beside the hook's entries
+    CACHE/v1/ROOT…/%wtenv.run           beside what the hooks read
 
 Fields that end in a NUL byte, which neither a path nor a variable can hold; the last shows that all are there. It holds
-while each path has the stamp, and each variable the value, that it was computed with: what the hook's entries ask, and
-more (size, mode, owner, which file it is, when that changed), since the stat that tells a time tells those, too; and
-while each folder above them is the same one, as its owner's as it was. No
-module of the standard library is imported here but `os` and what comes with it: Python's start is most of what
-`wtenv run` costs.
+while each path is as stat(2) told then, and each variable has the value, that it was computed with. That is what the
+hook asks, and more (size, mode, owner, which file it is, when that changed), since the stat that tells a time tells
+those, too. And each folder above them has to be the same one, with the same owner and mode. No module of the standard
+library is imported here but `os` and what comes with it: Python's start is most of what `wtenv run` costs.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import stat
 import sys
 
 from .. import environ, process
-from ..dirs import ABI, locate_entries
+from ..dirs import ABI, locate_cached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def find(folder: str, plain: Mapping[str, str]) -> tuple[str, Activation] | None
     known, or do not hold. plain: the environment, without what is active in it."""
     try:
         root, real = _find_root(folder), _find_root(os.getcwd())
-        top = locate_entries(plain)
+        top = locate_cached(plain)
         if root is None or real is None or not _is_own(os.stat(top)):
             return None
         data = _read(f"{top}{root}/{NAME}")
@@ -62,16 +61,16 @@ def find(folder: str, plain: Mapping[str, str]) -> tuple[str, Activation] | None
         return None
     take = iter(data.decode("utf-8", "surrogateescape").split("\0")).__next__
     try:
-        if (take(), take(), take()) != (_HEAD, real, _stamp(real, whole=False)):
+        if (take(), take(), take()) != (_HEAD, real, _ask_stat(real, whole=False)):
             return None
         venv = take()
         for _ in range(int(take())):
             path, known = take(), take()
-            if _stamp(path) != known:
+            if _ask_stat(path) != known:
                 return None
         for _ in range(int(take())):
             path, known = take(), take()
-            if _stamp(path, whole=False) != known:
+            if _ask_stat(path, whole=False) != known:
                 return None
         for _ in range(int(take())):
             name, value = take(), take()
@@ -93,21 +92,21 @@ def render(
     real: str,
     venv: str,
     paths: Iterable[str],
-    guards: Iterable[tuple[str, str | None]],
+    depends_on: Iterable[tuple[str, str | None]],
     links: Iterable[tuple[str, str]],
 ) -> bytes:
-    """What `find` reads, with the stamps of `paths` as they are now. real: the root, resolved; links: names, and where
+    """What `find` reads, with what stat(2) tells of `paths` now. real: the root, resolved; links: names, and where
     they lead. Raises OSError where one can't be asked for."""
-    watched, guarded = list(paths), list(guards)
-    fields = [_HEAD, real, _stamp(real, whole=False), venv, str(len(watched))]
+    watched, variables = list(paths), list(depends_on)
+    fields = [_HEAD, real, _ask_stat(real, whole=False), venv, str(len(watched))]
     for path in watched:
-        fields += path, _stamp(path)
+        fields += path, _ask_stat(path)
     above = _list_above([*watched, *(led for _, led in links)])
     fields.append(str(len(above)))
     for path in above:
-        fields += path, _stamp(path, whole=False)
-    fields.append(str(len(guarded)))
-    for name, value in guarded:
+        fields += path, _ask_stat(path, whole=False)
+    fields.append(str(len(variables)))
+    for name, value in variables:
         fields += name, "" if value is None else f"={value}"
     fields += activation.root, activation.id, "1" if activation.conda else "0", *(activation.conda or ())
     fields.append(str(len(activation.changes)))
@@ -125,7 +124,7 @@ def _list_above(paths: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def _stamp(path: str, *, whole: bool = True) -> str:
+def _ask_stat(path: str, *, whole: bool = True) -> str:
     """A text that changes with the file at `path`; without `whole`, only if it becomes another one."""
     try:
         info = os.stat(path)

@@ -1,22 +1,23 @@
-# wtenv for fish, from 3.2 on. Sourcing it twice changes nothing.
+# wtenv for fish: enter and leave in general, as `apply` and `undo` of src/wtenv/environ.py do. Part of the hook, whose
+# rules are in hook.fish; also given out alone, by `wtenv export fish`.
 #
-# fish keeps lists where other shells have strings: "$$name" in quotes is what a child process would see
-# (a variable called *PATH joins with ":", any other with " "), $$name without quotes keeps the list.
-# Command substitutions split at newlines, so values never pass through one. `builtin` is for functions
-# of the same name (set, test, string and the keywords can't be redefined).
+# Variables that stay in the shell (all global, none exported):
+#   __wtenv_entered     PROCESS:ID of what this shell itself has entered; what came with the environment has none
+#   __wtenv_unexported  what was not in the environment before we changed it
+#   __wtenv_universal   what hides a universal variable, and is only to be removed on leaving
+#   __wtenv_fast        set if __wtenv_leave_fast belongs to what is active
+#   __wtenv_swept       the process that has no state left over from another shell
 
-# --- apply and undo: also given out alone, by `wtenv export fish` -------------------------------------
-
-set -g __wtenv_entered # by this shell, not by its environment
+set -g __wtenv_entered
 
 # Enter: ROOT ID UID PREFIX NAME MODIFIER PROMPT NAMES, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES
 # where each name comes once (b may follow f of the same list). NAMES has them all; a list's ends in ":".
 # A `for` over them: taking away from a list, or appending to one, copies all of it.
 function __wtenv_apply
-    set -g __wtenv_plain
+    set -g __wtenv_unexported
     set -g __wtenv_universal
-    set -e __wtenv_straight
+    set -e __wtenv_fast
     set -l __wtenv_refused
     set -l __wtenv_cut
     set -l __wtenv_old
@@ -37,7 +38,7 @@ function __wtenv_apply
             set -p argv s CONDA_SHLVL 1
             set __wtenv_vars "CONDA_SHLVL $__wtenv_vars"
         else
-            set __wtenv_level (builtin math $__wtenv_level + 0)
+            set __wtenv_level (builtin math $__wtenv_level + 0) # without leading zeros: it becomes part of a name
             set __wtenv_cut "$CONDA_PREFIX/bin"
             if test "$CONDA_PREFIX" != "$__wtenv_head[4]" # else conda re-activates in place
                 set -p argv s CONDA_PREFIX_$__wtenv_level "$CONDA_PREFIX" s CONDA_SHLVL (builtin math $__wtenv_level + 1)
@@ -58,22 +59,23 @@ function __wtenv_apply
         set __wtenv_name
         if not set -q $argv[2]
             if test $argv[1] = s; and set -gx $argv[2] $argv[3] # the common case
-                set -gx WTENV_NEW_{$argv[2]}_ $argv[3]
+                set -gx WTENV_NEW_$argv[2]_ $argv[3]
                 continue
             end
             set __wtenv_old
         else
             if test "$argv[1] $argv[2]" = "b $__wtenv_front" # its other end is done
                 set -gx $argv[2] "$$argv[2]:$argv[3]"
-                set -gx WTENV_NEW_{$argv[2]}_ "$$argv[2]"
+                set -gx WTENV_NEW_$argv[2]_ "$$argv[2]"
                 continue
             end
             set __wtenv_old "$$argv[2]"
-            set -qx $argv[2]; or set -a __wtenv_plain $argv[2]
+            set -qx $argv[2]; or set -a __wtenv_unexported $argv[2]
             # A universal variable is shadowed, not changed: leaving removes the shadow.
             set -qU $argv[2]; and not set -qg $argv[2]; and set -a __wtenv_universal $argv[2]
             set -l __wtenv_list $$argv[2]
-            if string match -q '*PATH' -- $argv[2]; or test "$__wtenv_list" != "$__wtenv_old" # joined by ":"
+            # A path variable, as its name says, or as the copy does, which is joined by " " and not by ":".
+            if string match -q '*PATH' -- $argv[2]; or test "$__wtenv_list" != "$__wtenv_old"
                 set -gx WTENV_OLD_$argv[2]_ $__wtenv_old
             else
                 set -gx WTENV_OLD_$argv[2]_ $$argv[2]
@@ -101,14 +103,14 @@ function __wtenv_apply
         end
         if test $argv[1] != u
             if set -gx $argv[2] $argv[3]
-                set -gx WTENV_NEW_{$argv[2]}_ "$$argv[2]"
+                set -gx WTENV_NEW_$argv[2]_ "$$argv[2]"
                 test $argv[1] = f; and set __wtenv_front $argv[2]
             else
                 set -e WTENV_OLD_$argv[2]_
                 set -a __wtenv_refused $argv[2]
             end
         end
-    end 2>/dev/null
+    end 2>/dev/null # once, here: each redirection costs
     if set -q __wtenv_refused[1]
         builtin echo "wtenv: left as they are, read-only in this shell: $__wtenv_refused" >&2
         set -l __wtenv_kept
@@ -121,13 +123,13 @@ function __wtenv_apply
     set -gx WTENV_ROOT $__wtenv_head[1]
     set -gx WTENV_ID $__wtenv_head[2]
     set -gx WTENV_UID $__wtenv_head[3]
-    set -gx WTENV_VARS (string trim -r -- $__wtenv_vars)
+    set -gx WTENV_VARS (string trim -r -- $__wtenv_vars) # where only conda's part has changed, it ends in a space
 end
 
 # Leave: take our changes back by value, keep the user's.
 function __wtenv_leave
     if not set -q WTENV_VARS; and not set -q WTENV_ROOT
-        set -e __wtenv_straight
+        set -e __wtenv_fast
         # What else there is of it has come with the environment.
         test "$__wtenv_swept" = $fish_pid; or __wtenv_sweep
         return 0
@@ -140,9 +142,9 @@ function __wtenv_leave
         end
         set _OLD_VIRTUAL_PATH "$__wtenv_merged"
     end
-    if set -q __wtenv_straight # spelled out by the entry that entered
-        set -e __wtenv_straight
-        if __wtenv_exit
+    if set -q __wtenv_fast
+        set -e __wtenv_fast
+        if __wtenv_leave_fast
             return 0
         end
     end
@@ -216,7 +218,7 @@ function __wtenv_restore
     if string match -q '*PATH' -- $argv[1]; and test -z "$argv[2]"
         set -e argv[2] # an empty list; one empty entry would come back as "."
     end
-    if builtin contains -- $argv[1] $__wtenv_plain
+    if builtin contains -- $argv[1] $__wtenv_unexported
         set -gu $argv[1] $argv[2..-1]
     else
         set -gx $argv[1] $argv[2..-1]
@@ -233,6 +235,7 @@ function __wtenv_unstack
     if test $CONDA_SHLVL -le $__wtenv_level; or test "$$__wtenv_name" != "$WTENV_NEW_CONDA_PREFIX_"
         return 0
     end
+    # Whatever differs from what we gave counts as the user's, and stays.
     set -gx WTENV_NEW_CONDA_SHLVL_ settled
     set -gx WTENV_NEW_CONDA_PREFIX_(builtin math $__wtenv_level - 1)_ settled
     while test $__wtenv_level -lt (builtin math $CONDA_SHLVL - 1)
@@ -284,226 +287,4 @@ function __wtenv_merge
         end
     end
     set -g __wtenv_merged "$__wtenv_now"
-end
-
-# --- the hook -----------------------------------------------------------------------------------------
-
-@SETTINGS@
-
-# Whose state is this? What is copied into another shell (a snapshot of functions) has to do nothing there. Kept where
-# it is sourced again, or by an entry of a newer version.
-if test "$__wtenv_shell" != $fish_pid
-    set -e __wtenv_pwd __wtenv_root __wtenv_held __wtenv_watch __wtenv_adopted __wtenv_straight
-    set -e __wtenv_top __wtenv_here __wtenv_way
-    set -g __wtenv_shell $fish_pid
-end
-for __wtenv_name in pwd root held watch said farewell from adopted settled top here way
-    set -q __wtenv_$__wtenv_name; or set -g __wtenv_$__wtenv_name
-end
-set -e __wtenv_name
-# What makes a prompt decide anew: one of these, or $__wtenv_stale, which each entry has.
-set -g __wtenv_always -o -n x
-set -g __wtenv_outside -o -e .git
-set -g __wtenv_never
-test -n "$__wtenv_watch"; or set __wtenv_watch __wtenv_always
-
-# fish compares times from 3.6 on; before, the program of that name has to.
-set -g __wtenv_test test
-test / -nt '' 2>/dev/null; or set __wtenv_test (builtin command -s test)
-
-# Does it compare to the nanosecond? Else entries have to be fresher.
-set -g __wtenv_coarse 1
-if $__wtenv_test $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1
-    set __wtenv_coarse ''
-end
-
-# At the prompt: nothing if what the entry in effect depends on is as it was, in one `test`: each costs more than
-# most of what it looks at. In a copy there are no variables, and `test ""` is false.
-if test "$__wtenv_test" = test
-    function __wtenv_check --on-event fish_prompt
-        test "$WTENV_DISABLE" $$__wtenv_watch $__wtenv_here $__wtenv_way; and __wtenv_decide
-    end
-else
-    function __wtenv_check --on-event fish_prompt
-        set -q __wtenv_test; and $__wtenv_test "$WTENV_DISABLE" $$__wtenv_watch $__wtenv_here $__wtenv_way; and __wtenv_decide
-    end
-end
-
-function __wtenv_move --on-variable PWD
-    __wtenv_decide # also by the same name, which may lead elsewhere by now
-end
-
-function __wtenv_decide
-    test "$__wtenv_shell" = $fish_pid; or return 0 # copied from another shell
-    if test -n "$WTENV_DISABLE"
-        if test "$__wtenv_from" != disabled
-            set __wtenv_from disabled
-            set __wtenv_pwd
-            set __wtenv_root
-            set __wtenv_said
-            set __wtenv_farewell
-            set __wtenv_watch __wtenv_always
-            __wtenv_leave
-        end
-        return 0
-    end
-    set -l __wtenv_dir $PWD
-    test "$PWD" = /; and set __wtenv_dir ''
-    set -l __wtenv_up ''
-    while not test -e "$__wtenv_dir/.git" -o -e $__wtenv_up.git -o -z "$__wtenv_dir"
-        # A named group sets a variable without a command substitution, which would cost more than all the rest.
-        string match -qr '^(?<__wtenv_dir>(?s:.*))/' -- $__wtenv_dir
-        set __wtenv_up $__wtenv_up../
-    end
-    set -l __wtenv_real
-    if not $__wtenv_test "$__wtenv_dir/." -ef $__wtenv_up.
-        # What $PWD names is not where the shell stands: a symlink leads here, or has been turned since, or the folder
-        # was deleted and made anew. The real folder counts, as it does for what the shell starts.
-        set __wtenv_dir (builtin realpath . 2>/dev/null | string collect)
-        set __wtenv_up ''
-        test "$__wtenv_dir" = /; and set __wtenv_dir ''
-        set __wtenv_real $__wtenv_dir
-        while not test -e "$__wtenv_dir/.git" -o -z "$__wtenv_dir"
-            string match -qr '^(?<__wtenv_dir>(?s:.*))/' -- $__wtenv_dir
-            set __wtenv_up $__wtenv_up../
-        end
-        test -e "$__wtenv_dir/.git"; and set __wtenv_real "$__wtenv_dir/."
-        test -n "$__wtenv_real"; or set __wtenv_real /dev/null # nowhere: never the same folder
-    end
-    set __wtenv_pwd $PWD
-    test -n "$__wtenv_dir"; or set __wtenv_dir /
-    # What a prompt looks at besides, as words of `test`: a new `.git` here, and that the shell still is where it was.
-    set __wtenv_here
-    test -z "$__wtenv_up"; or set __wtenv_here -o -e .git
-    set __wtenv_top $__wtenv_up.
-    if not test -e "$__wtenv_dir/.git"
-        set __wtenv_way
-        test -z "$__wtenv_real"; or set __wtenv_way -o ! . -ef $__wtenv_real
-        set __wtenv_from outside
-        set __wtenv_root
-        set __wtenv_said
-        set __wtenv_watch __wtenv_outside
-        __wtenv_leave
-        if test -n "$__wtenv_farewell"
-            __wtenv_say left $__wtenv_farewell enter
-            set __wtenv_farewell
-        end
-    else if test "$__wtenv_dir" = "$__wtenv_root"; and not $__wtenv_test "" $$__wtenv_watch $__wtenv_way; and __wtenv_is_first
-        test -z "$__wtenv_real"; or set __wtenv_way -o ! $__wtenv_top -ef $__wtenv_real
-        set __wtenv_from 'same root'
-    else
-        set __wtenv_way
-        test -z "$__wtenv_real"; or set __wtenv_way -o ! $__wtenv_top -ef $__wtenv_real
-        __wtenv_load $__wtenv_dir
-    end
-    if set -q WTENV_DEBUG[1]
-        builtin echo "wtenv: debug: $PWD: $__wtenv_from" >&2
-    end
-end
-
-# Put into effect what is known of the root $argv, or ask.
-function __wtenv_load
-    test "$argv" = "$__wtenv_root"; or set __wtenv_said
-    set __wtenv_root $argv
-    set __wtenv_settled
-    set __wtenv_from cached
-    set -l __wtenv_last $__wtenv_held
-    set __wtenv_held
-    if test "$__wtenv_last" = "$__wtenv_root" # the entry is still in memory
-        __wtenv_arrive
-    end
-    if test -z "$__wtenv_settled"
-        set -l __wtenv_file $__wtenv_cache$__wtenv_root/%wtenv.fish$__wtenv_coarse
-        if test -O "$__wtenv_file" -a -O $__wtenv_cache
-            builtin source $__wtenv_file
-        end
-    end
-    if test -z "$__wtenv_settled"
-        test "$WTENV_ROOT" = "$__wtenv_root"; or __wtenv_leave
-        # Ctrl-C from here on ends this function: then nothing is retried until something changes.
-        set __wtenv_from computed
-        set __wtenv_watch __wtenv_never
-        $__wtenv_command $__wtenv_root "$__wtenv_coarse" | builtin source
-    end
-    if test -z "$__wtenv_settled"
-        set __wtenv_from failed
-        __wtenv_leave
-        __wtenv_say failed "nothing is active here: $__wtenv_command[1] gave no answer; install wtenv again, then restart this shell"
-    end
-end
-
-# Called by an entry's __wtenv_arrive: KIND ID MESSAGE LEVEL FAREWELL STAMPS. There are $__wtenv_watch, __wtenv_guard
-# and __wtenv_enter of this entry, too; unless these functions are copies of another shell's, with other stamps than ours.
-function __wtenv_settle
-    if test "$argv[6]" != "$__wtenv_stamps"
-        return 0
-    else if test $__wtenv_from = cached; and $__wtenv_test "" $__wtenv_stale $__wtenv_way
-        return 0
-    end
-    set __wtenv_farewell $argv[5]
-    set __wtenv_watch __wtenv_stale
-    if test $argv[1] != active
-        __wtenv_leave
-        set __wtenv_from $argv[1]
-    else if test "$WTENV_ID" = $argv[2]; and __wtenv_is_whole
-        set __wtenv_said $argv[2]
-    else
-        test "$WTENV_ROOT" = "$__wtenv_root"; and set __wtenv_said $argv[2]
-        __wtenv_leave
-        if test $__wtenv_from = cached; and not __wtenv_guard
-            return 0
-        end
-        __wtenv_enter
-        if set -q _OLD_VIRTUAL_PATH[1] # what a virtual environment's `deactivate` goes back to
-            __wtenv_merge "$_OLD_VIRTUAL_PATH" "$WTENV_OLD_PATH_" "$WTENV_NEW_PATH_"
-            set _OLD_VIRTUAL_PATH "$__wtenv_merged"
-            set -e __wtenv_merged
-        end
-    end
-    set __wtenv_adopted 1
-    set __wtenv_settled 1
-    set __wtenv_held $__wtenv_root
-    __wtenv_say $argv[2] "$argv[3]" "$argv[4]"
-end
-
-# What another shell entered may have been rearranged by this shell's config (a conda that activates
-# its base, pyenv's shims put first): then enter anew. Later changes are the user's own, as long as we are on PATH.
-function __wtenv_is_whole
-    if test -n "$__wtenv_adopted"
-        __wtenv_is_first
-        return
-    end
-    __wtenv_is_mine; and test "$PATH" = "$WTENV_NEW_PATH_"; and begin
-        not set -q WTENV_NEW_CONDA_PREFIX_; or test "$CONDA_PREFIX" = "$WTENV_NEW_CONDA_PREFIX_"
-    end
-end
-
-# Is the first of what we put on PATH still there? Not so where all of it was replaced (a snapshot of another shell).
-function __wtenv_is_first
-    set -l --path __wtenv_path "$WTENV_NEW_PATH_"
-    test -z "$__wtenv_path[1]"; or builtin contains -- $__wtenv_path[1] $PATH
-end
-
-# Say $argv[2] once for each id $argv[1]; "enter" messages only where someone is looking. What happens in a command
-# substitution is often undone at its end (`(cd x; pwd)` in a prompt): if it is not, it is said at the next prompt.
-function __wtenv_say
-    if test -z "$argv[2]"; or test "$__wtenv_said" = "$argv[1]"
-        return 0
-    else if status is-command-substitution
-        set __wtenv_watch __wtenv_always
-        return 0
-    end
-    set __wtenv_said $argv[1]
-    if test "$argv[3]" != enter; or status is-interactive
-        builtin echo "wtenv: $argv[2]" >&2
-    end
-end
-
-# Not interactive, or `fish -ic`, which has no prompt: now. Else before the first prompt.
-set -l __wtenv_arguments
-if status is-interactive; and test -r /proc/$fish_pid/cmdline
-    set __wtenv_arguments (string split0 </proc/$fish_pid/cmdline)
-end
-if not status is-interactive; or string match -qr -- '^(-[a-zA-Z]*c|--command)' $__wtenv_arguments
-    __wtenv_check
 end
