@@ -1,4 +1,4 @@
-"""Building and installing editables with uv: what a package is, against what it is built, what came out."""
+"""Building: what a declared package is, which packages it is built against, and how uv builds and installs it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .manifest import BUILD_FILES, MAX_BUILD_FILE, Editable
 
 Isolation = Literal["auto", True, False]
 ISOLATED = ("isolated",)
-PROGRAMS = ("cmake", "ninja")  # by which editables build themselves when they are imported
+PROGRAMS = ("cmake", "ninja")  # editables that build themselves at their import start these
 
-# uv's variables that say where packages come from; all others could lead the install elsewhere.
+# uv's variables that say where packages come from. All others are dropped: they could lead the install elsewhere.
 _UV_KEPT = re.compile(
     r"UV_(INDEX|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|CACHE_DIR|NO_CACHE|OFFLINE|HTTP|NATIVE_TLS"
     r"|SYSTEM_CERTS|INSECURE|KEYRING|CONCURRENT|LINK_MODE|CONFIG_FILE|NO_CONFIG|NO_SYSTEM_CONFIG|REQUEST|TORCH|SSL|GITHUB)"
 )
 _DROPPED = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUSERBASE", "PYTHONEXECUTABLE",
             "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONPLATLIBDIR", "__PYVENV_LAUNCHER__"}  # fmt: skip
-# What backends copy into the metadata by themselves, besides what the project names.
+# Files that backends copy into the metadata without being told (PEP 639).
 _COPIED = ("pyproject.toml", "licen[cs]e*", "copying*", "notice*", "authors*")
-_UNKNOWN = re.compile("invalid peer certificate")  # as rustls says it
+_UNKNOWN = re.compile("invalid peer certificate")  # the words of rustls, which uv uses
 _MISSING = re.compile(r"ModuleNotFoundError|No module named|ImportError|BackendUnavailable|not found", re.I)
 
 
@@ -46,7 +46,7 @@ class Project:
     name: str  # normalised; empty if only running setup.py would tell
     backend: str
     requires: tuple[str, ...]
-    data: Mapping[str, Any] = field(default_factory=dict, compare=False)  # its pyproject.toml
+    data: Mapping[str, Any] = field(default_factory=dict, compare=False)  # the content of its pyproject.toml
 
 
 def read_project(path: Path) -> Project:
@@ -79,8 +79,8 @@ def read_project(path: Path) -> Project:
 
 
 def _check_files(path: Path, data: Mapping[str, Any]) -> None:
-    """WtenvError if a build would wait for a fifo, or read a device or what fills the memory: settings, what they name
-    below the project, and what backends look for by themselves."""
+    """WtenvError if a build would read a fifo, a device, or a file that fills the memory. Looked at are the settings,
+    the files that these name below the project, and those that backends look for by themselves."""
     for place in (
         *(path / name for name in (*BUILD_FILES, "MANIFEST.in")),
         *list_copied(path, _table(data, "project")),
@@ -117,15 +117,15 @@ def _read_setup_cfg(path: Path) -> str:
 
 
 def list_copied(folder: Path, table: Mapping[str, Any]) -> list[Path]:
-    """The files beside a project's settings whose content a build takes over. table: its [project]."""
+    """The files beside a project's settings whose content a build copies. table: its [project]."""
     patterns = [*_COPIED, *(text.lower() for text in list_texts(table.get("license-files")))]
     named = {*list_texts(table.get("readme")), *list_texts(table.get("license"))}
     names = (name for name in os.listdir(folder) if name in named or any(fnmatch(name.lower(), p) for p in patterns))
-    return [folder / name for name in sorted(names) if not os.path.isdir(folder / name)]  # LICENSES/, as REUSE has it
+    return [folder / name for name in sorted(names) if not os.path.isdir(folder / name)]  # not LICENSES/ (REUSE)
 
 
 def list_texts(value: object) -> list[str]:
-    """The files, or patterns of some, that a value of [project] names."""
+    """The files, or patterns of files, that a value in [project] names."""
     values = value if isinstance(value, list) else [value]
     texts = [item.get("file") if isinstance(item, dict) else item for item in values]
     return [text for text in texts if isinstance(text, str)]
@@ -146,11 +146,11 @@ def check_names(projects: Iterable[Project]) -> None:
 def match_base(
     project: Project, base: Mapping[str, str], python_version: str, declared: Collection[str] = ()
 ) -> tuple[str, ...] | None:
-    """The base's packages that satisfy what the build requires, as `name==version`; None if it lacks one. What is
-    declared itself comes from the overlay.
+    """The base's packages that the build of `project` needs, as `name==version`; None if the base lacks one.
 
-    `base` maps normalised names to versions. Beyond [build-system] requires, backends ask for more
-    when they run; where that is known without running them it is asked for here.
+    base: normalised name -> version; declared: the names of declared packages, which come from the overlay and not from
+    the base. A build needs its [build-system] requires, and more that a backend asks for only when it runs (PEP 660,
+    get_requires_for_build_editable); of the latter, what is known without running it counts here.
     """
     from packaging.markers import UndefinedEnvironmentName
     from packaging.requirements import InvalidRequirement, Requirement
@@ -193,8 +193,8 @@ def name_requires(project: Project) -> set[str]:
 
 
 def find_tools(project: Project, open_uv: Callable[[], Uv]) -> tuple[str, ...]:
-    """What an editable needs that builds itself when it is imported, by its backend; empty if it does not. Programs
-    only in so far as PATH lacks them."""
+    """What `project` needs if its backend makes an editable that builds itself when it is imported; else nothing. A
+    program only if PATH lacks it."""
     import shutil
 
     programs: tuple[str, ...] = ()
@@ -210,13 +210,13 @@ def find_tools(project: Project, open_uv: Callable[[], Uv]) -> tuple[str, ...]:
 
 
 def list_tools(editables: Iterable[Editable]) -> set[str]:
-    """The names of what these editables were built with, unless isolated: of that, the overlay has what an editable
-    needs at its import."""
+    """The names of the packages that these editables were built with, without those that were built isolated. Some of
+    these packages are in the overlay, for editables that build themselves at their import."""
     return {name for item in editables for name, _ in split_pins(item.built_with)}
 
 
 def _sort(projects: Sequence[Project]) -> Iterator[list[Project]]:
-    """In steps: each after those with which it is built."""
+    """The projects in steps: each comes after those that its build needs."""
     left = list(projects)
     while left:
         names = {item.name for item in left}
@@ -226,13 +226,14 @@ def _sort(projects: Sequence[Project]) -> Iterator[list[Project]]:
 
 
 def split_pins(built_with: Sequence[str]) -> list[tuple[str, str]]:
-    """Name and version of what an editable was built with, see `match_base`."""
+    """Name and version of each package that an editable was built with, see `match_base`."""
     parts = (text.partition("==") for text in built_with)
     return [(name, version) for name, equals, version in parts if equals]
 
 
 def make_env(env: Mapping[str, str], *bins: str) -> dict[str, str]:
-    """The environment for uv, builds and the overlay's Python: `env` less what would redirect them."""
+    """The environment for uv, builds and the overlay's Python: `env` without the variables that would redirect them,
+    and with `bins` first on PATH."""
     kept = {
         name: value
         for name, value in env.items()
@@ -243,8 +244,8 @@ def make_env(env: Mapping[str, str], *bins: str) -> dict[str, str]:
 
 
 def show_base(env: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """`env`, with the base where CMake and pkg-config look for headers and libraries, as conda-forge's compiler
-    packages set it (and as Meson asks these two)."""
+    """`env`, so that CMake and pkg-config find the base's headers and libraries. conda-forge's compiler packages set
+    the same variables; Meson asks these two programs."""
     pkg_config = [f"{prefix}/{folder}/pkgconfig" for folder in ("lib", "share")]
     shown = {"CMAKE_PREFIX_PATH": [prefix], "PKG_CONFIG_PATH": pkg_config}
     lists = {name: dict.fromkeys([*env.get(name, "").split(":"), *folders]) for name, folders in shown.items()}
@@ -253,16 +254,15 @@ def show_base(env: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 @dataclass
 class Uv:
-    """How uv is run for one overlay. options: for each of its commands; sources: whether [tool.uv.sources] of the
-    projects are followed; certificates: what else to trust, once it meets a certificate that it does not know."""
+    """How uv is run for one overlay."""
 
     venv: Path
     cwd: Path
     env: Mapping[str, str]
     report: Callable[[str], None]
-    options: tuple[str, ...] = ()
-    sources: bool = True
-    certificates: Iterator[Certificates] = field(default_factory=lambda: iter(()))
+    options: tuple[str, ...] = ()  # for each of its commands
+    sources: bool = True  # [tool.uv.sources] of the projects are followed
+    certificates: Iterator[Certificates] = field(default_factory=lambda: iter(()))  # to try in turn, see `pip`
     declared: Mapping[str, Path] = field(default_factory=dict)  # every declared package, by its name
 
     def pip(self, verb: str, *arguments: str) -> None:
@@ -277,7 +277,7 @@ class Uv:
             raise BuildError(_explain(verb, said), "correct it and run: wtenv sync")
 
     def _start(self, verb: str, *arguments: str) -> tuple[int, list[str]]:
-        """Its exit code, and what it said."""
+        """Run `uv pip VERB ARGUMENTS`; its exit code, and the lines that it printed."""
         import subprocess
 
         command = [find_uv(self.env), "pip", verb, "--no-progress", "--color=never", *self.options]
@@ -301,9 +301,9 @@ class Uv:
     def build(
         self, projects: Sequence[Project], isolation: Isolation, native: Mapping[Path, tuple[str, ...] | None]
     ) -> dict[Path, tuple[str, ...]]:
-        """Install the projects as editables, without dependencies; what each was built with.
+        """Install the projects as editables, without dependencies; path -> the packages that each was built with.
 
-        `native` says for each project what of the base it would be built against, None: not possible.
+        native: path -> the packages that it would be built against, None if only an isolated build is possible.
         """
         isolated = [item for item in projects if native[item.path] is None or isolation is True]
         direct = [item for item in projects if item not in isolated]
@@ -315,7 +315,8 @@ class Uv:
                 self._install(step, "--no-build-isolation")
                 built.update({item.path: native[item.path] or () for item in step})
             except BuildError as error:
-                # Some backends name a requirement only when they run, and uv does not ask then.
+                # Some backends name a requirement only when they run. uv does not ask for it in a build without
+                # isolation.
                 if isolation is False or not _MISSING.search(str(error)):
                     raise
                 self.report("the base lacks something that a build needs; building isolated from it")
@@ -327,10 +328,11 @@ class Uv:
         return built
 
     def _install_isolated(self, projects: Sequence[Project]) -> None:
-        """What is declared is also what builds get that require it, directly or not: never the index's."""
+        """Isolated builds that require a declared package, directly or not, get the declared one and never the
+        index's."""
         import tempfile
 
-        # By links: uv takes one URL for one thing, either editable or not, and keeps what it has built of it.
+        # By links: to uv one URL is one thing, either editable or not, and it keeps what it has built of that.
         with tempfile.TemporaryDirectory() as folder:
             for name, path in self.declared.items():
                 Path(folder, name).symlink_to(path)
@@ -339,9 +341,9 @@ class Uv:
             self._install(projects, "--build-constraints", os.fspath(constraints))
 
     def _install(self, projects: Sequence[Project], *options: str) -> None:
-        # As URLs, since uv reads more into a path: extras in brackets, variables. Always reinstalled:
-        # uv's own cache does not know that the base, against which it was built, has changed. By
-        # name where it is known, since uv else asks the index again for all that a build requires.
+        # As URLs: in a path uv reads extras in brackets, and variables. Always reinstalled: uv's own cache does not
+        # know that the base has changed against which a package was built. By names if all are known: with a bare
+        # --reinstall uv asks the index again for everything that a build requires.
         named = all(item.name for item in projects)
         again = [f"--reinstall-package={item.name}" for item in projects] if named else ["--reinstall"]
         targets = [word for item in projects for word in ("-e", self._locate(item.path))]
@@ -354,7 +356,7 @@ class Uv:
             raise BuildError(f"building {paths}: {error.what}", error.fix) from None
 
     def _locate(self, path: Path) -> str:
-        # uv takes a # for the start of a fragment, however it is written, but not the one above its own folder.
+        # In a URL uv takes # for the start of a fragment, even as %23. A relative path avoids one above uv's folder.
         url = path.as_uri()
         return f"./{os.path.relpath(path, self.cwd)}" if "%23" in url else url
 
@@ -375,8 +377,8 @@ def find_uv(env: Mapping[str, str]) -> str:
 
 
 def _follow_parent() -> None:
-    # A killed wtenv must not leave a uv behind that installs while the next sync rebuilds. Linux only;
-    # elsewhere that uv ends in its own time.
+    # If wtenv is killed, uv must not go on installing while the next sync rebuilds. Linux only; elsewhere that uv runs
+    # to its end.
     try:
         import ctypes
 
