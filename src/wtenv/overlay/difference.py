@@ -51,7 +51,8 @@ class Difference:
 
 
 def read_projects(plan: Plan) -> list[Project]:
-    """The declared packages. WtenvError if one is none, if two have one name, or if a path can't be used."""
+    """The declared packages, as their files describe them. WtenvError if one is no package, if two have the same name,
+    or if a path can't be used."""
     for place in (plan.venv, plan.base_prefix):
         layout.check_path(place)
     projects = [building.read_project(path) for path in plan.editables]
@@ -75,17 +76,17 @@ def compare(plan: Plan, venv: Path, projects: Sequence[Project], env: Mapping[st
     if plan.install_deps and old.deps != name_deps(plan, old):
         roots = [item.name for item in list_declared(plan, old)]
         _, missing = requirements.walk_requires(roots, [*old.site, *old.base_site], old.python_version)
-    surplus = find_surplus(plan, projects, old.editables, old)
+    surplus = find_undeclared(plan, projects, old.editables, old)
     return Difference(verdict, old, choose(plan, projects, old), surplus, tuple(missing))
 
 
 def name_deps(plan: Plan, manifest: Manifest) -> str:
-    """Of which base the dependencies were last looked at; empty if they are the base's."""
+    """For `Manifest.deps`: a digest of the base's packages if the overlay holds dependencies; else empty."""
     return pth.identify_base(manifest.base_site) if plan.install_deps else ""
 
 
 def choose(plan: Plan, projects: Sequence[Project], manifest: Manifest) -> tuple[Project, ...]:
-    """The projects to build."""
+    """The projects that have to be built: new, changed, no longer whole, or built in another way than the plan says."""
     have = {item.source: item for item in manifest.editables}
     present = distributions.list_installed(manifest.site)
     base, own = distributions.list_versions(manifest.base_site), distributions.list_versions(manifest.site)
@@ -112,7 +113,8 @@ def choose(plan: Plan, projects: Sequence[Project], manifest: Manifest) -> tuple
 
 
 def _restrict(plan: Plan, projects: Sequence[Project], known: Sequence[Editable]) -> tuple[Project, ...]:
-    """Those that `only` names, by name or by path; a name that only a build has told is in `known`."""
+    """The projects that `plan.only` names, by name or path. known: editables; a build may have told their names
+    first."""
     if not plan.only:
         return tuple(projects)
     names = {item.source: item.name for item in known}
@@ -129,7 +131,7 @@ def _restrict(plan: Plan, projects: Sequence[Project], known: Sequence[Editable]
     return tuple(chosen.values())
 
 
-def find_surplus(
+def find_undeclared(
     plan: Plan, projects: Sequence[Project], known: Sequence[Editable], manifest: Manifest
 ) -> tuple[str, ...]:
     """The distributions in the overlay that nothing declares."""

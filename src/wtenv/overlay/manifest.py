@@ -62,7 +62,7 @@ class Manifest(NamedTuple):
 
     @property
     def minor(self) -> str:
-        """As in `python3.11`."""
+        """The version as in `python3.11`."""
         return ".".join(self.python_version.split(".")[:2])
 
     @property
@@ -75,12 +75,12 @@ class Manifest(NamedTuple):
 
 
 def real_place(venv: Path) -> Path:
-    """`venv` with the folders above it resolved, itself not: a symlinked `.venv` stays visible."""
+    """`venv` with the links above it resolved, but not itself: that a `.venv` is a link must be seen."""
     return Path(os.path.realpath(venv.parent), venv.name)
 
 
 def read_manifest(venv: Path) -> Manifest | None:
-    """The manifest in `venv`, or None if it is missing, odd or not a manifest."""
+    """The manifest in `venv`; None if it is missing, or does not have what a manifest has."""
     data = files.read_object(venv / MANIFEST)
     if data is None:
         return None
@@ -153,8 +153,8 @@ def fingerprint(package: Path) -> str:
 
 
 def find_lost(item: Editable) -> str:
-    """The first file of the editable's modules that is gone, for example after the checkout of another layout; or
-    ""."""
+    """The first file of the editable's modules that is gone, for example after the checkout of another layout; else
+    the empty string."""
     return next((place for place in item.places if not os.path.exists(place)), "")
 
 
@@ -168,7 +168,7 @@ def identify(program: str) -> str:
 
 
 def read_times(folders: Sequence[str]) -> dict[str, int]:
-    """When each folder last changed (0: missing)."""
+    """Path -> the time of its last change in ns, 0 if it is missing."""
     times = {}
     for folder in folders:
         try:

@@ -1,4 +1,4 @@
-"""Which modules an editable offers, and where from: by what its build has put into the overlay."""
+"""Which modules an editable offers, and where they are: found out from what its build has put into the overlay."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NO_SPACES = {"test", "tests", "doc", "docs", "examples", "scripts", "src", "pyt
 
 
 def find_modules(installed: Distribution) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The modules that an editable offers, and the folders or files that it takes them from. Of a namespace package,
-    which others may have parts of, the modules in it.
+    """The modules that an editable offers; and the folders or files in which they are. Of a namespace package, of which
+    other distributions may have parts, the modules in it (PEP 420).
 
-    There is no one place that says so: setuptools writes top_level.txt; else it is what finders map, what the
-    folders on its path hold, and in a project's own folder (which holds tests, too) what its name or its
-    entry points say.
+    No file of the metadata says this for all editables (PEP 660 leaves the way open). setuptools writes top_level.txt.
+    For others it is what their finders map, and what the folders hold that they put on sys.path. A project's own folder
+    holds tests, too; there only what the name or the entry points of the project mention counts.
     """
     site, project = Path(installed.site), Path(installed.source)
     record = [name for name in installed.list_files() if not name.startswith((".", "/"))]
@@ -69,7 +69,8 @@ def _guess_modules(installed: Distribution, places: Sequence[Path]) -> Iterator[
 
 
 def read_finder(place: Path) -> dict[str, str]:
-    """The table in an editable's own finder: module -> its folder or file, empty if it does not say so."""
+    """The table in an editable's own import finder: module -> its folder or file, empty if the table does not say
+    so."""
     import ast
 
     found: dict[str, str] = {}
@@ -99,8 +100,8 @@ def read_finder(place: Path) -> dict[str, str]:
 
 
 def list_inner(installed: Distribution) -> list[str]:
-    """The modules that an editable's finder lists one by one, and those that its build has put into the overlay:
-    looking for one of these may be what starts a build."""
+    """The modules that an editable's finder lists one by one, and those that its build has put into the overlay. To
+    look for one of these may start a build."""
     record = installed.list_files()
     tables = [read_finder(Path(installed.site, name)) for name in record if re.fullmatch(r"\w+\.py", name)]
     names = (name for name in record if name.endswith(".so") and not name.startswith("."))
@@ -121,8 +122,8 @@ def _name_module(name: str) -> str:
 
 
 def _list_leaves(name: str, folders: Sequence[Path]) -> list[str]:
-    """The module `name` if one of `folders` has it; if that is a namespace package (PEP 420, or one that says so in
-    the ways of old), the modules in it."""
+    """The module `name` if one of `folders` has it; of a namespace package the modules in it (PEP 420, or the older
+    ways of pkgutil and pkg_resources)."""
     last, below, found = name.rpartition(".")[2], [], False
     for folder in folders:
         place = folder / last

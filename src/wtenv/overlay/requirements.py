@@ -89,7 +89,7 @@ def install_missing(
 
 
 def walk_requires(roots: Iterable[str], folders: Sequence[str], python_version: str) -> tuple[set[str], list[str]]:
-    """The names that `roots` require, directly or not, and those requirements that no distribution in
+    """The names that `roots` require, directly or not; and the requirements that no distribution in the site folders
     `folders` satisfies."""
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -122,8 +122,9 @@ def walk_requires(roots: Iterable[str], folders: Sequence[str], python_version: 
 
 
 def find_surplus(manifest: Manifest, wanted: Collection[str], tools: Collection[str] = (), *, deps: bool) -> set[str]:
-    """The distributions in the overlay beyond `wanted` and what these need there: with `deps` all that they
-    require, else what an editable imports to work. `tools`: what they are built with whenever they are imported."""
+    """The names of the distributions in the overlay that are not needed there. Needed are `wanted`; with `deps` all
+    that these require, else only what an editable imports when Python starts; and `tools`, with which editables build
+    themselves at their import."""
     surplus = list_versions(manifest.site).keys() - {*wanted}
     if surplus:
         folders = [*manifest.site, *manifest.base_site]
@@ -135,5 +136,5 @@ def find_surplus(manifest: Manifest, wanted: Collection[str], tools: Collection[
 
 
 def _make_environment(python_version: str) -> dict[str, str]:
-    """What markers ask of the base's Python."""
+    """The environment for markers (PEP 508), as far as the version of the base's Python decides it."""
     return {"python_version": ".".join(python_version.split(".")[:2]), "python_full_version": python_version}

@@ -19,7 +19,7 @@ from . import building, indexes, layout, pth, registry, requirements, swap, wrap
 from . import manifest as manifests
 from .activate import write_activate
 from .building import BuildError, Project, Uv
-from .difference import Difference, Plan, choose, compare, find_surplus, list_declared, name_deps, read_projects
+from .difference import Difference, Plan, choose, compare, find_undeclared, list_declared, name_deps, read_projects
 from .imports import check_imports, require_right
 from .manifest import Editable, Manifest
 from .modules import find_modules
@@ -39,10 +39,10 @@ class Outcome:
 
 
 def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
-    """Make the overlay what `plan` says. WtenvError says what stood in the way, and what then is there.
+    """Make the overlay what `plan` says. WtenvError if that is not possible.
 
-    `env` is the user's environment (for data folders, PATH and package indexes); `report` gets one
-    line for each step that takes time.
+    env: the user's environment (for data folders, PATH and package indexes); report: gets one line for each step that
+    takes time.
     """
     job = _prepare(plan, env, report)
     try:
@@ -55,7 +55,7 @@ def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
 
 
 def preview(plan: Plan, env: Mapping[str, str]) -> Outcome:
-    """What `sync` would do now; changes nothing. WtenvError where it would refuse to begin."""
+    """What `sync` would do now; changes nothing. WtenvError if `sync` would refuse to begin."""
     job = _prepare(plan, env, lambda _: None)
     found = compare(plan, job.venv, job.projects, env)
     names = tuple(item.name or item.path.name for item in found.build)
@@ -108,7 +108,8 @@ class _Job:
         return Outcome(True, (*names, *others), gone, found.verdict.reason)
 
     def _change_and_verify(self, manifest: Manifest, found: Difference) -> tuple[Editable, ...]:
-        """What was built; again, and without kept builds, if these do not pass the import check."""
+        """Build and check the imports; what was built. If kept builds do not pass the check, all is built again without
+        them."""
         reused: dict[Path, str] = {}
         try:
             built = self._change(manifest, found, reused)
@@ -130,7 +131,8 @@ class _Job:
         return swap.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
 
     def _change(self, manifest: Manifest, found: Difference, reused: dict[Path, str] | None) -> tuple[Editable, ...]:
-        """Install and remove. `reused` gets the keys of kept builds that were used; None: use none."""
+        """Install and remove; what was built. reused: gets the keys of the kept builds that were used; None: use
+        none."""
         plan, declared = self.plan, {item.name: item.path for item in self.projects if item.name}
         open_uv = cache(lambda: self._open_uv(manifest, declared))
         # The bootstrap comes before the first build: a build that is not isolated runs on the overlay's Python.
@@ -170,7 +172,7 @@ class _Job:
             roots = [item.name for item in list_declared(plan, manifest, built)]
             requirements.install_missing(open_uv, manifest, roots, declared)
             # Only now it is known what the new ones require.
-            if surplus := find_surplus(plan, self.projects, (*manifest.editables, *built), manifest):
+            if surplus := find_undeclared(plan, self.projects, (*manifest.editables, *built), manifest):
                 open_uv().pip("uninstall", *surplus)
         follow_base(self.venv, manifest._replace(editables=list_declared(plan, manifest, built)))
         return tuple(built)
@@ -184,7 +186,8 @@ class _Job:
         open_uv: Callable[[], Uv],
         reused: dict[Path, str] | None,
     ) -> dict[Path, tuple[str, ...]]:
-        """Install `projects`, from kept builds where there are; what each was built with. `native`: see `Uv.build`."""
+        """Install `projects`, from kept builds where there are some; path -> the packages that each was built with.
+        native: see `Uv.build`; reused: see `_change`."""
         from . import reuse  # what a sync without anything to do goes without
 
         plan, built_with = self.plan, dict[Path, tuple[str, ...]]()
@@ -232,8 +235,8 @@ class _Job:
         return Uv(self.venv, plan.root, env, self.report, options, sources, certificates, declared)
 
     def _verify(self, manifest: Manifest, built: Sequence[Editable], reused: Collection[str]) -> tuple[Editable, ...]:
-        """Ask the overlay's Python where each module comes from; WtenvError if from elsewhere, or if nothing of a
-        package is found. `reused`: those of which everything has to be. Returns `built`, with where that was."""
+        """Make the import check; `built`, with the files of their modules. WtenvError if a package does not pass.
+        reused: the paths of packages from kept builds; of these every module must be found."""
         have = {item.name: item for item in (*manifest.editables, *built)}
         imports, _ = check_imports(self.venv, manifest, tuple(have.values()), self.env)
         require_right(imports, reused, isolated=self.plan.build_isolation is True, report=self.report)
