@@ -537,9 +537,9 @@ def test_every_check_has_a_fault() -> None:
     assert list(FAULTS) == list(CHECKS)
 
 
-@pytest.mark.parametrize(("check", "make", "state", "mends"), CASES, ids=lambda value: getattr(value, "__name__", None))
+@pytest.mark.parametrize(("check", "make", "state", "fixes"), CASES, ids=lambda value: getattr(value, "__name__", None))
 def test_fault(
-    check: str, make: Callable[[Patient], None], state: str, mends: bool, request: pytest.FixtureRequest
+    check: str, make: Callable[[Patient], None], state: str, fixes: bool, request: pytest.FixtureRequest
 ) -> None:
     patient: Patient = request.getfixturevalue(
         "own_patient" if getattr(make, "__wrapped__", make) in OWN_BASE else "patient"
@@ -549,14 +549,14 @@ def test_fault(
     found = {item["check"]: item for item in reversed(facts["findings"]) if item["state"] == state}
     assert check in found, facts["findings"]
     assert found[check]["fix"] or state == "note"
-    assert found[check]["fixable"] == mends
+    assert found[check]["fixable"] == fixes
     assert code == (1 if facts["problems"] else 0)
     assert bool(facts["problems"]) == (state == "problem")
-    before = snapshot(patient.root) if not mends and state == "note" else None
+    before = snapshot(patient.root) if not fixes and state == "note" else None
     code, facts = patient.ask("--fix")
-    assert (code == 0) == (mends or state == "note"), facts
-    assert bool(facts["fixed"]) == mends
-    if mends:
+    assert (code == 0) == (fixes or state == "note"), facts
+    assert bool(facts["fixed"]) == fixes
+    if fixes:
         patient.activate()
         assert patient.find() == {}
     if before is not None:
@@ -635,9 +635,9 @@ def test_setup_is_healthy(name: str, patient: Patient) -> None:
         place = patient.data / f"hook.{name}"
         place.write_text(place.read_text().replace(ABI, "0-0.0.1"))
         assert "is another version's" in shell.run("wtenv doctor").out
-        mended = shell.run("wtenv doctor --fix")
-        assert mended.status == 0, mended.out
-        assert f"wtenv: wrote {place}\n" in mended.out
+        fixed = shell.run("wtenv doctor --fix")
+        assert fixed.status == 0, fixed.out
+        assert f"wtenv: wrote {place}\n" in fixed.out
 
 
 @pytest.mark.parametrize("name", HOOK_LINES)
@@ -671,20 +671,20 @@ def test_fix_in_a_real_shell_that_waits_for_its_prompt(patient: Patient) -> None
     shutil.rmtree(patient.root / ".venv")
     with Shell("bash", patient.home.environ, patient.root) as shell:
         assert shell.run("wtenv doctor").status == 1
-        mended = shell.run("wtenv doctor --fix")
-        assert mended.status == 0, mended.out
-        assert "wtenv: synced the overlay (pkg)\n" in mended.out
-        assert "bash will see what was fixed at its next prompt" in mended.out
+        fixed = shell.run("wtenv doctor --fix")
+        assert fixed.status == 0, fixed.out
+        assert "wtenv: synced the overlay (pkg)\n" in fixed.out
+        assert "bash will see what was fixed at its next prompt" in fixed.out
         assert shell.run("wtenv doctor").out.endswith("nothing is wrong\n")
 
 
 def test_fix_does_not_hide_a_missing_hook(patient: Patient) -> None:
     stale_overlay(patient)
     with Shell("bash", patient.home.environ, patient.root, hook=False) as shell:
-        mended = shell.run("wtenv doctor --fix")
-        assert mended.status == 1
-        assert "wtenv: synced the overlay" in mended.out
-        assert "this bash has not loaded the hook" in mended.out
+        fixed = shell.run("wtenv doctor --fix")
+        assert fixed.status == 1
+        assert "wtenv: synced the overlay" in fixed.out
+        assert "this bash has not loaded the hook" in fixed.out
 
 
 def test_run_is_enough_without_a_hook(patient: Patient) -> None:

@@ -133,7 +133,7 @@ def scene(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def check(scene: Scene, place: Place, done: subprocess.CompletedProcess[str], what: object) -> None:
-    """Right, or 126 and one line that names the worktree, the overlay that was to be used, and what mends it."""
+    """Right, or 126 and one line that names the worktree, the overlay that was to be used, and what fixes it."""
     venv = scene.main / ".venv"
     if place.said:
         assert (done.returncode, done.stdout) == (126, ""), (what, done)

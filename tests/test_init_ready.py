@@ -95,7 +95,7 @@ def test_the_other_way_that_status_names(scene: Scene) -> None:
 
 
 def test_a_build_that_fails(scene: Scene) -> None:
-    """The config stays, is allowed, and what the message names is enough once the mistake is mended."""
+    """The config stays, is allowed, and what the message names is enough once the mistake is fixed."""
     pyproject = scene.root / "pyproject.toml"
     good = pyproject.read_text()
     pyproject.write_text(good.replace('version = "1.0"', 'version = "not one"'))

@@ -432,7 +432,7 @@ def test_overlay(scene: Scene, locked: Path, tmp_path: Path) -> None:
 
 
 def test_locked_sync_looks_at_the_overlay_afterwards(scene: Scene, locked: Path, tmp_path: Path) -> None:
-    """What it mends itself is no reason to refuse; what it can't, it names."""
+    """What it fixes itself is no reason to refuse; what it can't, it names."""
     manifest = scene.root / ".venv/wtenv.json"
     text = manifest.read_text()
     flit = version(scene, "flit-core")

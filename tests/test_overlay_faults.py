@@ -107,7 +107,7 @@ def test_noexec(world: World) -> None:
     """Plain `pytest` would be the base's, since a shell passes over what it can't start: so nothing is active, and
     what is said is the truth, with the command that ends it."""
     words = ("run pytest --version", "export bash", "sync", "doctor")
-    lines = "; ".join(f"wtenv {line} 2>&1 | grep -e mounted -e damaged -e mended" for line in words)
+    lines = "; ".join(f"wtenv {line} 2>&1 | grep -e mounted -e damaged -e fixed" for line in words)
     script = f"""{remount(world.main, "noexec")}; cd {world.main}; rm -rf ~/.cache/wtenv; {lines}
 bash -c '{HOOK_LINES["bash"]}; echo "active <$VIRTUAL_ENV>"' 2>&1
 git worktree add -q {world.main}/inner; cd inner; wtenv sync 2>&1; ls -d .venv 2>&1; cd ..

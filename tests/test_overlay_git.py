@@ -37,7 +37,7 @@ class Attack:
     def inspect(self) -> State:
         return inspect(self.venv, base_prefix=self.world.base.prefix, editables=(), env=self.world.home.environ)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Back on main, with a current overlay."""
         self.git("update-index", "--no-split-index", "--index-version", "2")
         self.git("reset", "--quiet", "--hard")
@@ -79,7 +79,7 @@ def shared_attack(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Attac
 def attack(shared_attack: Attack) -> Iterator[Attack]:
     yield shared_attack
     shared_attack.world.close()
-    shared_attack.mend()
+    shared_attack.repair()
     assert not shared_attack.mark.exists()
 
 

@@ -215,8 +215,8 @@ def test_everything_in_the_places_of_wtenv_is_noted(overlay: Overlay) -> None:
 def test_the_folder_is_the_users_alone(overlay: Overlay) -> None:
     """Also one that was made otherwise; a group may have a right to the folder above it."""
     assert overlay.venv.stat().st_mode & 0o777 == 0o700
-    for mend in (lambda: refresh(overlay.venv, overlay.home.environ), overlay.sync):
+    for repair in (lambda: refresh(overlay.venv, overlay.home.environ), overlay.sync):
         overlay.venv.chmod(0o775)
         assert overlay.inspect().needs_refresh
-        mend()
+        repair()
         assert overlay.venv.stat().st_mode & 0o777 == 0o700

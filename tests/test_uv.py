@@ -74,7 +74,7 @@ def test_uv_run_in_a_stack(tmp_path: Path, base: Base) -> None:
     }.items(),
 )
 def test_what_uv_did_is_noticed(act: str, said: str, scene: Scene) -> None:
-    """What it did to an overlay, typed while `main` is active: the next run is right, or says what mends it."""
+    """What it did to an overlay, typed while `main` is active: the next run is right, or says what fixes it."""
     main, feature = (scene.repo.init_file(root) for root in scene.repo.worktrees)
     run(scene, act.format(feature=scene.feature), scene.root)
     look = f"cd {scene.root}/tests && {LOOK.replace('numpy, ', '').replace(', numpy.__file__', '')}"

@@ -465,7 +465,7 @@ def test_broken_link_file(name: str, tmp_path: Path) -> None:
         find_worktree(tmp_path)
     assert str(tmp_path) in caught.value.what
     assert caught.value.fix
-    assert caught.value.watch  # so that mending it is noticed
+    assert caught.value.watch  # so that fixing it is noticed
 
 
 @pytest.mark.parametrize("text", ["gitdir: " + "x" * 5000, "gitdir: " + "/x" * 3000, "gitdir: a\nb", "gitdir: \udcff"])
@@ -499,7 +499,7 @@ def test_broken_entry(file: str, content: bytes | None, tmp_path: Path, home: Ho
     try:
         found = open_(linked)
     except WtenvError as error:
-        assert place in error.watch  # so that mending it is noticed
+        assert place in error.watch  # so that fixing it is noticed
     else:
         assert (found.common_dir, bool(found.problem)) == (None, True)
         assert place in found.watch
