@@ -138,9 +138,9 @@ def test_settings_in_the_worktree(place: Place) -> None:
     (place.root / "uv.toml").write_text(place.links("theirs") + f'[pip]\nprefix = "{place.base.prefix}"\n')
     assert place.sync(environ={"UV_CONFIG_FILE": str(place.root / "uv.toml")}) == "mine"
     assert place.said[0] == f"UV_CONFIG_FILE is not read: {place.root}/uv.toml lies in the worktree"
-    assert indexes.settle({"UV_CONFIG_FILE": "uv.toml"}, place.home.environ, place.root, place.said.append)[1] == {
-        "UV_CONFIG_FILE": str(place.settings)
-    }
+    assert indexes.limit_settings({"UV_CONFIG_FILE": "uv.toml"}, place.home.environ, place.root, place.said.append)[
+        1
+    ] == {"UV_CONFIG_FILE": str(place.settings)}
     assert place.said[-1] == "UV_CONFIG_FILE is not read: uv.toml is not an absolute path"
 
 
@@ -218,7 +218,7 @@ def test_a_config_moves_nobodys_settings(place: Place) -> None:
     (place.root / "uv/uv.toml").write_text(place.links("theirs"))
     assert place.sync(build_env=lambda: {**place.home.environ, **moved}) == "mine"
     place.settings.unlink()
-    options, env = indexes.settle(moved, place.home.environ, place.root, place.said.append)
+    options, env = indexes.limit_settings(moved, place.home.environ, place.root, place.said.append)
     assert (options, env) == ((), {**moved, "UV_NO_CONFIG": "1"})
 
 

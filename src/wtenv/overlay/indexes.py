@@ -19,21 +19,21 @@ PIP_CONF = "/etc/pip.conf"
 NOWHERE = Path(__file__).parent / "nowhere"
 
 
-class Settled(NamedTuple):
+class UvStart(NamedTuple):
     """How uv is started so that it reads only the settings that count."""
 
     options: tuple[str, ...]  # for each of its commands
     env: dict[str, str]
 
 
-def settle(env: Mapping[str, str], own: Mapping[str, str], root: Path, report: Report) -> Settled:
+def limit_settings(env: Mapping[str, str], own: Mapping[str, str], root: Path, report: Report) -> UvStart:
     """How to start uv in a worktree at `root` so that it reads the settings of the user and the system alone. env: the
     environment for uv; own: the user's environment, before any config changed it; report: gets a line for each file
     that is not read."""
     changed = dict(env)
     if given := changed.pop("UV_CONFIG_FILE", ""):
         if not (problem := _find_problem(given, root)):
-            return Settled((), {**changed, "UV_CONFIG_FILE": given})
+            return UvStart((), {**changed, "UV_CONFIG_FILE": given})
         report(f"UV_CONFIG_FILE is not read: {problem}")
     wanted = []
     for file in list_settings(own):
@@ -42,10 +42,10 @@ def settle(env: Mapping[str, str], own: Mapping[str, str], root: Path, report: R
         else:
             wanted.append(file)
     if wanted == list_settings(env):  # uv finds these by itself, once it looks in no project
-        return Settled(("--project", os.fspath(NOWHERE)), changed)
+        return UvStart(("--project", os.fspath(NOWHERE)), changed)
     if wanted:
-        return Settled((), {**changed, "UV_CONFIG_FILE": wanted[0]})
-    return Settled((), {**changed, "UV_NO_CONFIG": "1"})
+        return UvStart((), {**changed, "UV_CONFIG_FILE": wanted[0]})
+    return UvStart((), {**changed, "UV_NO_CONFIG": "1"})
 
 
 def list_settings(env: Mapping[str, str]) -> list[str]:

@@ -226,7 +226,7 @@ class _Job:
         plan = self.plan
         seen = building.show_base(plan.build_env() if plan.build_env else self.env, manifest.base)
         env = building.make_env(seen, os.fspath(self.venv / "bin"), manifest.base_bin)
-        options, env = indexes.settle(env, self.env, plan.root, self.report)
+        options, env = indexes.limit_settings(env, self.env, plan.root, self.report)
         foreign = indexes.find_foreign_workspace(plan.editables) if plan.sources else None
         if foreign:
             self.report(f"other users could write {foreign}: [tool.uv.sources] are not followed")
