@@ -37,7 +37,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text("utf-8")
 PAGES = [
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "examples/README.md"),
-    *("docs/agents.md", "docs/design.md", "docs/json.md", "docs/security.md"),
+    *("docs/agents.md", "docs/design.md", "docs/editors.md", "docs/json.md", "docs/security.md"),
 ]
 
 
@@ -286,7 +286,8 @@ def test_files_that_are_named_exist(page: str) -> None:
 
 
 def test_named_tests_exist() -> None:
-    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", (CHECKOUT / "docs/security.md").read_text("utf-8"))
+    pages = "".join((CHECKOUT / page).read_text("utf-8") for page in PAGES)
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", pages)
     assert len(named) > 10
     for file, test in named:
         assert f"\ndef {test}(" in (CHECKOUT / file).read_text("utf-8"), f"{file}::{test}"

@@ -315,6 +315,17 @@ def replaced_by_pip(patient: Patient) -> None:
     (found / "direct_url.json").unlink()
 
 
+def overlay_in_the_package(patient: Patient) -> None:
+    settings = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    settings += '[project]\nname = "pkg"\nversion = "1.0"\n[tool.setuptools]\npackages = ["pkg"]\n'
+    (patient.root / "pyproject.toml").write_text(settings)
+    config = CONFIG.replace("{base}", patient.base.name, 1).replace("[editables]", 'venv = "pkg/.venv"\n\n[editables]')
+    (patient.root / "wtenv.toml").write_text(config)
+    for command in ("allow", "sync"):
+        patient.wtenv(command)
+    patient.activate()
+
+
 def damaged_wrappers(patient: Patient) -> None:
     (patient.root / ".venv/bin/.wrapper").write_text("#!/usr/bin/python3\n")
 
@@ -525,7 +536,7 @@ FAULTS: dict[str, list[tuple[Callable[[Patient], None], str, bool]]] = {
         (direnv, "problem", False),
         (mise, "problem", False),
     ],
-    "editors": [(vscode, "problem", False), (pycharm, "note", False)],
+    "editors": [(vscode, "problem", False), (pycharm, "note", False), (overlay_in_the_package, "note", False)],
 }
 """Check -> faults: how each is made, the state that it is found as, and whether `--fix` fixes it."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import py_compile
@@ -154,6 +156,34 @@ def test_what_is_not_as_wtenv_made_it_is_not_used(overlay: Overlay, change: str)
     assert any(path.endswith(aside) for path in moved) if aside else not moved
 
 
+def _develop(overlay: Overlay, name: str) -> None:
+    """What `maturin develop` leaves: a compiled module and metadata, of an editable, and a RECORD of it all."""
+    info = overlay.site / f"{name}-1.0.dist-info"
+    before = {place.name: place.read_text() for place in info.iterdir()} if info.exists() else {}
+    shutil.rmtree(info, ignore_errors=True)
+    info.mkdir()
+    url = json.dumps(
+        {"dir_info": {"editable": True}, "url": overlay.project.as_uri() if name == "pkg" else "file:///x"}
+    )
+    texts = {**before, "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", "direct_url.json": url}
+    for file, text in texts.items():
+        (info / file).write_text(text)
+    compiled = overlay.site / f"{name}_native.abi3.so"
+    compiled.write_bytes(b"ELF")
+    lines = [f"{name}-1.0.dist-info/RECORD,,"]
+    texts.pop("RECORD", None)
+    for place in (
+        compiled,
+        *overlay.bin.glob(f"{name}-cli"),
+        *overlay.site.glob(f"{name}.pth"),
+        *(info / file for file in texts),
+    ):
+        data = place.read_bytes()
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        lines.append(f"{os.path.relpath(place, overlay.site)},sha256={digest},{len(data)}")
+    (info / "RECORD").write_text("\n".join(lines) + "\n")
+
+
 # name -> what another tool does, what is said about it, and whether the overlay's script of that name is a wrapper then
 BY_RIGHT: dict[str, tuple[Change, str, bool]] = {
     "uv puts a script in a wrapper's place": (lambda o: o.pip("install", "--no-deps", "pytest"), "pytest", False),
@@ -163,6 +193,8 @@ BY_RIGHT: dict[str, tuple[Change, str, bool]] = {
     "the declared editable is built again": (
         lambda o: o.pip("install", "--no-deps", "--no-build-isolation", "-e", o.project), "pkg 1.0", True
     ),
+    "maturin develop builds a package": (lambda o: _develop(o, "native"), "native 1.0", True),
+    "maturin develop builds the declared one": (lambda o: _develop(o, "pkg"), "pkg 1.0", True),
 }  # fmt: skip
 
 

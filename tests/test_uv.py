@@ -49,6 +49,33 @@ def test_uv_run_in_another_worktree_uses_that_ones(scene: Scene) -> None:
     assert there[1] == str(scene.repo.init_file(scene.feature))
 
 
+def test_uv_run_with_a_package(scene: Scene, tmp_path: Path) -> None:
+    """What `--with` brings is there in `python`, in scripts of the overlay and of the base, and in their children."""
+    (tmp_path / "test_it.py").write_text(
+        "import subprocess, sys\nimport idna, pkg, numpy\n\ndef test_it():\n"
+        "    print(idna.__version__, pkg.__file__, numpy.__file__)\n"
+        "    subprocess.run([sys.executable, '-c', 'import idna, pkg'], check=True)\n"
+    )
+    venv = run(scene, 'echo "$VIRTUAL_ENV"', scene.root)[0]
+    before = snapshot(Path(venv))
+    numpy = scene.base.site_packages / "numpy/__init__.py"
+    there = f"3.9 {scene.repo.init_file(scene.root)} {numpy}"
+    look = LOOK.replace("import numpy, pkg, sys; print(sys.prefix", "import idna, numpy, pkg; print(idna.__version__")
+    assert run(scene, f"uv run -q --with idna==3.9 {look}", scene.root) == [there]
+    pytest = f"pytest -qs -p no:cacheprovider {tmp_path}/test_it.py"
+    for command in (pytest, f"sh -c '{pytest}'", f"{venv}/bin/{pytest}"):
+        assert there in run(scene, f"uv run -q --with idna==3.9 {command}", scene.root), command
+    assert run(scene, "uv run -q --with idna==3.9 pkg-cli", scene.root) == [str(scene.repo.init_file(scene.root))]
+    assert snapshot(Path(venv)) == before
+    # Only where uv's layer is in effect, and is this overlay's.
+    lost = f"{pytest} 2>&1 || true"
+    assert any("No module named 'idna'" in line for line in run(scene, lost, scene.root))
+    (tmp_path / "inner.sh").write_text(f"cd {scene.feature}\npython -c 'import pkg; print(pkg.__file__)'\n{lost}\n")
+    first, *said = run(scene, f"uv run -q --with idna==3.9 sh {tmp_path}/inner.sh", scene.root)
+    assert first == str(scene.repo.init_file(scene.feature))
+    assert any("No module named 'idna'" in line for line in said), said
+
+
 def test_uv_run_in_a_stack(tmp_path: Path, base: Base) -> None:
     home = make_home(tmp_path)
     home.add_envs_dir(base.prefix.parent)

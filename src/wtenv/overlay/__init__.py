@@ -15,6 +15,7 @@ A sync, in its order:
     pth           the bootstrap: `~wtenv.pth`, and the modules in bootstrap/ that it imports
     wrappers      the base's scripts, on the overlay's Python
     kernels       the base's Jupyter kernels, on the overlay's Python
+    links         declared modules as type checkers find them, who run no import hook
     requirements  what builds and editables require, and neither base nor overlay has
     building      what a package is; uv builds and installs it
     indexes       which settings and certificates uv reads

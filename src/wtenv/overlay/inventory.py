@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # imported where something differs
     from .manifest import Manifest
 
 MAX_SIZE = 1 << 30  # of a script: some are whole programs
+_LINKS = ".links"  # see links.py
 _CUSTOMIZE = ("sitecustomize", "usercustomize")  # what `site` imports by itself, beside the .pth files
 _CACHED = ("_wtenv", "__editable__")  # modules that every start of the overlay's Python may import
 
@@ -76,7 +77,8 @@ def compare(venv: Path, manifest: Manifest) -> Changes:
     egg_links = any(name.endswith((".egg-link", ".egg")) for site in manifest.site for name in os.listdir(site))
     for path in sorted(differing):
         before, now = noted.get(path), present.get(path)
-        if (before or now or "").endswith("/") or made(path, before, now):  # a distribution's folder: see below
+        both = (before or "/")[-1] + (now or "/")[-1]
+        if both == "//" or made(path, before, now):  # folders: what is in them tells
             continue
         if path in claims:
             if now is None:
@@ -98,14 +100,19 @@ def compare(venv: Path, manifest: Manifest) -> Changes:
 def _make_judge(venv: Path, manifest: Manifest) -> Callable[[str, str | None, str | None], bool]:
     """A function that takes a path and its marks before and now, and says whether a refresh would make it so. If yes, a
     refresh is at work, or was killed before it could note what it did."""
-    from . import pth, wrappers
+    from . import links, pth, wrappers
+    from .manifest import PTH
 
+    within = os.path.relpath(links.locate(manifest), venv)
+    wanted = {f"{within}/{name}": target for name, target in links.plan(manifest).items()}
     targets, programs = wrappers.plan(venv, manifest)
     site = os.path.relpath(manifest.site[-1], venv)
-    bootstrap = {pth.PTH, *pth.MODULES}.difference(pth.find_outdated(manifest))
+    bootstrap = {PTH, *pth.MODULES}.difference(pth.find_outdated(manifest))
 
     def judge(path: str, before: str | None, now: str | None) -> bool:
         folder, name = os.path.split(path)
+        if f"/{_LINKS}/" in path:
+            return now == (f"-> {wanted[path]}" if path in wanted else None)
         if venv / path in programs:
             return wrappers.is_program(venv / path, programs[venv / path])
         if folder == "bin" and now is None:
@@ -143,6 +150,11 @@ def _scan(venv: Path, sites: Sequence[str]) -> dict[str, str]:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name.endswith((".dist-info", ".egg-info")):
                     present[f"{inside}/{entry.name}"] = f"{entry.stat(follow_symlinks=False).st_mtime_ns}/"
+                elif entry.name == _LINKS:
+                    from . import links
+
+                    folders = (os.path.relpath(above, venv) for above, _, _ in os.walk(entry.path))
+                    _add(present, venv, (*folders, *(f"{inside}/{_LINKS}/{name}" for name in links.scan(entry.path))))
             elif mark := _mark(entry.path):
                 present[f"{inside}/{entry.name}"] = mark
     return present
@@ -166,7 +178,9 @@ def _mark(path: str) -> str:
 
 
 def _is_started(path: str) -> bool:
-    """Whether a file at that path is run without its path being named: by its name alone (PATH), or by `site`."""
+    """Whether a file at that path is run, or read, without its path being named: by its name alone, or by `site`."""
+    if _LINKS in path.split("/"):
+        return True
     folder, name = os.path.split(path)
     return folder == "bin" or name.endswith(".pth") or name.partition(".")[0] in _CUSTOMIZE
 

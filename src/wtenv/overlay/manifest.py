@@ -16,6 +16,7 @@ from .. import files
 from ..digest import sha256
 
 MANIFEST = "wtenv.json"
+PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
 # The files that decide how an editable is built. Sources are not among them: an editable serves them as they are.
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "hatch.toml", "hatch_build.py", "meson.build",
                "meson.options", "meson_options.txt", "CMakeLists.txt", "Cargo.toml")  # fmt: skip
@@ -32,7 +33,7 @@ class Editable(NamedTuple):
     fingerprint: str  # of BUILD_FILES' content
     modules: tuple[str, ...]  # names that the import check found in `path`; of a namespace package, those in it
     built_with: tuple[str, ...]  # the packages it was built against, or ("isolated",)
-    places: tuple[str, ...] = ()  # the files of these modules
+    places: tuple[str, ...] = ()  # the file of each module; empty for one that can't be found
     real: str = ""  # `path` with its links followed, when it was built
 
     @property
@@ -155,7 +156,7 @@ def fingerprint(package: Path) -> str:
 def find_lost(item: Editable) -> str:
     """The first file of the editable's modules that is gone, for example after the checkout of another layout; else
     the empty string."""
-    return next((place for place in item.places if not os.path.exists(place)), "")
+    return next((place for place in item.places if place and not os.path.exists(place)), "")
 
 
 def identify(program: str) -> str:

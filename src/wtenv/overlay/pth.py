@@ -18,9 +18,9 @@ from ..digest import sha256
 from ..distributions import KNOWN, list_site, list_versions
 from ..errors import WtenvError
 from ..hook.shells import build_wtenv
-from .manifest import Manifest
+from . import links
+from .manifest import PTH, Manifest
 
-PTH = "~wtenv.pth"  # site runs .pth files in sorted order, and names of packages are ASCII letters
 MODULES = ("_wtenv_bootstrap.py", "_wtenv_pip.py", "_wtenv_elsewhere.py")
 # What a copy goes without, since each overlay has one: comments, docstrings but the module's, and wide indents.
 _EXPLAINING = re.compile(rb'^ +"""(?:[^"]|"(?!""))*"""\n|^ *#.*\n|  #[^"\'\n]*$|^\n', re.M)
@@ -35,7 +35,8 @@ def render(manifest: Manifest, coming: Collection[str] = ()) -> dict[str, bytes]
     declared = {module: item.path for item in manifest.editables for module in item.modules}
     skip, hidden = find_skipped(base_sites, owned), find_hidden(base_sites, owned)
     # Plain lines, not only an argument: editors and type checkers read paths from .pth files, too.
-    text = "".join(f"{folder}\n" for folder in base_sites)
+    folders = [links.locate(manifest)] if links.plan(manifest) else []
+    text = "".join(f"{folder}\n" for folder in [*folders, *base_sites])
     # -S: site is a fifth of a start, and `__follow` loads it where it needs packages.
     python, *words = build_wtenv()
     # PYTHONPATH comes before this folder, and may have a module of that name: an entry of it may mean "here".

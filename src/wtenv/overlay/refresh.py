@@ -1,4 +1,4 @@
-"""Refresh: bootstrap, wrappers and kernels follow a changed base, without a sync. The hook's first `cd` does it."""
+"""Refresh: bootstrap, wrappers, links and kernels follow a changed base, without a sync. A first `cd` does it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import faults
 from ..errors import WtenvError
-from . import inventory, kernels, pth, state, wrappers
+from . import inventory, kernels, links, pth, state, wrappers
 from . import manifest as manifests
 from .manifest import Manifest
 from .registry import lock
@@ -84,9 +84,10 @@ def _lock_soon(venv: Path, env: Mapping[str, str]) -> Iterator[None]:
 
 
 def follow_base(venv: Path, manifest: Manifest) -> bool:
-    """Write bootstrap, wrappers and kernels as the base needs them now; True if something changed. The caller holds the
-    lock."""
-    return any([pth.write(manifest), wrappers.refresh(venv, manifest), kernels.refresh(venv, manifest)])
+    """Write links, bootstrap, wrappers and kernels as they have to be now; True if something changed. The caller holds
+    the lock."""
+    changed = links.refresh(manifest)
+    return any([changed, pth.write(manifest), wrappers.refresh(venv, manifest), kernels.refresh(venv, manifest)])
 
 
 def is_up_to_date(venv: Path, manifest: Manifest) -> bool:
@@ -95,6 +96,7 @@ def is_up_to_date(venv: Path, manifest: Manifest) -> bool:
         pth.find_outdated(manifest)
         or wrappers.find_faults(venv, manifest)
         or kernels.find_changes(venv, manifest)
+        or links.scan(links.locate(manifest)) != links.plan(manifest)
         or not manifests.is_private(venv)
     )
 

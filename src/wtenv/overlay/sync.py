@@ -243,10 +243,11 @@ class _Job:
         for item in built:
             if not item.modules:
                 self.report(f"{item.name}: no module of it is known, so no import could be checked")
-        places: dict[str, list[str]] = {item.path: [] for item in have.values()}
-        for each in imports:
-            places[each.editable.path] += filter(None, [each.origin])
-        return tuple(item._replace(places=tuple(places[item.path])) for item in built)
+        places = {(each.editable.path, each.module): each.origin for each in imports}
+        return tuple(
+            item._replace(places=tuple(places.get((item.path, module), "") for module in item.modules))
+            for item in built
+        )
 
     def _finish(self, manifest: Manifest, built: Sequence[Editable]) -> bool:
         """Bring bootstrap, wrappers and activation scripts up to date, and write the manifest. True if something

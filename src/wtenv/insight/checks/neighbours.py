@@ -8,8 +8,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ... import environ, files
+from ... import distributions, environ, files
+from ...console import make_printable
 from ...errors import WtenvError
+from ...overlay import links
+from ...overlay.manifest import Editable, Manifest
+from ...overlay.reuse import MAX_FOLDERS
 from .context import Context, Finding, note, ok, problem
 
 _ENVRC_PATH = re.compile(
@@ -19,6 +23,7 @@ _MISE_FILES = (
     *("mise.toml", ".mise.toml", "mise.local.toml", ".mise.local.toml", ".tool-versions"),
     *(".config/mise.toml", ".config/mise/config.toml", ".mise/config.toml"),
 )
+_COMPILED = re.compile(r"\.(cpython-\w|abi3\b|pypy|graalpy).*\.so$")
 _PYTHON = re.compile(r"^[^#\n]*\bpython\b", re.M)
 
 
@@ -94,12 +99,13 @@ def _read(path: Path) -> str:
 
 
 def check_editors(context: Context) -> Iterator[Finding]:
-    """Do the settings of VS Code or PyCharm in this worktree name another Python?"""
+    """Do the settings of VS Code or PyCharm in this worktree name another Python? What is declared that they, and type
+    checkers, can't see?"""
     place, config = context.decision.worktree, context.decision.config
     if place is None or config is None:
         return
-    found = [*_find_vscode(place.root, config.venv), *_find_pycharm(place.root)]
-    yield from found or [ok("no editor's settings here name another Python")]
+    found = [*_find_vscode(place.root, config.venv), *_find_pycharm(place.root), *_find_unseen(context)]
+    yield from found or [ok("editors and type checkers find what Python imports")]
 
 
 def _find_vscode(root: Path, venv: Path) -> Iterator[Finding]:
@@ -138,3 +144,30 @@ def _find_pycharm(root: Path) -> Iterator[Finding]:
     if found := re.search(r'project-jdk-name="([^"]*)"', text):
         what = f'PyCharm uses the interpreter that it calls "{found[1]}"'
         yield note(what, "see in its settings that this is .venv/bin/python", f"{root}/.idea/misc.xml")
+
+
+def _find_unseen(context: Context) -> Iterator[Finding]:
+    """What a reader of folders that runs no import hook can't see."""
+    manifest = context.manifest
+    if manifest is None:
+        return
+    if compiled := sorted({name for item in manifest.editables for name in _list_compiled(item, manifest)}):
+        names = ", ".join(compiled[:5]) + (", …" if compiled[5:] else "")
+        what = f"type checkers can't look into {make_printable(names)}: compiled, and no stub says what is in there"
+        yield note(what, f"put stubs into the packages: {make_printable(compiled[0].partition('.')[0])}.pyi")
+    if unlinked := links.find_unlinked(manifest):
+        what = f"type checkers don't find {', '.join(unlinked)}: the overlay is in the package's own folder"
+        yield note(what, "set venv in the config to a folder beside it, and run: wtenv sync")
+
+
+def _list_compiled(item: Editable, manifest: Manifest) -> set[str]:
+    """The file names of its compiled modules, in the project or in the overlay, of which there is no stub in these."""
+    names = set()
+    for count, (_, below, found) in enumerate(os.walk(item.source)):
+        below[:] = [name for name in below if not name.startswith(".") and name != os.path.basename(manifest.venv)]
+        names.update(found)
+        if count > MAX_FOLDERS:
+            break
+    if own := distributions.list_installed(manifest.site).get(item.name):
+        names.update(map(os.path.basename, own.list_files()))
+    return {name for name in names if _COMPILED.search(name) and f"{name.partition('.')[0]}.pyi" not in names}

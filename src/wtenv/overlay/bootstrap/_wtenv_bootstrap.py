@@ -21,6 +21,7 @@ _hidden = {}  # folder of the base -> {module in it to hide: whether it is a pac
 _shadowed = set()  # the base's distributions of which the overlay has its own, by normalised name
 _sites = ()  # the base's site folders
 _folders = set()  # the folders of the base in which some names are hidden
+_LINKS = "/.links"
 _looked = False
 
 
@@ -86,10 +87,11 @@ def append_base(base_sites, skip, declared=(), hidden=(), shadowed=()):
         _shadowed.update(shadowed)
         _sites = tuple(base_sites)
         PathFinder.find_distributions = _find_distributions
+    sys.path_hooks.insert(0, _hook)
+    sys.path_importer_cache.pop(os.path.dirname(__file__) + _LINKS, None)
     if _declared or _hidden:
         finders.insert(0, DeclaredFinder)
         sys.meta_path.insert(0, DeclaredFinder)
-        sys.path_hooks.insert(0, _hook)
         _watch(sites)
     sys.path[:] = mine
     _run_files(sites, skip)
@@ -168,7 +170,16 @@ def _hook(path):
     # DeclaredFinder alone would not do: pytest, pkgutil and pkg_resources ask PathFinder, or one folder.
     if path in _folders:
         return _Finder(path, *_get_supported_file_loaders()) if os.path.isdir(path) else _Archive(path)
+    if path.endswith(_LINKS) and os.path.exists(path[: -len(_LINKS)] + "/_wtenv_bootstrap.py"):
+        return _Nothing()  # this overlay's, or that of a base that is one
     raise ImportError
+
+
+class _Nothing:
+    """For a folder of links, which is for who runs no import hook."""
+
+    def find_spec(self, name, target=None):
+        return None
 
 
 class _Finder(FileFinder):

@@ -16,6 +16,20 @@ def _load(here):
     if sys.prefix == sys.base_prefix and not sys.flags.no_site:
         # pyvenv.cfg is gone: pip, for one, would install into the base.
         sys.exit("wtenv: %s is damaged, run: wtenv sync" % os.path.dirname(os.path.dirname(here)))
+    layer = os.environ.get("VIRTUAL_ENV", "")
+    if layer and layer != sys.prefix:
+        # `uv run --with X` puts a layer on this overlay, first on PATH: then its Python is what plain `python` is.
+        try:
+            with open(layer + "/pyvenv.cfg", encoding="utf-8", errors="surrogateescape") as file:
+                lines = file.read(4096).split("\n")
+            below = next((line.partition("=")[2].strip() for line in lines if line.startswith("extends-environment")), "")
+            folders = os.environ.get("PATH", "").split(os.pathsep)
+            first = next((folder for folder in folders if os.path.exists(folder + "/python")), "")
+            if below and os.path.samefile(below, sys.prefix) and first == layer + "/bin":
+                python = first + "/python"
+                os.execv(python, [python] + ARGUMENTS + [here] + sys.argv[1:])  # noqa: F821
+        except OSError:
+            pass
     bins = BASE_BINS  # noqa: F821, filled in by sync
     places = [os.path.join(folder, os.path.basename(here)) for folder in bins]
     script = next(filter(os.path.exists, places), places[0])
@@ -32,7 +46,8 @@ def _load(here):
         # Jupyter, and what uses it, looks only below sys.prefix. What the base has comes behind that.
         for name, folder in (("JUPYTER_PATH", "share/jupyter"), ("JUPYTER_CONFIG_PATH", "etc/jupyter")):
             places = os.environ.get(name, "").split(os.pathsep)
-            places += [os.path.join(place, folder) for place in (sys.prefix, prefix)]
+            own = os.path.dirname(os.path.dirname(os.path.abspath(here)))  # not sys.prefix in a layer of uv's
+            places += [os.path.join(place, folder) for place in (sys.prefix, own, prefix)]
             os.environ[name] = os.pathsep.join(dict.fromkeys(filter(None, places)))
         lab = os.path.join(prefix, "share/jupyter/lab")
         if os.path.isdir(lab) and not os.path.isdir(os.path.join(sys.prefix, "share/jupyter/lab")):
