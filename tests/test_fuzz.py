@@ -100,7 +100,7 @@ def target(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Target:
         feature / "wtenv.lock",
         home / ".condarc",
         prefix / "conda-meta/history",
-        trust.locate_record(place, world.home.environ),
+        trust.locate_records(place, world.home.environ)[0],
         registry.record_path(feature / ".venv", world.home.environ),
     ]
     return Target(world, {path: path.read_bytes() for path in read})

@@ -35,7 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("environ", "gitfiles", "distributions"),
     ("changes",),
     ("files", "process"),
-    ("access", "console", "dirs", "digest", "names", "faults", "toml", "watch"),
+    ("dirs",),
+    ("access", "console", "digest", "names", "faults", "toml", "watch"),
     ("errors",),
     ("__init__",),
 )

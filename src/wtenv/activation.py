@@ -26,12 +26,13 @@ def build(
     scripts: Mapping[str, str | None],
     before: Mapping[str, str],
     root: str,
+    command: str = "",
 ) -> Activation:
     """The whole activation.
 
     variables: the base's own (env_vars.d, state); scripts: what its activate.d scripts changed, starting
-    from the environment `before`; root: the worktree's root as the shell sees it. Later sources win:
-    base, scripts, the overlay's own, dotenv, [env].
+    from the environment `before`; root: the worktree's root as the shell sees it; command: see
+    `dirs.locate_command`. Later sources win: base, scripts, the overlay's own, dotenv, [env].
     """
     changes = {change.name: [change] for change in _to_changes(variables)}
     front, back = [f"{base.prefix}/bin"], list[str]()
@@ -60,6 +61,7 @@ def build(
     for name, value in (*own.items(), *config.dotenv, *fill_placeholders(config.env, placeholders)):
         changes[name] = [_to_change(name, value)]
     front = [*config.path, f"{config.venv}/bin", *front]
+    back += [command] if command else []
     level = _build_level(base)
     ordered = [
         Change("PATH", "front", ":".join(front)),

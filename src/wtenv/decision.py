@@ -257,11 +257,11 @@ def _read(found: Decision, directory: Path, env: Mapping[str, str]) -> Iterator[
     settings = read_settings(env)
     found = found._replace(settings=settings)
     yield found
-    file, record = trust.locate_record(place, env), trust.read_record(place, env)
+    files, record = trust.locate_records(place, env), trust.read_record(place, env)
     if record.denied and any(path.exists() for path in candidates):
         # Before anything of it is read: a deny wins over all.
         reason, fix = f"{place.clone} {trust.DENIED.reason}", trust.DENIED.fix
-        watch = {**watch, file: LATER_OR_ABSENT}
+        watch = {**watch, **dict.fromkeys(files, LATER_OR_ABSENT)}
         yield found._replace(kind="blocked", verdict=trust.DENIED, reason=reason, fix=fix, watch=watch)
         return
     home = Path(dirs.find_home(env))
@@ -270,7 +270,7 @@ def _read(found: Decision, directory: Path, env: Mapping[str, str]) -> Iterator[
         what, fix = configs.explain_absence(place)
         yield found._replace(kind="unconfigured", reason=what, fix=fix)
         return
-    watch = {**watch, **{source.path: EXACT for source in sources}, file: LATER_OR_ABSENT}
+    watch = {**watch, **{source.path: EXACT for source in sources}, **dict.fromkeys(files, LATER_OR_ABSENT)}
     found = found._replace(sources=sources, watch=watch)
     yield found
     verdict = trust.judge(place, sources, settings, record, env)
@@ -341,7 +341,9 @@ def _activate(found: Decision, directory: Path, plain: Mapping[str, str]) -> Ite
     # By the name that the shell has for it, unless that one leads to another repository (a link below its root).
     root = worktree.find_root(directory) or place.root
     root = root if os.path.realpath(root) == str(place.root) else place.root
-    yield found._replace(activation=build(config, base, variables.values, captured.changes, before, str(root)))
+    command = dirs.locate_command(plain)
+    activation = build(config, base, variables.values, captured.changes, before, str(root), command)
+    yield found._replace(activation=activation)
 
 
 def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture, dict[str, str]]:

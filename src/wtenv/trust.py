@@ -69,9 +69,10 @@ def compute_digest(sources: tuple[Source, ...]) -> str:
     return digest.hexdigest()
 
 
-def locate_record(worktree: Worktree, env: Mapping[str, str]) -> Path:
-    """The clone's record file, whether it exists or not."""
-    return Path(dirs.find_data(env)) / "trust" / f"{_name(worktree.clone)}.json"
+def locate_records(worktree: Worktree, env: Mapping[str, str]) -> list[Path]:
+    """The clone's record files, whether they exist or not: that which is written, and where HOME can't be written also
+    the one in there."""
+    return [Path(folder, "trust", f"{_name(worktree.clone)}.json") for folder in dirs.list_data(env)]
 
 
 def _name(clone: Path) -> str:
@@ -79,8 +80,21 @@ def _name(clone: Path) -> str:
 
 
 def read_record(worktree: Worktree, env: Mapping[str, str]) -> AllowRecord:
-    """The clone's record; an empty one if there is none, or if it is damaged or not the user's own."""
-    path, clone = locate_record(worktree, env), str(worktree.clone)
+    """The clone's record; an empty one if there is none, or if it is damaged or not the user's own. Of two, both count:
+    what either allows is allowed, what either denies is denied."""
+    first, *others = [_read_one(path, str(worktree.clone)) for path in locate_records(worktree, env)]
+    for each in others:
+        first = AllowRecord(
+            first.clone,
+            tuple(dict.fromkeys((*each.allowed, *first.allowed))),
+            first.denied or each.denied,
+            first.damaged or each.damaged,
+            first.contents or each.contents,
+        )
+    return first
+
+
+def _read_one(path: Path, clone: str) -> AllowRecord:
     try:
         os.lstat(path)
     except FileNotFoundError:
@@ -185,6 +199,11 @@ def allow(worktree: Worktree, sources: tuple[Source, ...], env: Mapping[str, str
 
     digest, content = compute_digest(sources), contents.make(worktree, sources)
     with _lock(env):
+        fixed = locate_records(worktree, env)[1:]
+        if denied := next((path for path in fixed if _read_one(path, str(worktree.clone)).denied), None):
+            raise WtenvError(
+                f"{worktree.clone} is denied by {denied}, which can't be written", "lift that where it can"
+            )
         record = read_record(worktree, env)
         others = contents.read(record.contents)
         digests = (*(item for item in record.allowed if item != digest), digest)
@@ -221,7 +240,7 @@ def _lock(env: Mapping[str, str]) -> Iterator[None]:
 def _write(worktree: Worktree, record: AllowRecord, env: Mapping[str, str]) -> None:
     import json
 
-    path = locate_record(worktree, env)
+    path = locate_records(worktree, env)[0]
     data = {"clone": record.clone, "allowed": list(record.allowed), "denied": record.denied}
     if record.contents:
         data["contents"] = record.contents

@@ -12,6 +12,7 @@ from ..console import say, write, write_json
 from ..errors import WtenvError
 from ..hook import shells
 from ..hook.detect import find_shell_name
+from ..hook.install import offer_command
 from ..process import locate_folder
 
 
@@ -32,6 +33,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
 
     found = decision.decide(directory, plain)
     activation = found.require()
+    offer_command(plain)
     for line in (*found.news, *found.warnings, *found.faults):
         say(line)
     if form in shells.SHELLS:

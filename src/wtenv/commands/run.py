@@ -11,6 +11,7 @@ from .. import environ
 from ..console import say
 from ..errors import WtenvError
 from ..hook.cached_run import take_off
+from ..hook.install import offer_command
 from ..process import become, drop_coerced, locate_folder
 
 if TYPE_CHECKING:  # what a shell waits for has no parser
@@ -80,6 +81,7 @@ def _share_config(root: str, found: Decision) -> str:
 
 def _become(command: Sequence[str], found: Decision, plain: Mapping[str, str]) -> NoReturn:
     activation = found.require()
+    offer_command(plain)
     for line in (*found.news, *found.warnings, *found.faults):
         say(line)
     become(command, environ.apply(plain, activation))

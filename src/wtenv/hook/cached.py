@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -77,8 +78,6 @@ class Cached(NamedTuple):
 def prepare(env: Mapping[str, str]) -> None:
     """Create the folder, with the two files by which a shell sees how finely it compares times."""
     folder = Path(locate_cached(env))
-    if not _has_home(env):
-        raise WtenvError(f"{Path(dirs.find_home(env))} does not exist, or is another user's", "set HOME")
     files.make_private_dir(folder.parent)
     files.make_private_dir(folder)
     for name, nanoseconds in (("fine.1", 10**18), ("fine.2", 10**18 + 1000)):
@@ -86,24 +85,26 @@ def prepare(env: Mapping[str, str]) -> None:
         if not place.exists():
             files.write_atomic(place, b"")
             os.utime(place, ns=(nanoseconds, nanoseconds))
+    if command := dirs.locate_command(env):
+        _link(Path(command), f"{sys.prefix}/bin/wtenv")
     if not (folder / "functions").exists():  # where bash looks at functions without a process
         files.write_atomic(folder / "functions", b"")
 
 
-def _has_home(env: Mapping[str, str]) -> bool:
-    """A cache is no reason to create somebody's home (HOME=/nonexistent, as Debian's nobody has it), nor for root
-    to leave folders in another user's (as `sudo -s` has it), which that user could not write to."""
-    if os.path.isabs(env.get("XDG_CACHE_HOME", "")):
-        return True
-    home = Path(dirs.find_home(env))
-    return home.is_dir() and (os.getuid() != 0 or home.stat().st_uid == 0)
+def _link(folder: Path, program: str) -> None:
+    """Let `wtenv` in `folder` be `program`."""
+    files.make_private_dir(folder)
+    link = folder / "wtenv"
+    if not (link.is_symlink() and os.readlink(link) == program):
+        temp = folder / f".{os.urandom(4).hex()}.tmp"
+        temp.symlink_to(program)
+        temp.replace(link)
 
 
 def list_places(env: Mapping[str, str]) -> Iterable[Path]:
     """Where witnesses can be kept, best first: beside the cached activations; else where nothing outlives the
     session."""
-    if _has_home(env):
-        yield Path(dirs.find_cache(env))
+    yield Path(dirs.find_cache(env))
     for place in (env.get("XDG_RUNTIME_DIR", ""), env.get("TMPDIR", ""), "/tmp"):
         if os.path.isabs(place):
             yield Path(f"{place}/wtenv-{os.getuid()}")

@@ -87,6 +87,13 @@ def update_hook(shell: Shell, env: Mapping[str, str]) -> None:
         pass  # the file can wait: a shell that reads it is given the present hook all the same
 
 
+def offer_command(env: Mapping[str, str]) -> None:
+    """See that what an activation puts on PATH for `wtenv` itself is there."""
+    folder = dirs.locate_command(env)
+    if folder and not os.path.exists(f"{folder}/wtenv"):
+        prepare_cache(env)
+
+
 def prepare_cache(env: Mapping[str, str]) -> None:
     """Create the folder of cached activations, once. Without a cache the hook works, only slower."""
     try:

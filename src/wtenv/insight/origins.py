@@ -19,6 +19,7 @@ from ..conda import Base
 from ..config.read import Config
 from ..distributions import Distribution
 from ..errors import WtenvError
+from ..hook.shells import ABI
 from ..names import normalise
 from ..overlay import building, manifest, wrappers
 from ..overlay.imports import is_part
@@ -51,6 +52,8 @@ class Layers:
             return "overlay", "the overlay"
         if self.base and real == os.path.realpath(f"{self.base}/bin"):
             return "base", "the base"
+        if folder.endswith(f"/v{ABI}/bin") and os.path.islink(f"{folder}/wtenv"):
+            return "wtenv", "a link to wtenv, whose conda environment is not on PATH in a worktree"
         if shims := _SHIMS.search(folder):
             return "shims", f"{shims[1]}'s shims: {shims[1]} decides what it runs"
         prefix = os.path.dirname(real)

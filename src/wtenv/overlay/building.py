@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import files, toml
+from .. import dirs, files, toml
 from ..errors import WtenvError
 from ..names import normalise
 from .indexes import Certificates
@@ -240,6 +240,8 @@ def make_env(env: Mapping[str, str], *bins: str) -> dict[str, str]:
         if name not in _DROPPED and not name.startswith("PIP_") and (not name.startswith("UV_") or _UV_KEPT.match(name))
     }
     path = [entry for entry in env.get("PATH", os.defpath).split(":") if entry and entry not in bins]
+    if cache := dirs.find_uv_cache(env):
+        kept["UV_CACHE_DIR"] = cache
     return {**kept, "PATH": ":".join([*bins, *path]), "PYTHONNOUSERSITE": "1"}
 
 

@@ -38,9 +38,30 @@ class OverlayRecord(NamedTuple):
 
 
 def record_path(venv: Path, env: Mapping[str, str]) -> Path:
-    """Where the record of the overlay at `venv` is (whether or not there is one)."""
+    """Where the record of the overlay at `venv` is (whether or not there is one): the newest, where one was made before
+    that can't be written."""
     digest = sha256(os.fsencode(real_place(venv))).hexdigest()
-    return Path(dirs.find_data(env)) / "overlays" / f"{digest[:32]}.json"
+    places = [Path(folder, "overlays", f"{digest[:32]}.json") for folder in dirs.list_data(env)]
+    return places[0] if len(places) == 1 else max(places, key=_read_time)
+
+
+def _read_time(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _adopt_record(venv: Path, env: Mapping[str, str]) -> Path:
+    """Make the folder of the overlays' records, with the record of `venv` in it, if one lies where it can't be written;
+    returns where it is written. Raises OSError."""
+    old = record_path(venv, env)
+    place = Path(dirs.find_data(env), "overlays", old.name)
+    files.make_private_dir(place.parent.parent)
+    files.make_private_dir(place.parent)
+    if old != place:
+        files.write_atomic(place, files.read_bytes(old))
+    return place
 
 
 def read_record(path: Path) -> OverlayRecord | None:
@@ -87,23 +108,28 @@ def lock(venv: Path, env: Mapping[str, str], report: Report | None) -> Iterator[
     flock: the lock of a process that died is free. Only who holds it may unlink the file (`prune`), and who gets
     it looks whether the file is still there: else two could be in.
     """
-    place = record_path(venv, env).with_suffix(".lock")
-    files.make_private_dir(place.parent.parent)
-    files.make_private_dir(place.parent)
-    while True:
-        with hold(place, os.O_CREAT, report and (lambda: report(f"waiting for another sync of {venv}"))) as is_there:
-            if is_there:
-                yield
-                return
+    from functools import partial  # a prompt only reads records
+
+    place = _adopt_record(venv, env).with_suffix(".lock")
+    wait = partial(report, f"waiting for another sync of {venv}") if report else None
+    with contextlib.ExitStack() as stack:
+        for other in dirs.list_data(env)[1:]:  # of those who can write there; to lock it, it need only be read
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                stack.enter_context(hold(Path(other, "overlays", place.name), os.O_RDONLY, wait))
+        while True:
+            with hold(place, os.O_RDWR | os.O_CREAT, wait) as is_there:
+                if is_there:
+                    yield
+                    return
 
 
 @contextlib.contextmanager
-def hold(place: Path, flags: int = 0, wait: Callable[[], None] | None = None) -> Iterator[bool]:
+def hold(place: Path, flags: int = os.O_RDWR, wait: Callable[[], None] | None = None) -> Iterator[bool]:
     """Hold the lock of the file `place`; whether that is still the file of this name. Without `wait`, which is
     called before waiting, BlockingIOError if another process has it."""
     import fcntl  # a prompt only reads records
 
-    fd = os.open(place, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+    fd = os.open(place, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -49,9 +49,8 @@ def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
         with lock(job.venv, env, report):
             return job.run()
     except OSError as error:
-        raise WtenvError(
-            f"can't write the overlay {job.venv} ({error.strerror or error})", "fix that and run: wtenv sync"
-        ) from error
+        what = error.filename or f"the overlay {job.venv}"
+        raise WtenvError(f"can't write {what} ({error.strerror or error})", "fix that and run: wtenv sync") from error
 
 
 def preview(plan: Plan, env: Mapping[str, str]) -> Outcome:

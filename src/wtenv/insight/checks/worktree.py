@@ -26,6 +26,9 @@ def check_settings(context: Context) -> Iterator[Finding]:
 
 def check_files(context: Context) -> Iterator[Finding]:
     """wtenv's own folders and records are the user's alone (0700, 0600)."""
+    if moved := dirs.list_moved(context.plain):
+        listed = [f"{own} can't be written: {used} takes its place" for own, used in moved]
+        yield note("wtenv keeps its own elsewhere; what is allowed or built now counts here alone", "", *listed)
     exposed = list(find_exposed(context))
     foreign = [place for place in list_own(context) if os.lstat(place).st_uid != os.getuid()]
     if foreign:
