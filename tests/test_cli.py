@@ -91,7 +91,7 @@ def test_not_allowed(home: Home, root: Path) -> None:
 
 
 def test_no_overlay(home: Home, root: Path) -> None:
-    for words in (["run", "true"], ["export", "json"]):
+    for words in (["run", "--no-sync", "true"], ["export", "json"]):
         assert "run: wtenv sync" in one_line(call(home, *words, cwd=root))
 
 

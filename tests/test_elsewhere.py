@@ -101,6 +101,7 @@ def scene(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Scene:
         repo.git("worktree", "add", "--quiet", "-b", path.name, path)
         places[name] = Place(path, "wtenv sync")
     scene.wtenv("sync", cwd=places["nested"].folder)
+    shutil.rmtree(home.path / ".cache/wtenv/builds")  # else a new worktree would be ready by itself
     places["nested"] = Place(places["nested"].folder, "")
     places["not allowed"] = Place(repo.add_worktree("changed"), "wtenv allow")
     (places["not allowed"].folder / "wtenv.toml").write_text(config + "# changed\n")
@@ -302,7 +303,7 @@ def test_wtenv_that_came_with_an_overlay(scene: Scene) -> None:
         assert (done.returncode, done.stderr.partition("; run: ")[2]) == (126, "wtenv sync\n")
         done = scene.run(["wtenv", "sync", "--dry-run"], place)
         assert done.returncode == 0 and done.stderr.startswith(f"wtenv: there is no overlay at {place}/.venv\n"), done
-        done = scene.run(["wtenv", "run", "pytest"], place)
+        done = scene.run(["wtenv", "run", "--no-sync", "pytest"], place)
         assert done.returncode == 2 and done.stderr.endswith("run: wtenv sync\n"), done
         for folder in (scene.feature, scene.main / ".worktrees/x"):  # an overlay without it
             done = scene.run(["wtenv", "run", "pkg-cli"], folder)

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adoption",),
     ("insight", "completion"),
     ("answer",),
+    ("ready",),
     ("plan",),
     ("decision",),
     ("activation", "draft", "lock"),

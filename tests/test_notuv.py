@@ -187,7 +187,7 @@ def test_a_changed_base(own: Scene, tmp_path: Path) -> None:
     own.home.add_envs_dir(other.prefix.parent)
     own("sync", check=True)
     configure(own, '[python]\nbase_conda_env = "other"\n')
-    assert "run: wtenv sync" in one_line(own("run", "true"))  # never a mixture
+    assert "run: wtenv sync" in one_line(own("run", "--no-sync", "true"))  # never a mixture
     own("sync", check=True)
     text = "import sys, os, numpy; print(sys.base_prefix, os.environ['CONDA_PREFIX'], numpy.__file__)"
     interpreter, prefix, numpy = own("run", "python", "-c", text, check=True).stdout.split()

@@ -258,7 +258,7 @@ def test_too_many_arguments(scene: Scene) -> None:
 
 def test_no_overlay(base: Base, tmp_path: Path) -> None:
     scene = make_scene(tmp_path, base, sync=False)
-    assert "run: wtenv sync" in one_line(scene("run", "true"))
+    assert "run: wtenv sync" in one_line(scene("run", "--no-sync", "true"))
 
 
 def test_path_of_the_caller_is_empty(scene: Scene) -> None:

@@ -45,7 +45,7 @@ def start(
 ) -> tuple[bool, subprocess.CompletedProcess[bytes]]:
     """Whether it was known, and the command's end."""
     python, *flags = build_wtenv()
-    command = [python, "-X", "importtime", *flags, *(words if words[0] == "__follow" else ("run", *words))]
+    command = [python, "-X", "importtime", *flags, *(words if words[0] == "__follow" else ("run", "--no-sync", *words))]
     variables = {**scene.home.environ, **(env or {})}
     done = subprocess.run(command, cwd=cwd or scene.root, env=variables, capture_output=True, timeout=60)
     return b"wtenv.decision" not in done.stderr, done
@@ -293,7 +293,10 @@ def test_a_warning_is_said_each_time(scene: Scene, learn: Callable[..., None]) -
     path.write_text(text + "# changed\n")  # the hook does not watch it: the overlay works
     try:
         for _ in range(2):
-            assert b"build files" in scene.home.run([wtenv_program(), "run", "true"], scene.root).stderr.encode()
+            assert (
+                b"build files"
+                in scene.home.run([wtenv_program(), "run", "--no-sync", "true"], scene.root).stderr.encode()
+            )
     finally:
         path.write_text(text)
 
@@ -318,13 +321,13 @@ def test_follow(scene: Scene, learn: Callable[..., None]) -> None:
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
-        (["x"], (None, ["x"])),
-        (["x", "--directory", "y"], (None, ["x", "--directory", "y"])),
-        (["--", "--no-sync"], (None, ["--no-sync"])),
-        (["--no-sync", "x", "-v"], (None, ["x", "-v"])),
-        (["--directory", "d", "x"], ("d", ["x"])),
-        (["--directory=d", "--no-sync", "--", "-x", "--"], ("d", ["-x", "--"])),
-        (["--directory=a", "--directory", "b=c", "x"], ("b=c", ["x"])),
+        (["x"], (None, ["x"], True)),
+        (["x", "--directory", "y"], (None, ["x", "--directory", "y"], True)),
+        (["--", "--no-sync"], (None, ["--no-sync"], True)),
+        (["--no-sync", "x", "-v"], (None, ["x", "-v"], False)),
+        (["--directory", "d", "x"], ("d", ["x"], True)),
+        (["--directory=d", "--no-sync", "--", "-x", "--"], ("d", ["-x", "--"], False)),
+        (["--directory=a", "--directory", "b=c", "x"], ("b=c", ["x"], True)),
         (["--directory", "", "x"], None),
         (["--directory"], None),
         (["--directory", "d"], None),
@@ -336,7 +339,7 @@ def test_follow(scene: Scene, learn: Callable[..., None]) -> None:
         ([], None),
     ],
 )
-def test_parse_run(words: list[str], asked: tuple[str | None, list[str]] | None) -> None:
+def test_parse_run(words: list[str], asked: tuple[str | None, list[str], bool] | None) -> None:
     assert parse_run(words) == asked
 
 

@@ -22,7 +22,7 @@ def answer_hook(abi: str, shell: str, root: str, low_resolution: bool, env: Mapp
     started = time.time_ns()
     language = shells.find_shell(shell)
     plain = environ.undo(env)
-    found = enter(Path(root), env, plain)
+    found = enter(Path(root), plain)
     kept = None
     if found.cacheable:
         kept = cached.witness(found.watch, root, started, env, low_resolution=low_resolution)
@@ -62,45 +62,48 @@ def answer_checkout(env: Mapping[str, str]) -> int:
     if root is None:
         return 0
     try:
-        found = enter(root, env, plain)
+        found = enter(root, plain)
         remember(found, started, plain)
     except WtenvError as error:
         say(str(error))
         return 0
+    for line in () if found.settings and found.settings.level == "silent" else found.news:
+        say(line)
     if message := "" if found.kind in ("active", "unconfigured") else decision.describe(found):
         say(message)
     return 0
 
 
-def enter(root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decision:
+def enter(root: Path, plain: Mapping[str, str]) -> Decision:
     """What entering `root` comes to, with the overlay made where that may be."""
-    found = decision.decide(root, plain)
+    found = place(decision.decide(root, plain), root, plain)
     if found.kind == "unbuilt" and found.settings and found.settings.sync_auto and found.overlay:
-        found = build_missing(found, root, env, plain)
+        from . import ready
+
+        found = ready.build_alone(found, root, plain)
     return found
 
 
-def decide(directory: Path, plain: Mapping[str, str]) -> Decision:
-    """What should be active in `directory`, kept for the next `wtenv run`."""
+def decide(directory: Path, plain: Mapping[str, str], *, sync: bool = False) -> Decision:
+    """What should be active in `directory`, kept for the next `wtenv run`; with the overlay made of kept builds, with
+    `sync` as declared."""
     started = time.time_ns()
-    found = decision.decide(directory, plain)
+    found = place(decision.decide(directory, plain), directory, plain)
+    if sync and found.overlay and found.overlay.kind != "current":
+        from . import ready
+
+        found = ready.build(found, directory, plain)
     remember(found, started, plain)
     return found
 
 
-def build_missing(found: Decision, root: Path, env: Mapping[str, str], plain: Mapping[str, str]) -> Decision:
-    """sync.auto: build the missing overlay of an allowed worktree, then decide again."""
-    from dataclasses import replace
+def place(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decision:
+    """As `ready.place`."""
+    if found.kind != "unbuilt":
+        return found
+    from . import ready
 
-    from .overlay.sync import sync
-    from .plan import make_plan
-
-    try:
-        plan, _ = make_plan(root, env)
-        sync(replace(plan, sources=False), plain, say)
-    except WtenvError as error:
-        return found._replace(reason=error.what, fix=error.fix)
-    return decision.decide(root, plain)
+    return ready.place(found, directory, plain)
 
 
 def build_cached(

@@ -101,13 +101,13 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
         from . import process
         from .hook import cached_run
 
-        folder, command = asked
+        folder, command, sync = asked
         if folder is not None:
             env = process.enter_folder(folder, env)
         cached_run.start(command, env)
         from .commands import run
 
-        run.start(command, env)
+        run.start(command, env, sync=sync)
     if words[:1] == ["__follow"] and len(words) > 3:
         try:
             follow(words[1], words[2], words[3:], env)
@@ -153,9 +153,10 @@ def load_site() -> None:
         site.main()
 
 
-def parse_run(words: Sequence[str]) -> tuple[str | None, Sequence[str]] | None:
-    """The folder and the command that `run` is asked for; None if argparse has to say what is wrong, or to help."""
-    folder, at = None, 0
+def parse_run(words: Sequence[str]) -> tuple[str | None, Sequence[str], bool] | None:
+    """The folder and the command that `run` is asked for, and whether it may build the overlay; None if argparse has to
+    say what is wrong, or to help."""
+    folder, at, sync = None, 0, True
     while at < len(words) and words[at].startswith("-"):
         option, given, value = words[at].partition("=")
         at += 1
@@ -165,9 +166,11 @@ def parse_run(words: Sequence[str]) -> tuple[str | None, Sequence[str]] | None:
             if not given:
                 value, at = "".join(words[at : at + 1]), at + 1
             folder = value
-        elif words[at - 1] != "--no-sync":
+        elif words[at - 1] == "--no-sync":
+            sync = False
+        else:
             return None
-    return (folder, words[at:]) if words[at:] and folder != "" else None
+    return (folder, words[at:], sync) if words[at:] and folder != "" else None
 
 
 def load_verb(name: str) -> ModuleType:

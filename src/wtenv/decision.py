@@ -3,6 +3,7 @@ keeps the overlay's wrappers in step with the base; changes nothing else and pri
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -355,7 +356,27 @@ def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture,
     applied = environ.apply(plain, build_base(base, found.values))
     before = {name: value for name, value in applied.items() if not environ.is_state(name)}
     mark = Path(dirs.find_cache(plain)) / f"late-{sha256(os.fsencode(base.prefix)).hexdigest()[:20]}"
-    return found, capture_scripts(Path(base.prefix), before, mark=mark), before
+    asked = (base.prefix, frozenset(before.items()))
+    if _shared is None or asked not in _shared:
+        captured = capture_scripts(Path(base.prefix), before, mark=mark)
+        if _shared is None:
+            return found, captured, before
+        _shared[asked] = captured
+    return found, _shared[asked], before
+
+
+_shared: dict[tuple[str, frozenset[tuple[str, str]]], Capture] | None = None
+
+
+@contextlib.contextmanager
+def share_captures() -> Iterator[None]:
+    """Inside of it, the base's scripts run once for the same environment: for a build and the decision after it."""
+    global _shared
+    _shared = {}
+    try:
+        yield
+    finally:
+        _shared = None
 
 
 def make_build_env(config: Config, base: Base, plain: Mapping[str, str]) -> dict[str, str]:

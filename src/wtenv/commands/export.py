@@ -29,9 +29,9 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     directory = Path(locate_folder(env) if args.directory is None else os.path.abspath(args.directory))
     if args.leave:
         return run_leave(form, env, plain)
-    from .. import decision
+    from .. import answer, decision
 
-    found = decision.decide(directory, plain)
+    found = answer.place(decision.decide(directory, plain), directory, plain)
     activation = found.require()
     offer_command(plain)
     for line in (*found.news, *found.warnings, *found.faults):

@@ -32,7 +32,8 @@ wtenv runs Python here: a shared conda environment (the base), plus this worktre
   126 and one line that names the command to run. Run that command; do not work around it.
 - If `python` is not found, or does not know the project, write `wtenv run` before the command: `wtenv run pytest` in
   the worktree, `wtenv run --directory FOLDER pytest` from anywhere.
-- In a new worktree, run `wtenv sync` once. If a message says `wtenv allow`, stop and ask the user.
+- If a message says `wtenv sync`, run it: a new worktree may need that once. If one says `wtenv allow`, stop and ask
+  the user.
 - Never run `pip install -e` or `uv pip install -e`. To add an editable, put its folder under `[editables] packages` in
   `wtenv.toml`, ask the user for `wtenv allow`, and run `wtenv sync`.
 - Never activate conda by hand, and never set `PATH`, `PYTHONPATH` or `VIRTUAL_ENV` for Python.

@@ -22,9 +22,7 @@ if TYPE_CHECKING:  # what a shell waits for has no parser
 
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--directory", metavar="FOLDER", help="go there first, as cd does")
-    parser.add_argument(
-        "--no-sync", action="store_true", help="take the overlay as it is; that is so without this, too"
-    )
+    parser.add_argument("--no-sync", action="store_true", help="take the overlay as it is: build nothing")
     parser.add_argument("words", nargs="...", metavar="CMD", help="the command and its arguments")
 
 
@@ -33,12 +31,13 @@ def run(_: Namespace, __: Mapping[str, str]) -> NoReturn:
     raise WtenvError("run needs a command", "run: wtenv run CMD…")
 
 
-def start(command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """Replace this process by `command`. WtenvError if nothing can be activated, and as `process.become`."""
+def start(command: Sequence[str], env: Mapping[str, str], *, sync: bool = True) -> NoReturn:
+    """Replace this process by `command`, once the overlay is as declared; without `sync` as it is, or of kept builds.
+    WtenvError if that fails or nothing can be activated, and as `process.become`."""
     from .. import answer
 
     plain = environ.undo(drop_coerced(env))
-    _become(command, answer.decide(Path(locate_folder(env)), plain), plain)
+    _become(command, answer.decide(Path(locate_folder(env)), plain, sync=sync), plain)
 
 
 def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:

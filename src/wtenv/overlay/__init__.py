@@ -19,7 +19,10 @@ A sync, in its order:
     requirements  what builds and editables require, and neither base nor overlay has
     building      what a package is; uv builds and installs it
     indexes       which settings and certificates uv reads
-    reuse         kept builds: another worktree with the same content need not build
+    shelf         which kept build serves a project here, and what of a new one is kept
+    reuse         kept builds, and the key of one that a project's settings determine
+    recipe        the key of a build that runs code, and what such a build leaves beside the sources
+    tree          the content of a worktree, by git's index
     modules       which modules an editable has
     imports       the import check: is each declared module found where it is declared?
     activate      `bin/activate`

@@ -254,6 +254,16 @@ def show_base(env: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {**env, **{name: ":".join(filter(None, folders)) for name, folders in lists.items()}}
 
 
+def name_worktree(env: Mapping[str, str], root: Path) -> Mapping[str, str]:
+    """`env`, in which ccache, if it is there, takes what is compiled in another worktree for the same (ccache(1),
+    "Compiling in different directories")."""
+    import shutil
+
+    if "CCACHE_BASEDIR" in env or not shutil.which("ccache", path=env["PATH"]):
+        return env
+    return {**env, "CCACHE_BASEDIR": os.fspath(root)}
+
+
 @dataclass
 class Uv:
     """How uv is run for one overlay."""
@@ -307,6 +317,7 @@ class Uv:
 
         native: path -> the packages that it would be built against, None if only an isolated build is possible.
         """
+        self.env = name_worktree(self.env, self.cwd)
         isolated = [item for item in projects if native[item.path] is None or isolation is True]
         direct = [item for item in projects if item not in isolated]
         if isolation is False:

@@ -28,10 +28,10 @@ class Import:
 
 
 def check_imports(
-    venv: Path, manifest: Manifest, editables: Sequence[Editable], env: Mapping[str, str]
+    venv: Path, manifest: Manifest, editables: Sequence[Editable], env: Mapping[str, str], *, quiet: bool = False
 ) -> tuple[tuple[Import, ...], tuple[Editable, ...]]:
     """Where the overlay's Python finds the modules of `editables`, asked in one start; and those editables that are no
-    longer installed as such. WtenvError if that Python does not start."""
+    longer installed as such. quiet: see `layout.locate`. WtenvError if that Python does not start."""
     installed = distributions.list_installed(manifest.site)
     wanted: dict[str, tuple[Editable, list[str]]] = {}
     lost = []
@@ -43,7 +43,7 @@ def check_imports(
         names = dict.fromkeys([*item.modules, *list_inner(found)])
         wanted.update(dict.fromkeys(names, (item, _list_places(found, manifest.root))))
     env = building.make_env(env, os.fspath(venv / "bin"), manifest.base_bin)
-    origins, errors = layout.locate(venv, sorted(wanted), env)
+    origins, errors = layout.locate(venv, sorted(wanted), env, quiet=quiet)
     imports = []
     for module, (item, own) in wanted.items():
         origin = origins.get(module, "")

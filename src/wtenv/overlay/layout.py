@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .. import files
+from .. import dirs, files
+from ..digest import sha256
 from ..errors import WtenvError
 
 # -S: the base's .pth files may be slow or broken, and nothing here needs them.
@@ -95,6 +96,47 @@ def probe(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Facts
         ) from None
 
 
+def remember(facts: Facts, base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> None:
+    """Keep what the base's Python said, for `recall`."""
+    try:
+        place = _locate_facts(base_python, base_prefix, env)
+        files.make_private_dir(place.parent.parent)
+        files.make_private_dir(place.parent)
+        files.write_atomic(place, json.dumps(asdict(facts)).encode())
+    except (OSError, WtenvError):
+        pass
+
+
+def recall(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Facts | None:
+    """What the base's Python said when it was asked last; None if that is not known, or may be otherwise by now."""
+    try:
+        data = json.loads(files.read_bytes(_locate_facts(base_python, base_prefix, env)))
+        facts = Facts(**{**data, "sites": tuple(data["sites"])})
+        return facts if files.is_same(facts.interpreter, os.fspath(base_python)) else None
+    except (OSError, ValueError, TypeError, KeyError, WtenvError):
+        return None
+
+
+def _locate_facts(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Path:
+    """Named by all that `probe` goes by: another program, or another setting of a virtual environment, is another
+    file. Raises OSError."""
+    info, config = os.stat(base_python), base_prefix / "pyvenv.cfg"
+    settings = files.read_bytes(config) if config.exists() else b""
+    known = (
+        os.fspath(base_prefix),
+        os.path.realpath(base_python),
+        info.st_ino,
+        info.st_size,
+        info.st_mtime_ns,
+        settings,
+    )
+    return (
+        Path(dirs.find_cache(env))
+        / "bases"
+        / f"{sha256(repr(known).encode('utf-8', 'surrogateescape')).hexdigest()[:32]}"
+    )
+
+
 def name_kind(program: str) -> str:
     """The kind of Python that a program is by the name of its file: "3.11", "3.13t" (free-threaded), "pypy3.10";
     empty if the name does not say."""
@@ -166,12 +208,41 @@ sys.stdout.write('\\n' + ascii((found, errors)))
 """
 
 
-def locate(venv: Path, modules: Sequence[str], env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Where the overlay's Python finds modules, without importing them; and why it does not find others."""
+# `site` as it is, but it runs no code that may import something of a checkout: the base's `.pth` files, and what may
+# come from anywhere on the path.
+_QUIET = """
+import os, site, sys
+own, folder = sys.argv.pop(1), sys.argv.pop(1)
+sys.path.insert(0, folder)
+import _wtenv_bootstrap
+del sys.path[0]
+def add(sitedir, name, known, *more):
+    if sitedir.startswith(own):
+        return run(sitedir, name, known, *more)
+    with open(os.path.join(sitedir, name), 'rb') as file:
+        lines = file.read().decode('utf-8', 'surrogateescape').splitlines()
+    for line in lines:
+        entry = os.path.join(sitedir, line.rstrip())
+        if line.strip() and not line.startswith(('#', 'import ', 'import\t')) and os.path.exists(entry):
+            sys.path.append(entry)
+run, site.addpackage, _wtenv_bootstrap._run = site.addpackage, add, add
+site.execsitecustomize = site.execusercustomize = lambda: None
+site.main()
+"""
+
+
+def locate(
+    venv: Path, modules: Sequence[str], env: Mapping[str, str], *, quiet: bool = False
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Where the overlay's Python finds modules, without importing them; and why it does not find others. quiet: not as
+    Python starts, but so that it runs only what the overlay's own `.pth` files say: no code of a checkout."""
     import ast
     import subprocess
 
     command = [os.fspath(venv / "bin" / "python"), "-I", "-c", _LOCATE, *modules]
+    if quiet:
+        site = os.fspath(next(venv.glob("lib*/*/site-packages/_wtenv_bootstrap.py")).parent)
+        command[2:] = ["-S", "-c", _QUIET + _LOCATE, f"{venv}/", site, *modules]
     try:
         done = subprocess.run(command, cwd=venv, env=dict(env), capture_output=True, text=True, timeout=600)
         found, errors = ast.literal_eval(done.stdout.rpartition("\n")[2])

@@ -36,7 +36,7 @@ def find_modules(installed: Distribution) -> tuple[tuple[str, ...], tuple[str, .
         elif (module := _name_module(head)) and unsaid:
             tops.add(module)  # compiled, for example
     if unsaid:
-        tops |= {name.partition(".")[0] for name in mapped} | set(_guess_modules(installed, places))
+        tops |= {name.partition(".")[0] for name in mapped} | set(_guess_modules(installed, places, sure=not code))
     folders = [*places, project, project / "src", project / "python", site]
     names: set[str] = set()
     for top in tops:
@@ -48,7 +48,8 @@ def find_modules(installed: Distribution) -> tuple[tuple[str, ...], tuple[str, .
     return tuple(sorted(filter(_is_dotted, names))), (*map(os.fspath, places), *filter(None, mapped.values()))
 
 
-def _guess_modules(installed: Distribution, places: Sequence[Path]) -> Iterator[str]:
+def _guess_modules(installed: Distribution, places: Sequence[Path], *, sure: bool) -> Iterator[str]:
+    """sure: whether nothing but `places` can be on the path."""
     source = installed.source
     project = Path(source)
     guesses = {installed.name.replace("-", "_")}
@@ -57,14 +58,15 @@ def _guess_modules(installed: Distribution, places: Sequence[Path]) -> Iterator[
     settings = read_text(project / "pyproject.toml")
     words = set(re.findall(r"\w+", settings))
     quoted = set(re.findall(r"""["'](?:src/|python/)?(\w+)(?:[/.][^"']*)?["']""", settings))
-    spaces = guesses | {re.split("[-.]", installed.name)[0]} | (quoted - _NO_SPACES)
+    spaces = guesses | {re.split("[-.]", installed.name)[0]}
     for place in {*places, project, project / "src", project / "python"}:
         own = place in places and os.path.realpath(place) != source
         likely = guesses | words if place in places else guesses
+        wide = spaces if sure and places and place not in places else spaces | (quoted - _NO_SPACES)
         for child in place.iterdir() if place.is_dir() else ():
             name = _name_module(child.name)
             whole = child.is_file() or (child / "__init__.py").is_file()
-            if name and (own or name in (likely if whole else spaces)) and _list_leaves(name, [place]):
+            if name and (own or name in (likely if whole else wide)) and _list_leaves(name, [place]):
                 yield name
 
 

@@ -33,7 +33,7 @@ def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool
     if not (always or verdict.needs_refresh):
         return False
     try:
-        with _lock_soon(venv, env):
+        with lock_soon(venv, env):
             # Again: another process may just have been writing it.
             manifest = manifests.read_manifest(venv)
             verdict = state.inspect(venv, base_prefix=Path(manifest.base if manifest else "/"), editables=(), env=env)
@@ -69,7 +69,8 @@ def _follow(venv: Path, manifest: Manifest) -> bool:
 
 
 @contextlib.contextmanager
-def _lock_soon(venv: Path, env: Mapping[str, str]) -> Iterator[None]:
+def lock_soon(venv: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Hold the overlay's lock; BlockingIOError if another process has it for long."""
     end = time.monotonic() + PATIENCE
     with contextlib.ExitStack() as held:
         while True:

@@ -1,10 +1,13 @@
 """Kept builds: what building an editable gave, so that another worktree of the same content need not build.
 
-    CACHE/builds/KEY.json    the installed files as texts, with tokens for the project's and the overlay's path
+    CACHE/builds/KEY.json    the installed files as texts, with tokens for the project's and the overlay's path, and
+                             what the build has put beside the sources
 
-The key covers everything that the build backends listed here read to build an editable: its settings, the
-files beside them, which folders and modules there are, the base and what of it builds. Where more could
-decide (code in setup.py, plugins, build hooks, a version that is computed) there is no key, and nothing is kept.
+There are two kinds of keys. Where a project's settings alone say what a build gives, and the backend is one of those
+listed here, the key covers what that reads: the settings, the files beside them, which folders and modules there are,
+the base and what of it builds. Where code may decide (setup.py, plugins, hooks, a backend of the project's own, a
+version that git tells) it covers the worktree (`recipe.py`): each file that git tracks or does not ignore, the commit,
+the tags and the clone; and of the environment what builds ask for. Both are told from files alone.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +27,7 @@ from ..digest import sha256
 from ..distributions import Distribution
 from ..errors import WtenvError
 from ..names import normalise
-from .building import Project, list_copied, list_texts
+from .building import Project, list_copied, list_texts, name_requires
 from .indexes import list_settings
 from .manifest import Manifest
 from .wrappers import SHEBANG_LIMIT
@@ -49,19 +52,27 @@ _PLAIN = re.compile(r"(/[\w.-]+)+", re.ASCII)  # in such a path every way to quo
 _VENV, _PROJECT = "\0venv\0", "\0project\0"
 _DROPPED = {"uv_cache.json"}  # when the sources were last changed, which uv is not asked for
 MAX_FOLDERS, MAX_FILE, MAX_KEPT = 5000, 1 << 18, 300
+MAX_KEPT_SIZE, MAX_TOTAL = 1 << 27, 1 << 30
 
 
 class Build(NamedTuple):
     """A kept build, its texts those of one place. built_with: as in the manifest; files: path below the overlay
-    -> content."""
+    -> content; products: what lies beside the sources, path below the project -> mode and content."""
 
     built_with: tuple[str, ...]
     files: Mapping[str, str]
+    products: Mapping[str, tuple[int, bytes]]
+
+    @property
+    def requires(self) -> set[str]:
+        """The names of what the distribution requires."""
+        texts = [text for inside, text in self.files.items() if inside.endswith(".dist-info/METADATA")]
+        return {normalise(name) for name in re.findall(r"(?m)^Requires-Dist: *([\w.-]+)", "\n".join(texts))}
 
 
 def identify(project: Project, manifest: Manifest, built_with: tuple[str, ...], env: Mapping[str, str]) -> str | None:
-    """The key of what building `project` with `built_with` in the environment `env` would give; None if that
-    can't be told."""
+    """The key of what building `project` with `built_with` in the environment `env` would give, where its settings
+    say that; None if more could decide."""
     table = project.data.get("project")
     if not isinstance(table, dict) or not _is_declared(project, table) or "DIST_EXTRA_CONFIG" in env:
         return None
@@ -71,13 +82,33 @@ def identify(project: Project, manifest: Manifest, built_with: tuple[str, ...], 
     try:
         for text in _list_tree(project.path):
             digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
-        for place in [*list_copied(project.path, table), *_list_settings(project.path, env)]:
-            if os.path.exists(place):
-                data = files.read_bytes(place)
-                digest.update(f"{place.name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
+        digest.update(_read_places([*list_copied(project.path, table), *_list_settings(project.path, env)]))
     except (OSError, WtenvError):
         return None
     return digest.hexdigest()[:32]
+
+
+def digest_settings(project: Project, env: Mapping[str, str]) -> str:
+    """A digest of what uv and backends read beside the worktree. Raises OSError, WtenvError."""
+    return sha256(_read_places(_list_settings(project.path, env))).hexdigest()[:16]
+
+
+def _read_places(places: Iterable[Path]) -> bytes:
+    """The names and contents of those that there are."""
+    found = []
+    for place in places:
+        if os.path.exists(place):
+            data = files.read_bytes(place)
+            found.append(f"{place.name}\0{len(data)}\0".encode("utf-8", "surrogateescape") + data)
+    return b"".join(found)
+
+
+def names_sources(project: Project) -> bool:
+    """Whether the project says from where something comes that its build requires ([tool.uv.sources]): not known."""
+    tool = project.data.get("tool")
+    uv = tool.get("uv") if isinstance(tool, dict) else None
+    sources = uv.get("sources") if isinstance(uv, dict) else None
+    return isinstance(sources, dict) and not name_requires(project).isdisjoint(map(normalise, sources))
 
 
 def _list_settings(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
@@ -98,11 +129,9 @@ def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
         return False
     if table.get("dynamic") or not isinstance(table.get("version"), str):
         return False
-    names = {normalise(re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]) for text in project.requires}
+    names = name_requires(project)
     below = any("/" in text for key in ("readme", "license", "license-files") for text in list_texts(table.get(key)))
-    tool = project.data.get("tool")
-    sourced = isinstance(tool, dict) and _names_any(tool.get("uv"), {"sources"})
-    return names <= {package, "wheel"} and not below and not sourced and not _names_any(tool, _COMPUTING)
+    return names <= {package, "wheel"} and not below and not _names_any(project.data.get("tool"), _COMPUTING)
 
 
 def _names_any(value: object, names: set[str]) -> bool:
@@ -141,16 +170,19 @@ def _is_made(name: str, depth: int) -> bool:
     )
 
 
-def keep(
-    key: str, built_with: tuple[str, ...], installed: Distribution, project: Path, venv: Path, env: Mapping[str, str]
-) -> None:
-    """Keep what building `project` put into the overlay `venv`, if its texts can be moved elsewhere."""
+def keep(key: str, build: Build, installed: Distribution, project: Path, venv: Path, env: Mapping[str, str]) -> None:
+    """Keep `build` with what building `project` put into the overlay `venv`, if these texts can be moved elsewhere."""
+    built_with, _, products = build
     try:
-        texts = dict(_read_files(installed, os.fspath(project), venv))
+        texts = dict(_read_files(installed, os.fspath(project), venv, by_code="-" in key))
         place = _locate(key, env)
         files.make_private_dir(place.parent.parent)
         files.make_private_dir(place.parent)
-        files.write_atomic(place, _sign(json.dumps({"built_with": built_with, "files": texts}).encode()))
+        if sum(len(data) for _, data in products.values()) > MAX_KEPT_SIZE // 2:
+            return
+        beside = {path: (mode, base64.b64encode(data).decode()) for path, (mode, data) in products.items()}
+        data = json.dumps({"built_with": built_with, "files": texts, "products": beside})
+        files.write_atomic(place, _sign(data.encode()))
         _drop_oldest(place.parent)
     except (OSError, ValueError, WtenvError):
         pass  # the next worktree builds
@@ -165,8 +197,9 @@ def _locate(key: str, env: Mapping[str, str]) -> Path:
     return Path(dirs.find_cache(env)) / "builds" / f"{key}.json"
 
 
-def _read_files(installed: Distribution, project: str, venv: Path) -> Iterator[tuple[str, str]]:
-    """Path below the overlay -> text with tokens. ValueError if there is one that can't be told for another place."""
+def _read_files(installed: Distribution, project: str, venv: Path, *, by_code: bool) -> Iterator[tuple[str, str]]:
+    """Path below the overlay -> text with tokens. ValueError if there is one that can't be told for another place.
+    by_code: whether a path in it may come from code, and not from a file that is the same elsewhere."""
     own = os.fspath(venv)
     _check_plain(project, own)
     scripts = re.findall(r"(?m)^([\w.-]+)\s*=", installed.read("entry_points.txt"))
@@ -193,6 +226,8 @@ def _read_files(installed: Distribution, project: str, venv: Path) -> Iterator[t
             text = text.replace(f'"file://{project}"', f'"file://{_PROJECT}"')
         elif not Path(place).is_relative_to(installed.folder):
             raise ValueError(f"{place} is no part of an editable")
+        elif by_code and (project in text or own in text):
+            raise ValueError(f"{place} names its place")
         yield inside, text
 
 
@@ -219,20 +254,38 @@ def find(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> Build |
     """The kept build `key` for `project` in `venv`; None if there is none that can be used there."""
     try:
         file = _locate(key, env)
-        content = files.read_bytes(file)
+        content = files.read_bytes(file, MAX_KEPT_SIZE)
         text = content.partition(b"\n")[2]
         if content != _sign(text):
             return None
         data = json.loads(text)
-        build = Build(tuple(map(str, data["built_with"])), _fill(data["files"], os.fspath(project), os.fspath(venv)))
+        products = {path: (int(mode), base64.b64decode(data)) for path, (mode, data) in data["products"].items()}
+        if any(_find_clash(project, path, product[1]) for path, product in products.items()):
+            return None
+        texts = _fill(data["files"], os.fspath(project), os.fspath(venv))
+        build = Build(tuple(map(str, data["built_with"])), texts, products)
         os.utime(file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, WtenvError):
         return None
     return build
 
 
-def place(build: Build, venv: Path) -> None:
-    """Install the build. OSError if the overlay can't be written."""
+def _find_clash(project: Path, inside: str, data: bytes) -> bool:
+    """Whether something else than `data` is at that place in the project, or nothing may be put there."""
+    target = project / inside
+    if os.path.normpath(inside) != inside or inside.startswith((".", "/")):
+        return True
+    if not os.path.lexists(target):
+        return os.path.realpath(target.parent) != os.fspath(target.parent)
+    return target.is_symlink() or files.read_bytes(target, MAX_KEPT_SIZE) != data
+
+
+def place(build: Build, project: Path, venv: Path) -> None:
+    """Install the build, and put beside the sources what is not there yet. OSError if that can't be written."""
+    for inside, (mode, data) in build.products.items():
+        if not os.path.lexists(project / inside):
+            (project / inside).parent.mkdir(parents=True, exist_ok=True)
+            files.write_atomic(project / inside, data, mode)
     for inside, text in build.files.items():
         target = venv / inside
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -270,6 +323,9 @@ def _fill(texts: dict[str, Any], project: str, venv: str) -> dict[str, str]:
 
 
 def _drop_oldest(folder: Path) -> None:
-    kept = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    for path in kept[: max(0, len(kept) - MAX_KEPT)]:
-        path.unlink(missing_ok=True)
+    kept = sorted(((path.stat().st_mtime_ns, path) for path in folder.glob("*.json")), reverse=True)
+    total = 0
+    for count, (_, path) in enumerate(kept):
+        total += path.stat().st_size
+        if count >= MAX_KEPT or total > MAX_TOTAL:
+            path.unlink(missing_ok=True)

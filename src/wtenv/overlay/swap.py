@@ -38,9 +38,19 @@ def create(venv: Path, root: Path, base_prefix: Path, facts: Facts, env: Mapping
     fresh.parent.mkdir(parents=True, exist_ok=True)  # for a venv such as "build/env"
     fresh.mkdir(mode=0o700)  # else whoever may write to the folder above could write to `bin`
     layout.create(fresh, facts, root.name, token)
+    manifest = draft(venv, root, base_prefix, facts)._replace(token=token)
+    manifests.write_manifest(manifest, fresh)
+    inode = fresh.lstat().st_ino
+    registry.write_record(OverlayRecord(token, str(venv), inode, True, leftovers), record_file)
+    fresh.rename(venv)
+    return manifest
+
+
+def draft(venv: Path, root: Path, base_prefix: Path, facts: Facts) -> Manifest:
+    """The manifest that a bare overlay at `venv` would have, less its token."""
     libs = dict.fromkeys((facts.platlib, facts.purelib))
-    manifest = Manifest(
-        token=token,
+    return Manifest(
+        token="",
         root=os.fspath(root),
         venv=os.fspath(venv),
         base=os.fspath(base_prefix),
@@ -51,11 +61,16 @@ def create(venv: Path, root: Path, base_prefix: Path, facts: Facts, env: Mapping
         base_bin=os.fspath(base_prefix / "bin"),
         base_site=facts.sites,
     )
-    manifests.write_manifest(manifest, fresh)
-    inode = fresh.lstat().st_ino
-    registry.write_record(OverlayRecord(token, str(venv), inode, True, leftovers), record_file)
-    fresh.rename(venv)
-    return manifest
+
+
+def withdraw(venv: Path, env: Mapping[str, str]) -> None:
+    """Take back an overlay that `create` has put there and that came to nothing, under the lock. Raises OSError."""
+    import shutil
+
+    aside = venv.with_name(f"{venv.name}.old-{os.urandom(4).hex()}")
+    files.move(venv, aside)
+    shutil.rmtree(aside)
+    registry.record_path(venv, env).unlink(missing_ok=True)
 
 
 def move_foreign_aside(venv: Path, report: Report) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import distributions
 from ..errors import WtenvError
-from . import building, indexes, layout, pth, registry, requirements, swap, wrappers
+from . import building, indexes, layout, pth, registry, requirements, state, swap, wrappers
 from . import manifest as manifests
 from .activate import write_activate
 from .building import BuildError, Project, Uv
@@ -26,6 +27,9 @@ from .modules import find_modules
 from .refresh import follow_base, make_private, with_inventory
 from .registry import Report, lock, remove_leftovers
 from .requirements import REDIRECTOR
+
+if TYPE_CHECKING:
+    from .reuse import Build
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,21 @@ def sync(plan: Plan, env: Mapping[str, str], report: Report) -> Outcome:
     except OSError as error:
         what = error.filename or f"the overlay {job.venv}"
         raise WtenvError(f"can't write {what} ({error.strerror or error})", "fix that and run: wtenv sync") from error
+
+
+def place(plan: Plan, env: Mapping[str, str]) -> Outcome | None:
+    """Make the overlay that is missing, if kept builds have all that it consists of; None if that is not so, or if
+    somebody else is at it. No uv and no code of the checkout is started: this is what entering a new worktree does.
+    WtenvError where `sync` would refuse to begin.
+    """
+    from .refresh import lock_soon
+
+    job = _prepare(plan, env, lambda _: None)
+    try:
+        with lock_soon(job.venv, env):
+            return job.place()
+    except OSError:
+        return None  # a sync says why
 
 
 def preview(plan: Plan, env: Mapping[str, str]) -> Outcome:
@@ -106,6 +125,58 @@ class _Job:
         gone = tuple(name for name in sorted(before) if name not in after)
         return Outcome(True, (*names, *others), gone, found.verdict.reason)
 
+    def place(self) -> Outcome | None:
+        """See the function of this name."""
+        from . import reuse
+
+        plan = self.plan
+        verdict = state.inspect(self.venv, base_prefix=plan.base_prefix, editables=plan.editables, env=self.env)
+        if verdict.usable:  # another shell was quicker
+            return Outcome(False, (), ())
+        facts = layout.recall(plan.base_python, plan.base_prefix, self.env)
+        hindrance = state.find_hindrance(self.venv, self.env)
+        if verdict.kind not in ("absent", "incomplete") or hindrance or facts is None or plan.install_deps:
+            return None
+        found = self._find_kept(swap.draft(self.venv, plan.root, plan.base_prefix, facts))
+        if found is None:
+            return None
+        keys, kept = found
+        manifest = swap.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
+        remove_leftovers(self.venv, self.env)
+        try:
+            built = self._change(manifest, Difference(verdict, None, tuple(self.projects), (), ()), None, kept)
+            self._finish(manifest, self._verify(manifest, built, {os.fspath(path) for path in kept}, quiet=True))
+        except (WtenvError, OSError):
+            for key in keys:
+                reuse.forget(key, self.env)
+            swap.withdraw(self.venv, self.env)
+            return None
+        registry.set_building(self.venv, self.env, building=False)
+        return Outcome(True, tuple(item.name for item in built), ())
+
+    def _find_kept(self, manifest: Manifest) -> tuple[list[str], dict[Path, Build]] | None:
+        """The keys and kept builds of all projects; None if there is not one for each, or if the overlay needs more
+        than these."""
+        from .shelf import Shelf
+
+        declared = {item.name: item.path for item in self.projects}
+        open_uv = cache(lambda: self._open_uv(manifest, declared))
+        if any(building.find_tools(item, open_uv) for item in self.projects):
+            return None
+        base, version = distributions.list_versions(manifest.base_site), manifest.python_version
+        native = {item.path: building.match_base(item, base, version, declared) for item in self.projects}
+        shelf = Shelf(self.plan.build_isolation, manifest, native, declared, lambda: open_uv().env, self.env, False)
+        keys: list[str] = []
+        kept: dict[Path, Build] = {}
+        for item in self.projects:
+            key = shelf.identify(item)
+            build = shelf.find(item, key)
+            if key is None or build is None or REDIRECTOR in build.requires:
+                return None
+            keys.append(key)
+            kept[item.path] = build
+        return keys, kept
+
     def _change_and_verify(self, manifest: Manifest, found: Difference) -> tuple[Editable, ...]:
         """Build and check the imports; what was built. If kept builds do not pass the check, all is built again without
         them."""
@@ -127,11 +198,18 @@ class _Job:
     def _create(self) -> Manifest:
         plan = self.plan
         facts = layout.probe(plan.base_python, plan.base_prefix, building.make_env(self.env))
+        layout.remember(facts, plan.base_python, plan.base_prefix, self.env)
         return swap.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
 
-    def _change(self, manifest: Manifest, found: Difference, reused: dict[Path, str] | None) -> tuple[Editable, ...]:
+    def _change(
+        self,
+        manifest: Manifest,
+        found: Difference,
+        reused: dict[Path, str] | None,
+        kept: Mapping[Path, Build] | None = None,
+    ) -> tuple[Editable, ...]:
         """Install and remove; what was built. reused: gets the keys of the kept builds that were used; None: use
-        none."""
+        none. kept: the builds of all that is to be installed, already found."""
         plan, declared = self.plan, {item.name: item.path for item in self.projects if item.name}
         open_uv = cache(lambda: self._open_uv(manifest, declared))
         # The bootstrap comes before the first build: a build that is not isolated runs on the overlay's Python.
@@ -143,8 +221,11 @@ class _Job:
             if found.old:  # another one's scripts may have had the same names
                 todo = tuple(dict.fromkeys((*todo, *choose(plan, self.projects, manifest))))
         prints = {item.path: manifests.fingerprint(item.path) for item in todo}
-        native = requirements.prepare_builds(manifest, todo, declared, plan.build_isolation, open_uv)
-        built_with = self._build(manifest, todo, declared, native, open_uv, reused)
+        if kept is None:
+            native = requirements.prepare_builds(manifest, todo, declared, plan.build_isolation, open_uv)
+            built_with = self._build(manifest, todo, declared, native, open_uv, reused)
+        else:
+            built_with = self._install(kept)
         installed = distributions.list_installed(manifest.site)
         built = []
         for project in todo:
@@ -187,39 +268,36 @@ class _Job:
     ) -> dict[Path, tuple[str, ...]]:
         """Install `projects`, from kept builds where there are some; path -> the packages that each was built with.
         native: see `Uv.build`; reused: see `_change`."""
-        from . import reuse  # what a sync without anything to do goes without
+        from . import recipe  # what a sync without anything to do goes without
+        from .shelf import Shelf
 
-        plan, built_with = self.plan, dict[Path, tuple[str, ...]]()
+        built_with = dict[Path, tuple[str, ...]]()
         present = distributions.list_installed(manifest.site)
-
-        def identify(item: Project) -> str | None:
-            matched = None if plan.build_isolation is True else native[item.path]
-            against = building.ISOLATED if matched is None else matched
-            if plan.build_isolation is False or building.name_requires(item) & {*declared}:
-                return None  # what of that the result depends on is not known
-            return reuse.identify(item, manifest, against, open_uv().env)
-
-        keys = {item.path: identify(item) for item in projects}
-        kept: dict[Path, reuse.Build] = {}
+        look = reused is not None and not self.plan.reinstall
+        shelf = Shelf(self.plan.build_isolation, manifest, native, {*declared}, lambda: open_uv().env, self.env)
+        keys = {item.path: shelf.identify(item) for item in projects}
+        kept = {}
         for item in projects:
-            key = keys[item.path]
-            if key is None or reused is None or plan.reinstall or item.name in present:
-                continue
-            if build := reuse.find(key, item.path, self.venv, self.env):
-                kept[item.path], reused[item.path] = build, key
+            if look and item.name not in present and (build := shelf.find(item, keys[item.path])):
+                kept[item.path] = build
+        if reused is not None:
+            reused.update({path: keys[path] or "" for path in kept})
         if rest := [item for item in projects if item.path not in kept]:
-            built_with.update(open_uv().build(rest, plan.build_isolation, native))
+            since = recipe.read_clock(self.venv)
+            built_with.update(open_uv().build(rest, self.plan.build_isolation, native))
             installed = distributions.list_installed(manifest.site)
             for item in rest:
-                key = keys[item.path]
-                # Once more: what it read may have been edited while it ran.
-                if key and item.name in installed and key == identify(item):
-                    made = built_with[item.path]
-                    reuse.keep(key, made, installed[item.name], item.path, self.venv, self.env)
-        for path, build in kept.items():  # after the builds, which may fail
-            reuse.place(build, self.venv)
-            built_with[path] = build.built_with
-        return built_with
+                if item.name in installed:
+                    shelf.keep(item, keys[item.path], installed[item.name], built_with[item.path], since)
+        return {**built_with, **self._install(kept)}  # these after the builds, which may fail
+
+    def _install(self, kept: Mapping[Path, Build]) -> dict[Path, tuple[str, ...]]:
+        """Put kept builds into the overlay; what each was built with."""
+        from . import reuse
+
+        for path, build in kept.items():
+            reuse.place(build, path, self.venv)
+        return {path: build.built_with for path, build in kept.items()}
 
     def _open_uv(self, manifest: Manifest, declared: Mapping[str, Path]) -> Uv:
         plan = self.plan
@@ -233,11 +311,14 @@ class _Job:
         sources = plan.sources and not foreign
         return Uv(self.venv, plan.root, env, self.report, options, sources, certificates, declared)
 
-    def _verify(self, manifest: Manifest, built: Sequence[Editable], reused: Collection[str]) -> tuple[Editable, ...]:
+    def _verify(
+        self, manifest: Manifest, built: Sequence[Editable], reused: Collection[str], *, quiet: bool = False
+    ) -> tuple[Editable, ...]:
         """Make the import check; `built`, with the files of their modules. WtenvError if a package does not pass.
-        reused: the paths of packages from kept builds; of these every module must be found."""
+        reused: the paths of packages from kept builds; of these every module must be found. quiet: see
+        `layout.locate`."""
         have = {item.name: item for item in (*manifest.editables, *built)}
-        imports, _ = check_imports(self.venv, manifest, tuple(have.values()), self.env)
+        imports, _ = check_imports(self.venv, manifest, tuple(have.values()), self.env, quiet=quiet)
         require_right(imports, reused, isolated=self.plan.build_isolation is True, report=self.report)
         for item in built:
             if not item.modules:

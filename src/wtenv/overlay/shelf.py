@@ -1,0 +1,87 @@
+"""The shelf: which kept build serves a project in this overlay, and what of a new build is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..distributions import Distribution
+from ..errors import WtenvError
+from ..worktree import find_root
+from . import building, recipe, reuse, tree
+from .building import Isolation, Project
+from .manifest import Manifest
+from .reuse import Build
+from .tree import Tree
+
+
+@dataclass
+class Shelf:
+    """The kept builds, for one overlay.
+
+    native: see `Uv.build`; declared: the names of all declared packages; open_env: the environment that builds see;
+    env: the user's; ask_git: whether a process of git may be started, as where somebody has typed a command.
+    """
+
+    isolation: Isolation
+    manifest: Manifest
+    native: Mapping[Path, tuple[str, ...] | None]
+    declared: Collection[str]
+    open_env: Callable[[], Mapping[str, str]]
+    env: Mapping[str, str]
+    ask_git: bool = True
+    _trees: dict[Path, Tree] = field(default_factory=dict)
+
+    def identify(self, project: Project, products: Collection[str] = ()) -> str | None:
+        """The key of what building `project` would give; None if that can't be told. products: see
+        `recipe.identify`."""
+        matched = None if self.isolation is True else self.native[project.path]
+        against = building.ISOLATED if matched is None else matched
+        if self.isolation is False or building.name_requires(project) & {*self.declared}:
+            return None  # what of that the result depends on is not known
+        if reuse.names_sources(project):
+            return None
+        if key := reuse.identify(project, self.manifest, against, self.open_env()):
+            return key
+        try:
+            root = _find_worktree(project)
+            if root not in self._trees:
+                self._trees[root] = tree.read(root, self.env, ask_git=self.ask_git)
+            content, env = self._trees[root], self.open_env()
+            settings = reuse.digest_settings(project, env)
+            key = recipe.identify(project, root, content, self.manifest, against, env, products)
+        except (OSError, ValueError, WtenvError):
+            return None
+        return f"{key}-{settings}"
+
+    def find(self, project: Project, key: str | None) -> Build | None:
+        """The kept build `key`; None if there is none that can be used here."""
+        return reuse.find(key, project.path, Path(self.manifest.venv), self.env) if key else None
+
+    def keep(
+        self, project: Project, key: str | None, installed: Distribution, built_with: tuple[str, ...], since: int
+    ) -> None:
+        """Keep what was built since `since`, if it would have been the same a moment before."""
+        products = {}
+        try:
+            if key and "-" in key:
+                root = _find_worktree(project)
+                self._trees[root] = tree.read(root, self.env, ask_git=self.ask_git)
+                for path in recipe.list_products(project, root, self._trees[root], self.manifest, since):
+                    products[path] = recipe.read_product(project.path / path, root)
+            # Once more: what the build read may have been edited while it ran.
+            if key and key == self.identify(project, products):
+                made = Build(built_with, {}, products)
+                reuse.keep(key, made, installed, project.path, Path(self.manifest.venv), self.env)
+        except (OSError, ValueError, WtenvError):
+            pass  # the next worktree builds
+
+
+def _find_worktree(project: Project) -> Path:
+    """ValueError if it is in none, or reached by a link: then its files name it otherwise."""
+    root = find_root(project.path)
+    if root is None or os.path.realpath(project.path) != os.fspath(project.path):
+        raise ValueError(f"{project.path} is in no worktree")
+    return root

@@ -1,0 +1,74 @@
+"""Ready at once: the overlay that a worktree lacks is made where it is asked for, of kept builds, or by a sync."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from . import decision, faults
+from .console import Progress, say
+from .decision import Decision
+from .errors import WtenvError
+from .overlay.state import State
+from .plan import make_plan
+
+
+def place(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decision:
+    """Where the overlay of `found` is missing: make it of kept builds, if they are enough, and decide again; else
+    `found` as it is. Nothing is started but the overlay's Python, for the import check, and no code of the checkout
+    runs."""
+    if found.kind != "unbuilt" or found.overlay is None or found.overlay.kind not in ("absent", "incomplete"):
+        return found
+    from .overlay import sync
+
+    with decision.share_captures(), faults.collect() as met:
+        try:
+            plan, _ = make_plan(directory, plain)
+            outcome = sync.place(replace(plan, sources=False), plain)
+        except WtenvError:
+            outcome = None  # a sync says why
+        again = decision.decide(directory, plain) if outcome and not met else None
+    if outcome is None:
+        return found
+    again = again or decision.decide(directory, plain)
+    if outcome.changed:
+        names = f" from kept builds of {', '.join(outcome.installed)}" if outcome.installed else ""
+        again = again._replace(news=(f"made {plan.venv}{names}", *again.news))
+    return again
+
+
+def build(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decision:
+    """Where the overlay of `found` is missing or not as declared: sync it, saying on stderr what takes time, and decide
+    again. WtenvError if that fails."""
+    if found.overlay is None or not _is_to_build(found.overlay):
+        return found
+    from .overlay import sync
+
+    plan, _ = make_plan(directory, plain)
+    with Progress() as report:
+        outcome = sync.sync(plan, plain, report)
+    if outcome.installed or outcome.removed:
+        changes = [*outcome.installed, *(f"-{name}" for name in outcome.removed)]
+        say(f"synced {plan.venv}: {', '.join(changes)}")
+    return decision.decide(directory, plain)
+
+
+def _is_to_build(overlay: State) -> bool:
+    """Not where something in it was replaced or added: what that was is for somebody to look at, see `wtenv sync`."""
+    return overlay.kind in ("absent", "incomplete", "stale") or (
+        overlay.kind == "unusable" and overlay.sync_fixes and not overlay.altered
+    )
+
+
+def build_alone(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decision:
+    """As the user's setting `sync.auto` wants it, where nobody has typed a command: build what is missing, following no
+    [tool.uv.sources], and decide again. A failure becomes the reason of `found`."""
+    from .overlay.sync import sync
+
+    try:
+        plan, _ = make_plan(directory, plain)
+        sync(replace(plan, sources=False), plain, say)
+    except WtenvError as error:
+        return found._replace(reason=error.what, fix=error.fix)
+    return decision.decide(directory, plain)
