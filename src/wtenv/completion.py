@@ -24,14 +24,11 @@ Values = Iterable[tuple[str, str]]
 class Answer(NamedTuple):
     """What may stand there."""
 
-    values: tuple[tuple[str, str], ...]
-    """Each with a description, or ""."""
-
+    values: tuple[tuple[str, str], ...]  # each with a description, or ""
     also: Also = "nothing"
     """What the shell adds of its own."""
 
-    at: int = 0
-    """With "command": which of the words is the command's name."""
+    at: int = 0  # with "command": which of the words is the command's name
 
 
 def answer(

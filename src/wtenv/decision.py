@@ -54,16 +54,10 @@ class RecordingEnvironment(Mapping[str, str]):
 class Decision(NamedTuple):
     """What should be active in a folder, and everything that led to it. The parts are None as far as it didn't get."""
 
-    kind: Kind
-    """Active, or why nothing is. On the way: active as long as nothing speaks against it."""
-
-    watch: Watch
-    """The paths that the answer depends on."""
-
-    reason: str = ""
+    kind: Kind  # active, or why nothing is. On the way: active as long as nothing speaks against it
+    watch: Watch  # the paths that the answer depends on
+    reason: str = ""  # what a person reads where nothing is active
     fix: str = ""
-    """What a person reads where nothing is active."""
-
     worktree: Worktree | None = None
     settings: Settings | None = None
     sources: tuple[Source, ...] = ()
@@ -72,27 +66,13 @@ class Decision(NamedTuple):
     base: Base | None = None
     overlay: State | None = None
     activation: Activation | None = None
-
-    base_warnings: tuple[str, ...] = ()
-    """What is wrong with the base's variables and scripts, a line each."""
-
-    news: tuple[str, ...] = ()
-    """What has happened to the overlay, and is said once: it is no part of an answer that is kept."""
-
-    faults: tuple[str, ...] = ()
-    """What was met that may pass, a line each, for people."""
-
-    links: Mapping[str, str] = {}
-    """Names on the way to those paths, and to what the config names, that are symlinks, and where they led."""
-
-    depends_on: Mapping[str, str | None] = {}
-    """The variables that the answer depends on, with their values."""
-
-    asked: Mapping[str, str | None] = {}
-    """The variables that were asked for, also such as a shell can't compare."""
-
-    cacheable: bool = True
-    """Whether another answer shows in those paths and variables."""
+    base_warnings: tuple[str, ...] = ()  # what is wrong with the base's variables and scripts, a line each
+    news: tuple[str, ...] = ()  # what has happened to the overlay: said once, so no part of an answer that is kept
+    faults: tuple[str, ...] = ()  # what was met that may pass, a line each, for people
+    links: Mapping[str, str] = {}  # symlinks on the way to those paths and to what the config names: where they led
+    depends_on: Mapping[str, str | None] = {}  # the variables that the answer depends on, with their values
+    asked: Mapping[str, str | None] = {}  # the variables that were asked for, also such as a shell can't compare
+    cacheable: bool = True  # whether another answer shows in those paths and variables
 
     @property
     def warnings(self) -> tuple[str, ...]:

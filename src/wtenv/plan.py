@@ -14,12 +14,12 @@ from .overlay.sync import Outcome, sync
 
 
 class Options(NamedTuple):
-    """How a sync goes about it, see `Plan`. only: names, or paths from the current folder."""
+    """How a sync goes about it, see `Plan`."""
 
     replace: bool = False
     inexact: bool = False
     reinstall: bool = False
-    only: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()  # names, or paths from the current folder
 
 
 def make_plan(

@@ -24,13 +24,12 @@ MAX_DIGESTS = 200  # of one clone; the oldest go first
 
 
 class Verdict(NamedTuple):
-    """kind: what was found; reason: one clause for people; fix: the command that changes it; watch: the files beside
-    the config that it depends on."""
+    """Whether the content of a config may take effect."""
 
     kind: Literal["allowed", "trusted", "unknown", "changed", "denied", "unsafe"]
-    reason: str
-    fix: str
-    watch: tuple[Path, ...] = ()
+    reason: str  # one clause for people
+    fix: str  # the command that changes it
+    watch: tuple[Path, ...] = ()  # the files beside the config that it depends on
 
     @property
     def ok(self) -> bool:
@@ -41,14 +40,13 @@ DENIED = Verdict("denied", "is denied", "to lift that run: wtenv allow")
 
 
 class AllowRecord(NamedTuple):
-    """One clone's record. clone: its path; allowed: digests, oldest first; denied: whether all is refused;
-    damaged: the file, if there is one that can't be relied on (it may have been a deny); contents: see `contents`."""
+    """What the user has said of one clone."""
 
-    clone: str
-    allowed: tuple[str, ...] = ()
-    denied: bool = False
-    damaged: Path | None = None
-    contents: object = None
+    clone: str  # its path
+    allowed: tuple[str, ...] = ()  # digests, oldest first
+    denied: bool = False  # all is refused
+    damaged: Path | None = None  # the file, if it can't be relied on (it may have been a deny)
+    contents: object = None  # see `contents`
 
 
 def compute_digest(sources: tuple[Source, ...]) -> str:

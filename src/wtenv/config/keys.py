@@ -21,22 +21,12 @@ Elsewhere = Literal["follow", "warn", "ignore"]
 
 
 class Key(NamedTuple):
-    check: Callable[[object], bool]
-    """Whether a value is one."""
-
-    wanted: str
-    """What it must be, in words."""
-
-    default: str
-    """As it would be written; "none" if there is none."""
-
-    example: str
-    """A value that is not the default."""
-
+    check: Callable[[object], bool]  # whether a value is one
+    wanted: str  # what it must be, in words
+    default: str  # as it would be written; "none" if there is none
+    example: str  # a value that is not the default
     meaning: str
-
-    refuse: Callable[[str], str | None] = lambda _: None
-    """Why a name is none, where it is the user's own."""
+    refuse: Callable[[str], str | None] = lambda _: None  # why a name is none, where it is the user's own
 
 
 def _is_string(value: object) -> bool:

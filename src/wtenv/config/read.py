@@ -36,37 +36,20 @@ class Source(NamedTuple):
 class Config(NamedTuple):
     """The effective config of a worktree."""
 
-    root: Path
-    """The folder that owns the overlay: the worktree's root, or the stack config's folder."""
-
-    base: str
-    """The value of the key `base_kind`."""
-
+    root: Path  # the folder that owns the overlay: the worktree's root, or the stack config's folder
+    base: str  # the value of the key `base_kind`
     base_kind: Literal["base_conda_env", "base_prefix"]
     base_file: Path
-    base_folder: Path
-    """The file that says so, and the folder where its relative paths start."""
-
+    base_folder: Path  # the file that says so, and the folder where its relative paths start
     venv: Path
-
-    packages: tuple[Path, ...]
-    """The declared editables' folders."""
-
+    packages: tuple[Path, ...]  # the declared editables' folders
     install_deps: bool
     build_isolation: Literal["auto"] | bool
-
-    env: tuple[tuple[str, str | None], ...]
-    """Name -> value, None for "unset"; placeholders are not yet filled in."""
-
+    env: tuple[tuple[str, str | None], ...]  # name -> value, None for "unset"; placeholders are not yet filled in
     path: tuple[str, ...]
     dotenv: tuple[tuple[str, str], ...]
-
-    sources: tuple[Source, ...]
-    """Every file that decides this, for trust and for the watch list."""
-
-    written: tuple[str, ...] = ()
-    """The packages as the config names them."""
-
+    sources: tuple[Source, ...]  # every file that decides this, for trust and for the watch list
+    written: tuple[str, ...] = ()  # the packages as the config names them
     words: tuple[tuple[str, str], ...] = ()
     """The placeholders in `env` that the worktree fills in, as far as they are used."""
 

@@ -30,19 +30,10 @@ class Garbage(NamedTuple):
     """One thing that is no longer needed."""
 
     kind: Literal["trust", "denial", "overlay", "lock", "cache", "temporary file"]
-
-    about: str
-    """Whose it is."""
-
-    files: tuple[Path, ...]
-    """What would be removed."""
-
-    needed_by: Path | None = None
-    """A path whose existence makes it no garbage."""
-
-    lock: Path | None = None
-    """Held while it is removed."""
-
+    about: str  # whose it is
+    files: tuple[Path, ...]  # what would be removed
+    needed_by: Path | None = None  # A path whose existence makes it no garbage
+    lock: Path | None = None  # held while it is removed
     keep: str = ""
     """Why it is better kept; else empty."""
 

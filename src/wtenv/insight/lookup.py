@@ -18,13 +18,12 @@ from .origins import Command, Copy, Layers, Module, Overlay, find_commands, find
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known of a name. active: whether the shell has what should be in effect; note: what to know about the
-    answer; overlay: the one that was asked for modules, None if there is none to ask."""
+    """What is known of a name."""
 
-    active: bool
-    note: str
+    active: bool  # the shell has what should be in effect
+    note: str  # what to know about the answer
     search_path: str
-    overlay: Overlay | None
+    overlay: Overlay | None  # the one that was asked for modules, if there is one
     commands: Sequence[Command]
     modules: Sequence[Module]
     distributions: Sequence[Copy]

@@ -32,10 +32,10 @@ _PYTHON = re.compile(r"(python|pypy|graalpy)[\d.]*t?")
 
 @dataclass(frozen=True)
 class Layers:
-    """The parts of one activation. path: the folders of `[activation] path`; venv and base: prefixes."""
+    """The parts of one activation."""
 
-    path: tuple[str, ...] = ()
-    venv: str = ""
+    path: tuple[str, ...] = ()  # the folders of `[activation] path`
+    venv: str = ""  # a prefix, as is the base
     base: str = ""
 
     @classmethod
@@ -68,13 +68,12 @@ class Layers:
 
 @dataclass(frozen=True)
 class Command:
-    """A program on PATH. layer: see `Layers.name_folder`, or "wrapper"; python: what it would run on, empty if that is
-    no Python or can't be known without running it."""
+    """A program on PATH."""
 
     path: str
-    layer: str
-    origin: str
-    python: str
+    layer: str  # see `Layers.name_folder`, or "wrapper"
+    origin: str  # whose it is, in words
+    python: str  # what it would run on; empty if that is no Python, or can't be known without running it
     wins: bool
 
 
@@ -212,29 +211,26 @@ sys.stdout.write('\\n' + ascii({'found': answers, 'library': library, 'fixed': f
 
 @dataclass(frozen=True)
 class Module:
-    """A module. layer: "editable", "overlay", "base", "library" (Python's own), "PYTHONPATH" or "other";
-    shadows: what an import would give if this copy were not there, as (file, layer); here: another copy in the
-    current folder, which `python -c` and `python -m` put first, or ""."""
+    """A module."""
 
     name: str
     file: str
-    layer: str
+    layer: str  # "editable", "overlay", "base", "library" (Python's own), "PYTHONPATH" or "other"
     distribution: str
     version: str
     why: str
-    shadows: tuple[tuple[str, str], ...]
-    here: str
+    shadows: tuple[tuple[str, str], ...]  # what an import would give without this copy, as (file, layer)
+    here: str  # a copy in the current folder, which `python -c` and `python -m` put first; or ""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy of an installed distribution. version: empty if its files don't say; place: its site folder, or the
-    folder that an editable was built from."""
+    """A copy of an installed distribution."""
 
     name: str
-    version: str
+    version: str  # empty if its files don't say
     layer: str
-    place: str
+    place: str  # its site folder, or the folder that an editable was built from
     wins: bool
 
 
@@ -250,14 +246,13 @@ _WHY = {
 
 @dataclass(frozen=True)
 class Overlay:
-    """The overlay to ask. directory: the current folder; extra: the folders of PYTHONPATH; env: the user's, with
-    nothing active in it."""
+    """The overlay to ask."""
 
     venv: Path
     manifest: Manifest
-    directory: Path
-    extra: tuple[str, ...]
-    env: Mapping[str, str]
+    directory: Path  # the current folder
+    extra: tuple[str, ...]  # the folders of PYTHONPATH
+    env: Mapping[str, str]  # the user's, with nothing active in it
 
     @classmethod
     def open(cls, venv: Path, python_path: str, env: Mapping[str, str], directory: Path) -> Overlay | None:

@@ -24,14 +24,9 @@ Repair = Literal["", "files", "hook", "sync", "rebuild", "refresh"]
 class Finding:
     """What a check found."""
 
-    state: State
-    """A note: nothing is wrong, but it may explain a surprise."""
-
+    state: State  # A note: nothing is wrong, but it may explain a surprise
     what: str
-
-    evidence: tuple[str, ...] = ()
-    """Lines that show it."""
-
+    evidence: tuple[str, ...] = ()  # lines that show it
     fix: str = ""
     """What a person does about it."""
 
@@ -59,15 +54,9 @@ class Context:
 
     directory: Path
     env: Mapping[str, str]
-
-    shell: Shell | None
-    """None if it is none that wtenv knows."""
-
-    interactive: bool
-    """Someone types in it."""
-
-    fixed: bool = False
-    """wtenv has just changed something, which the shell's hook has not seen yet."""
+    shell: Shell | None  # None if it is none that wtenv knows
+    interactive: bool  # someone types in it
+    fixed: bool = False  # wtenv has just changed something, which the shell's hook has not seen yet
 
     @cached_property
     def plain(self) -> Mapping[str, str]:

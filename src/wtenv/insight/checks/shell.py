@@ -75,11 +75,7 @@ def check_rc(context: Context) -> Iterator[Finding]:
         if context.in_effect:
             what = f"the activation is in effect, but a new {name} will not have the hook: {rc} has it not"
             yield note(what, f"run: wtenv setup {name}")
-        elif not context.interactive and context.env.get("CI", "") not in (
-            "",
-            "0",
-            "false",
-        ):  # as every CI service sets it
+        elif not context.interactive and context.env.get("CI", "") not in ("", "0", "false"):  # a CI service sets it
             yield note("the hook is not in a rc file; wtenv run and wtenv export need none")
         else:
             yield problem(f"the hook is not in {rc}", f"run: wtenv setup {name} && exec {name}")
