@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Wtenv
 from realbase import Base
+from scenes import make_git
 from shells import run_script
 from workspace import Home, Repo
 
@@ -30,7 +31,7 @@ def enter(home: Home, place: Path) -> tuple[str, str]:
     return done.stdout.strip(), done.stderr.strip()
 
 
-def test_permissions_that_are_mended(ready: Repo, home: Home) -> None:
+def test_permissions_that_are_corrected(ready: Repo, home: Home) -> None:
     config = ready.root / "wtenv.toml"
     config.chmod(0o666)
     config.touch()
@@ -63,7 +64,24 @@ def test_files_that_can_not_be_read(name: str, tmp_path: Path, monkeypatch: pyte
     assert not found.cacheable
 
 
-def test_settings_that_are_mended(ready: Repo, home: Home) -> None:
+def test_a_mistake_takes_nothing_away(home: Home) -> None:
+    """What was found before it is in the answer, with what it depends on; and an answer is not changed."""
+    root = make_git(home.path, home)
+    config = root / "wtenv.toml"
+    config.write_text("[python]\n")
+    found = decision.decide(root, home.environ)
+    assert (found.kind, found.config) == ("blocked", None)
+    assert found.worktree and found.verdict and found.settings and config in found.watch
+    config.write_text("broken")
+    broken = decision.decide(root, home.environ)
+    assert broken.kind == "failed" and str(config) in broken.reason
+    assert (broken.worktree, broken.sources, broken.verdict) == (found.worktree, (), None)
+    assert config in broken.watch and broken.settings == found.settings
+    with pytest.raises(AttributeError):
+        found.kind = "active"  # type: ignore[misc]
+
+
+def test_settings_that_are_corrected(ready: Repo, home: Home) -> None:
     settings = home.path / ".config/wtenv/config.toml"
     settings.parent.mkdir(parents=True)
     settings.write_text("x = \n")
