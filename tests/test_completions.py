@@ -126,7 +126,7 @@ def test_every_option(root: Path, home: Home) -> None:
         (["update-editables", "--package", ""], ["pkg-x", "pkg-libx"], "nothing"),
         (["sync", "--package="], ["--package=pkg-x", "--package=pkg-libx"], "nothing"),
         (["clean", "-"], ["--help", "--shared"], "nothing"),
-        (["setup", "--undo", "bash", "--"], ["--help", "--print", "--all-shells"], "nothing"),
+        (["setup", "--undo", "bash", "--"], ["--help", "--print", "--all-shells", "--git"], "nothing"),
         (["sync", ""], [], "nothing"),
         (["status", "x", ""], [], "nothing"),
         (["export", "--directory", ""], ["{root}", "{feature}"], "folders"),

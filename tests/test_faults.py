@@ -300,7 +300,7 @@ def test_a_busy_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             assert (done.returncode, "another process is changing" in done.stderr) == (2, True)
         assert "another process is changing" in world.wtenv("status")
     found = decision.decide(root, env)
-    assert (found.kind, found.cacheable, found.faults) == ("active", True, [])
+    assert (found.kind, found.cacheable, found.faults) == ("active", True, ())
 
 
 def test_a_fault_while_the_overlay_follows(world: World) -> None:

@@ -102,7 +102,7 @@ def test_what_it_imports(scene: Scene, learn: Callable[..., None]) -> None:
         assert extra <= allowed | {"posixpath", "stat", "_signal"}, extra
         assert {name for name in names[0] if name.startswith("wtenv.")} <= {
             f"wtenv.{name}"
-            for name in ("cli", "console", "dirs", "environ", "errors", "hook", "hook.cached_run", "names", "process")
+            for name in ("cli", "dirs", "environ", "errors", "hook", "hook.cached_run", "names", "process")
         }
 
 

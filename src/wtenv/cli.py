@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 
-from .console import say
 from .errors import WtenvError
 
 TYPE_CHECKING = False
@@ -57,6 +56,8 @@ def open_missing_streams() -> None:
 
 
 def fail(message: str, code: int) -> int:
+    from .console import say
+
     try:
         sys.stdout.flush()
     except OSError:
