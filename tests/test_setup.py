@@ -10,7 +10,7 @@ from conftest import Wtenv
 from realbase import Base
 from scenes import Scene, make_scene
 from shells import RC_FILES, Shell, require_shell
-from workspace import Home
+from workspace import Home, wtenv_program
 
 from wtenv.hook.install import MARK
 from wtenv.hook.shells import ABI
@@ -90,6 +90,34 @@ def test_a_hook_of_another_version_is_replaced_and_says_so_once(
     assert shell.run(f"cd {repo}/sub").out == ""
     assert shell.run(f"cd {tmp_path}/other").out == "", "once"
     assert hook.read_text() != old, "the file follows"
+
+
+# --- where programs are not on PATH --------------------------------------------------------------------
+
+
+def test_a_folder_that_is_not_on_path(
+    wtenv: Wtenv, home: Home, shell_name: str, open_shell: Callable[..., Shell], tmp_path: Path
+) -> None:
+    """As pip, pipx and uv leave it on a machine whose PATH has no ~/.local/bin: `setup` and `doctor` say so, and what they
+    name is enough."""
+    own = home.path / ".local/bin"
+    own.mkdir(parents=True)
+    (own / "wtenv").symlink_to(wtenv_program())
+    bare = {"PATH": "/usr/bin:/bin"}
+    said = home.run([own / "wtenv", "setup", shell_name], tmp_path, env=bare, check=True).stderr
+    [fix] = [line.partition("run: ")[2] for line in said.splitlines() if "is not on PATH" in line]
+    assert str(own) in fix
+    shell = open_shell(tmp_path, hook=False, env=bare)
+    assert fix in shell.run(f"{own}/wtenv doctor").out
+    shell.run(fix)
+    if shell_name == "fish":
+        assert shell.run("command -v wtenv").out == f"{own}/wtenv\n"
+        return
+    rc = home.path / RC_FILES[shell_name]
+    again = open_shell(tmp_path, hook=False, env=bare, after=rc.read_text().splitlines()[-1])
+    assert again.run("command -v wtenv").out == f"{own}/wtenv\n"
+    assert "is not on PATH" not in again.run(f"{own}/wtenv setup {shell_name}").out
+    assert "is not on PATH" not in again.run("wtenv doctor").out
 
 
 # --- shells that are not interactive ------------------------------------------------------------------

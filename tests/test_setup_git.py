@@ -64,6 +64,19 @@ def test_a_new_worktree(tmp_path: Path, base: Base) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_new_worktree_of_kept_builds(tmp_path: Path, base: Base) -> None:
+    """One was built before: the new one has its overlay when git is done."""
+    scene = make_scene(tmp_path, base, sync=False)
+    scene("sync", check=True)
+    install(scene.home, scene.root)
+    code, said = add(scene.home, scene.root, "one")
+    assert code == 0, said
+    one = scene.root.parent / "one"
+    assert (one / ".venv/bin/pytest").exists(), said
+    where = scene("run", "--no-sync", "python", "-c", "import pkg; print(pkg.__file__)", cwd=one, check=True)
+    assert where.stdout == f"{scene.repo.init_file(one)}\n"
+
+
 @pytest.mark.parametrize("state", ["unconfigured", "not allowed", "denied", "wrong"])
 def test_it_says_one_line_at_most(state: str, root: Path, home: Home) -> None:
     if state != "unconfigured":

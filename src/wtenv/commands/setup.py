@@ -16,7 +16,7 @@ from .. import access, files
 from ..console import say, write
 from ..errors import WtenvError
 from ..hook.detect import find_shell_name
-from ..hook.install import MARK, MARK_ALL, list_lines, locate_hook, locate_rc, render_line, write_hook
+from ..hook.install import MARK, MARK_ALL, explain_name, list_lines, locate_hook, locate_rc, render_line, write_hook
 from ..hook.shells import SHELLS, find_shell
 from ..process import locate_folder
 from ..worktree import Worktree, find_clone, find_root, require_worktree
@@ -59,6 +59,9 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
             write_hook(shell, env)
             for file, mark, line in lines:
                 changed = _add(file, mark, line) or changed
+    if not args.undo and not args.only_print:
+        for what, fix in filter(None, (explain_name(shell, env) for shell in chosen)):
+            say(f"{what}; {fix}")
     if changed:
         say(f"done; open a new shell (to take it back: wtenv setup --undo{' --all-shells' if every else ''})")
     return 0

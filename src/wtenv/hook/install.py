@@ -87,6 +87,26 @@ def update_hook(shell: Shell, env: Mapping[str, str]) -> None:
         pass  # the file can wait: a shell that reads it is given the present hook all the same
 
 
+def explain_name(shell: Shell, env: Mapping[str, str]) -> tuple[str, str] | None:
+    """What is wrong where a new shell would not find `wtenv` by its name, and what mends it: installers put programs
+    into `~/.local/bin`, say, which is not everywhere on PATH. None if it is found."""
+    import shutil
+
+    if shutil.which("wtenv", path=env.get("PATH", os.defpath)):
+        return None
+    own = os.path.join(dirs.find_home(env), ".local/bin")
+    places = (own, os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(sys.executable))
+    folder = next((place for place in places if os.access(f"{place}/wtenv", os.X_OK)), "")
+    if not folder:
+        return "wtenv is not on PATH", "install it again: uv tool install wtenv"
+    if shell.name == "fish":
+        fix = f"fish_add_path {shell.quote(folder)}"
+    else:
+        line = f'export PATH={shell.quote(folder)}:"$PATH"'
+        fix = f"echo {shell.quote(line)} >>{shell.quote(str(locate_rc(shell.name, env)))}"
+    return f"{folder}, which has wtenv, is not on PATH", f"run: {fix}"
+
+
 def offer_command(env: Mapping[str, str]) -> None:
     """See that what an activation puts on PATH for `wtenv` itself is there."""
     folder = dirs.locate_command(env)

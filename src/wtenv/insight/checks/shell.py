@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ... import dirs, environ, files
 from ...errors import WtenvError
-from ...hook.install import locate_hook, locate_rc, render_hook
+from ...hook.install import explain_name, locate_hook, locate_rc, render_hook
 from ...hook.shells import ABI
 from ..origins import Layers, is_program
 from .context import Context, Finding, note, ok, problem
@@ -70,6 +70,8 @@ def check_rc(context: Context) -> Iterator[Finding]:
     if context.shell is None:
         return
     name, rc = context.shell.name, locate_rc(context.shell.name, context.env)
+    if missing := explain_name(context.shell, context.env):
+        yield problem(*missing)
     line = find_line(context)
     if line is None:
         if context.in_effect:
