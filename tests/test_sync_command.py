@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
 import pytest
+from overlay_projects import add_distribution
 from realbase import Base
 from scenes import CONFIG, Scene, call, make_git, make_home, make_scene, one_line, snapshot
 from workspace import wtenv_program
 
 from wtenv.console import DELAY
+from wtenv.hook.shells import build_wtenv
 
 DEPS = CONFIG + "install_deps = true\n"
 
@@ -130,3 +134,50 @@ def test_a_quick_sync_does_not_load_what_shows_progress(scene: Scene) -> None:
     done = scene.home.run([sys.executable, "-X", "importtime", "-m", "wtenv", "sync"], scene.root, check=True)
     assert "wtenv.overlay.sync" in done.stderr
     assert "rich" not in [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
+
+
+CHANGES: dict[str, Callable[[Scene], object]] = {
+    "the config": lambda scene: append(scene.root / "wtenv.toml", "# more\n"),
+    "a build file": lambda scene: append(scene.root / "pyproject.toml", "# more\n"),
+    "a module that is gone": lambda scene: scene.repo.init_file(scene.root).unlink(),
+    "a file of the editable's": lambda scene: next((scene.root / ".venv").rglob("METADATA")).unlink(),
+    "a package of another tool": lambda scene: add_distribution(
+        next((scene.root / ".venv/lib").glob("*/site-packages")), "more", {"more.py": ""}
+    ),
+    "a script": lambda scene: (scene.root / ".venv/bin/pytest").unlink(),
+    "the overlay": lambda scene: shutil.rmtree(scene.root / ".venv"),
+    "what git tracks": lambda scene: scene.repo.git("add", "--force", ".venv/bin/activate"),
+    "a denial": lambda scene: scene("deny", check=True),
+}
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def knows(scene: Scene) -> bool:
+    """Whether a sync with nothing to do was known to be one."""
+    python, *flags = build_wtenv()
+    command = [python, "-X", "importtime", *flags, "sync"]
+    said = scene.home.run(command, scene.root).stderr
+    return "wtenv: nothing to do\n" in said and "wtenv.decision" not in said
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Scene:
+    return make_scene(tmp_path_factory.mktemp("synced"), base)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_sync_that_is_known_to_have_nothing_to_do(change: str, synced: Scene) -> None:
+    """It goes by what the last one looked at; whatever that was, a change of it is seen."""
+    scene = synced
+    scene("allow", check=True)
+    scene("sync", check=True)
+    deadline = time.monotonic() + 60
+    while not knows(scene):  # what is younger than the clock's grain is not kept
+        assert time.monotonic() < deadline, "it is never known"
+    CHANGES[change](scene)
+    done = scene("sync")
+    assert (done.returncode, done.stderr) != (0, "wtenv: nothing to do\n")
+    scene.repo.git("reset", "--quiet", "--hard")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from . import decision, environ
@@ -12,7 +12,7 @@ from .console import make_printable, say, write
 from .decision import Decision
 from .digest import sha256
 from .errors import WtenvError
-from .hook import cached, shells
+from .hook import cached, cached_run, shells
 from .hook.cached import Cached, Watched
 from .overlay.manifest import BUILD_FILES
 
@@ -148,14 +148,41 @@ def find_own(found: Decision) -> str:
     return str(found.config.root) if is_own else ""
 
 
-def remember(found: Decision, started: int, plain: Mapping[str, str]) -> None:
+def remember_synced(directory: Path, started: int, plain: Mapping[str, str]) -> None:
+    """Keep that a sync had nothing to do, with what it looks at beside what an activation depends on: which files each
+    distribution has, and git's index."""
+    from . import distributions
+    from .overlay import manifest as manifests
+    from .overlay.tracking import find_git
+
+    found = decision.decide(directory, plain)
+    manifest = manifests.read_manifest(found.config.venv) if found.config else None
+    if manifest is None or found.config is None or found.overlay is None or found.overlay.kind != "current":
+        return
+    more = manifests.list_sources(manifest, found.config.venv)
+    for item in distributions.list_installed(manifest.site).values():
+        more += [os.path.join(item.site, name) for name in item.list_files() if not name.endswith(".pyc")]
+    more += [place for item in manifest.editables for place in item.places]
+    if git := find_git(found.config.venv):
+        more.append(str(git[1] / "index"))
+    remember(found, started, plain, more, cached_run.SYNCED)
+
+
+def remember(
+    found: Decision,
+    started: int,
+    plain: Mapping[str, str],
+    more: Iterable[str] = (),
+    name: str = cached_run.NAME,
+) -> None:
     """Keep what was decided, if it is an activation without a warning, which has to be said each time. started: when
-    that began (ns since the epoch)."""
+    that began (ns since the epoch); more: further paths; name: in which file."""
     if found.activation and found.worktree and found.config and found.cacheable and not found.warnings:
         # The hook does not watch these, which cost at each prompt; here one stat each does not count.
         build = (f"{folder}/{name}" for folder in found.config.packages for name in BUILD_FILES)
         parts = found.overlay.compared if found.overlay else ()
-        paths = dict.fromkeys([*map(str, found.watch), *build, *parts])
+        paths = dict.fromkeys([*map(str, found.watch), *build, *parts, *more])
         depends_on = sorted({**found.asked, **found.depends_on}.items())
         venv, real = str(found.config.venv), str(found.worktree.root)
-        cached.store_run(found.activation, real, venv, list(paths), depends_on, found.links.items(), started, plain)
+        links = found.links.items()
+        cached.store_run(found.activation, real, venv, paths, depends_on, links, started, plain, name)

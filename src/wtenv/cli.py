@@ -109,6 +109,14 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
         from .commands import run
 
         run.start(command, env, sync=sync)
+    if words in (["sync"], ["update-editables"]):
+        from .hook import cached_run
+
+        if cached_run.is_synced(env):
+            from .console import say
+
+            say("nothing to do")
+            return 0
     if words[:1] == ["__follow"] and len(words) > 3:
         try:
             follow(words[1], words[2], words[3:], env)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +38,12 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
             say(outcome.reason)
         say_outcome(outcome, "would install", "would remove")
         return 1 if args.check and outcome.changed else 0
-    carry_out(plan, plain)
+    started = time.time_ns()
+    outcome = carry_out(plan, plain)
+    if not outcome.changed and not (args.replace or args.inexact or args.package):
+        from ..answer import remember_synced
+
+        remember_synced(directory, started, plain)
     if args.locked:
         require_locked(directory, env, overlay=True)
     return 0

@@ -236,10 +236,11 @@ def store_run(
     links: Iterable[tuple[str, str]],
     started: int,
     env: Mapping[str, str],
+    name: str = cached_run.NAME,
 ) -> bool:
     """Keep an activation for `cached_run.find`: of the root whose real path is `real`, as it was computed since
-    `started` from `paths`, `depends_on` and `links`. False, not an error, if it can't be kept, or if what was read
-    can't be relied on."""
+    `started` from `paths`, `depends_on` and `links`; name: in which file. False, not an error, if it can't be kept, or
+    if what was read can't be relied on."""
     watched = list(paths)
     folder = Path(f"{locate_cached(env)}{activation.root}")
     try:
@@ -248,7 +249,7 @@ def store_run(
             return False
         prepare(env)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.write_atomic(folder / cached_run.NAME, data)
+        files.write_atomic(folder / name, data)
     except (OSError, WtenvError):
         return False
     return True

@@ -1,6 +1,7 @@
 """The cached activation as data, for `wtenv run`: what a computing run has kept of a root.
 
     CACHE/v1/ROOT…/%wtenv.run           beside what the hooks read
+    CACHE/v1/ROOT…/%wtenv.sync          the same, with all that a sync looks at: while it holds there is nothing to do
 
 Fields that end in a NUL byte, which neither a path nor a variable can hold; the last shows that all are there. It holds
 while each path is as stat(2) told then, and each variable has the value, that it was computed with. That is what the
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..changes import Activation
 
-NAME = "%wtenv.run"
+NAME, SYNCED = "%wtenv.run", "%wtenv.sync"
 _HEAD, _END = f"wtenv {ABI} run 2", "end"
 _Values: Any = type(sys.implementation)  # types.SimpleNamespace: for `environ`, as good as the named tuples
 
@@ -48,15 +49,21 @@ def take_off(origin: str, plain: dict[str, str]) -> None:
     plain["PATH"] = ":".join(entry for entry in entries if not entry or os.path.realpath(entry) != own)
 
 
-def find(folder: str, plain: Mapping[str, str]) -> tuple[str, Activation] | None:
+def is_synced(env: Mapping[str, str]) -> bool:
+    """Whether all is as it was when a sync of the current folder had nothing to do."""
+    plain = environ.undo(process.drop_coerced(env))
+    return find(process.locate_folder(env), plain, SYNCED) is not None
+
+
+def find(folder: str, plain: Mapping[str, str], name: str = NAME) -> tuple[str, Activation] | None:
     """The overlay and the activation for the current folder, which its shell calls `folder`; None if they are not
-    known, or do not hold. plain: the environment, without what is active in it."""
+    known, or do not hold. plain: the environment, without what is active in it; name: which of the files."""
     try:
         root, real = _find_root(folder), _find_root(os.getcwd())
         top = locate_cached(plain)
         if root is None or real is None or not _is_own(os.stat(top)):
             return None
-        data = _read(f"{top}{root}/{NAME}")
+        data = _read(f"{top}{root}/{name}")
     except OSError:
         return None
     take = iter(data.decode("utf-8", "surrogateescape").split("\0")).__next__
@@ -73,8 +80,8 @@ def find(folder: str, plain: Mapping[str, str]) -> tuple[str, Activation] | None
             if _ask_stat(path, whole=False) != known:
                 return None
         for _ in range(int(take())):
-            name, value = take(), take()
-            if plain.get(name) != (value[1:] if value else None):
+            variable, value = take(), take()
+            if plain.get(variable) != (value[1:] if value else None):
                 return None
         root, identity = take(), take()
         level = [_Values(prefix=take(), name=take(), modifier=take()) for _ in range(int(take()))]
