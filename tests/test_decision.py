@@ -43,6 +43,18 @@ def test_permissions_that_are_corrected(ready: Repo, home: Home) -> None:
     assert enter(home, ready.root) == (f"{ready.root}/.venv", "")
 
 
+@pytest.mark.parametrize("text", [None, "", '[python]\nbase_conda_env = "none"\n'])
+def test_home_is_what_an_answer_depends_on(text: str | None, tmp_path: Path) -> None:
+    """The shell's own variables can't be compared in a running shell; this one has to be: `sudo -s` changes it."""
+    (tmp_path / ".git").mkdir()
+    if text is not None:
+        (tmp_path / "wtenv.toml").write_text(text)
+    env = {"HOME": str(tmp_path), "PWD": str(tmp_path)}
+    found = decision.decide(tmp_path, env)
+    assert found.depends_on["HOME"] == str(tmp_path)
+    assert "PWD" not in found.depends_on
+
+
 @pytest.mark.parametrize("name", [".env", "stack.toml"])
 def test_files_that_can_not_be_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The advice is chmod, which changes no time: such an answer must not be kept, whatever led to the file."""

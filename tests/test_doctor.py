@@ -824,6 +824,22 @@ def test_hook_in_a_file_that_the_rc_file_reads(line: str, file: str, patient: Pa
     assert "rc" not in patient.find()
 
 
+def test_what_comes_after_the_hooks_line(patient: Patient) -> None:
+    """Each of them puts its own folder before the overlay at the start of a shell."""
+    for text, word in {
+        'eval "$(pyenv init -)"': "pyenv init",
+        'eval "$(mise activate bash)"': "mise activate",
+        'eval "$(micromamba shell hook -s bash)"': "micromamba shell",
+        'eval "$(conda shell.bash hook)"': "conda shell.",
+        '# eval "$(pyenv init -)"': "",
+    }.items():
+        write_rc(patient.home.environ, "bash", after=text)
+        told = [finding for _, finding in patient.find().get("rc", [])]
+        assert told == ([f"in {patient.home.path}/.bashrc something comes after wtenv's line ({word})"] if word else [])
+    write_rc(patient.home.environ, "bash", before='eval "$(pyenv init -)"')
+    assert patient.find() == {}
+
+
 def test_in_ci_no_rc_file_is_needed(patient: Patient) -> None:
     write_rc(patient.home.environ, "bash", hook=False)
     patient.deactivate()

@@ -24,6 +24,21 @@ from wtenv.overlay import building, indexes
 OTHER = 65534 if os.getuid() == 0 else None
 
 
+REACHES_UV = """UV_INDEX UV_INDEX_URL UV_INDEX_STRATEGY UV_DEFAULT_INDEX UV_EXTRA_INDEX_URL UV_FIND_LINKS UV_NO_INDEX
+    UV_CACHE_DIR UV_NO_CACHE UV_OFFLINE UV_HTTP_TIMEOUT UV_REQUEST_TIMEOUT UV_NATIVE_TLS UV_SYSTEM_CERTS
+    UV_INSECURE_HOST UV_KEYRING_PROVIDER UV_CONCURRENT_BUILDS UV_LINK_MODE UV_CONFIG_FILE UV_NO_CONFIG UV_GITHUB_TOKEN
+    SSL_CERT_FILE HTTPS_PROXY CC CFLAGS LD_LIBRARY_PATH""".split()
+DOES_NOT = """UV_PYTHON UV_TARGET UV_PREFIX UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_PROJECT_ENVIRONMENT UV_CONSTRAINT
+    UV_OVERRIDE UV_PRERELEASE UV_EXCLUDE_NEWER UV_WORKING_DIRECTORY UV_ENV_FILE PIP_TARGET PIP_INDEX_URL PIP_REQUIRE_HASHES
+    VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONUSERBASE PYTHONSTARTUP""".split()
+
+
+def test_which_variables_reach_uv() -> None:
+    """How it gets at packages; not where it installs, and not what pip reads."""
+    env = dict.fromkeys([*REACHES_UV, *DOES_NOT], "x")
+    assert {*building.make_env(env, "/bin")} == {*REACHES_UV, "PATH", "PYTHONNOUSERSITE"}
+
+
 @dataclass
 class Place:
     """A worktree below a folder where anybody may write, the indexes, and the user's home and settings."""

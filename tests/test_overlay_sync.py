@@ -433,6 +433,25 @@ def test_refresh_follows_the_base(root: Path, fresh_base: Base, home: Home, tmp_
     assert not make_overlay(root, fresh_base, home.environ, root).changed
 
 
+def test_a_refresh_leaves_times_that_may_be_relied_on(root: Path, fresh_base: Base, home: Home) -> None:
+    """What follows the base is written at a prompt. With the present time the answer could not be kept at it, and
+    would be computed at the next one again; with the former one other shells would not see the change."""
+    make_overlay(root, fresh_base, home.environ, root)
+    venv = root / ".venv"
+    folders = [venv, venv / "bin", *(venv / "lib").glob("*/site-packages")]
+    past = time.time_ns() - 3600 * 10**9
+    for folder in folders:
+        os.utime(folder, ns=(past, past))
+    refresh(venv, home.environ, always=True)
+    before = [folder.stat().st_mtime_ns for folder in folders]
+    (fresh_base.bin / "new-tool").write_text(f"#!{fresh_base.prefix}/bin/python\n")
+    (fresh_base.bin / "new-tool").chmod(0o755)
+    assert refresh(venv, home.environ)
+    after = [folder.stat().st_mtime_ns for folder in folders]
+    assert after[:2] == [time + 1000 for time in before[:2]]
+    assert after[2:] == before[2:]
+
+
 def test_a_build_requirement_that_changes_in_the_base_rebuilds(root: Path, fresh_base: Base, home: Home) -> None:
     make_overlay(root, fresh_base, home.environ, root)
     old = next(fresh_base.site_packages.glob("flit_core-*.dist-info"))

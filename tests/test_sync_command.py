@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -58,6 +61,63 @@ def test_dry_run_and_check_say_what_a_sync_would_do(scene: Scene) -> None:
     )
     assert look(scene, "--check", "--inexact")[0] == 0
     assert scene("sync", check=True).stderr == "wtenv: removed pkg\n"
+
+
+STARTS = """
+import sys
+started = []
+events = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system", "pty.spawn"}
+sys.addaudithook(lambda event, _: event in events and started.append(event))
+from wtenv.cli import main
+sys.argv = ["wtenv", "sync"]
+print(main(), *started)
+"""
+
+
+def test_nothing_to_do_starts_no_process(scene: Scene) -> None:
+    assert scene.home.run([sys.executable, "-c", STARTS], scene.root).stdout.startswith("0 subprocess.Popen")
+    assert scene.home.run([sys.executable, "-c", STARTS], scene.root).stdout == "0\n"
+
+
+def test_a_killed_sync_leaves_no_uv_behind(scene: Scene) -> None:
+    """It would go on installing, while the next sync builds."""
+    (scene.root / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "slow"\nbackend-path = ["."]\n'
+        '[project]\nname = "slow"\nversion = "1"\n'
+    )
+    told = scene.root / "told"
+    (scene.root / "slow.py").write_text(
+        "import os, time\n\n\ndef build_editable(*_):\n"
+        f"    os.rename(write(), {str(told)!r})\n    time.sleep(120)\n\n\ndef write():\n"
+        f"    with open({str(told) + '.tmp'!r}, 'w') as file:\n        file.write(f'{{os.getppid()}} {{os.getpid()}}')\n"
+        "    return file.name\n"
+    )
+    command = [wtenv_program(), "sync"]
+    with subprocess.Popen(command, cwd=scene.root, env=scene.home.environ, stderr=subprocess.DEVNULL) as sync:
+        wait_until(told.exists)
+        uv, backend = map(int, told.read_text().split())
+        try:
+            assert "uv" in Path(f"/proc/{uv}/cmdline").read_text()
+            sync.kill()
+            sync.wait()
+            wait_until(lambda: is_gone(uv))
+        finally:
+            os.kill(backend, signal.SIGKILL)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_gone(pid: int) -> bool:
+    """Ended; in a container nobody may wait for it, and it stays as a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except OSError:
+        return True
 
 
 def test_they_refuse_what_a_sync_refuses(scene: Scene) -> None:

@@ -36,6 +36,34 @@ LOOK = {
 }
 
 
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize(
+    ("age", "whole", "relied_on"),
+    [
+        (-HOUR, False, (True, True)),  # in the future: it is watched for any other time
+        (0, False, (False, False)),
+        (40_000_000, False, (False, False)),  # within a tick of a slow clock
+        (60_000_000, False, (True, False)),
+        (1_900_000_000, False, (True, False)),
+        (2_100_000_000, False, (True, True)),
+        (900_000_000, True, (False, False)),  # of whole seconds: so it may be with all times there
+        (3_100_000_000, True, (True, True)),
+    ],
+)
+def test_just_written_is_not_relied_on(
+    age: int, whole: bool, relied_on: tuple[bool, bool], coarse: bool, tmp_path: Path
+) -> None:
+    """It may change once more, and its time stay the same (racy-git in git's documentation)."""
+    path = tmp_path / "path"
+    path.touch()
+    started = (time.time_ns() // 10**9 - 10) * 10**9 + 950_000_000
+    later = started - age
+    later = later // 10**9 * 10**9 if whole else later + 1
+    os.utime(path, ns=(later, later))
+    kept = cached.witness({path: EXACT}, "/root", started, {"HOME": str(tmp_path)}, low_resolution=coarse)
+    assert (kept is not None) == relied_on[coarse]
+
+
 @pytest.mark.parametrize("name", SHELLS)
 def test_which_change_counts(name: str, tmp_path: Path) -> None:
     """Each mode with each change; and a path that appears, in any mode."""

@@ -23,7 +23,7 @@ _SOURCE_LINE = re.compile(rb"^[^#\n]{0,500}(?:\bsource|(?<![\w/])\.|\bin)[ \t]+[
 _SOURCED = re.compile(r"(?:\$\{?(HOME|ZDOTDIR)\}?|(~)|(?<![^\s\"'=]))\"?(/[\w./*+-]+)")
 _REPLACES = re.compile(rb"^[^#\n]*\bPROMPT_COMMAND\b", re.M)
 MAX_SOURCED = 100  # files that an rc file reads
-_LATER = re.compile(rb"^[^#\n]*(conda\.sh|conda shell\.|micromamba shell|mamba shell|pyenv init|mise activate)", re.M)
+_LATER = re.compile(rb"^[^#\n]*?(conda\.sh|conda shell\.|micromamba shell|mamba shell|pyenv init|mise activate)", re.M)
 _COMMAND = re.compile(r"__wtenv_command[= (]+['\\]*(/[^'\\]+)")
 
 
