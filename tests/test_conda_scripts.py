@@ -152,11 +152,9 @@ HARMLESS = {
 @pytest.mark.parametrize("name", HARMLESS)
 def test_harmless_script(name: str, run: Run) -> None:
     text, warning = HARMLESS[name]
-    start = time.monotonic()
     capture = run("export A=1", text, 'export C="$A$B"')
     assert capture.changes == {"A": "1", "B": "2", "C": "12"}
     assert (len(capture.warnings) == 1 and warning in capture.warnings[0]) if warning else not capture.warnings
-    assert time.monotonic() - start < 15
 
 
 def test_syntax_error(run: Run) -> None:
@@ -224,21 +222,17 @@ def test_environment_that_changes_the_shell_is_kept_out(run: Run, tmp_path: Path
 
 
 def test_two_that_hang(run: Run) -> None:
-    start = time.monotonic()
     capture = run("export A=1", "sleep 60", "export C=3", "sleep 60", "export E=5", "sleep 60", timeout=1.5)
     assert capture.changes == {"A": "1", "C": "3"}
     assert [warning.split("/")[-1][:4] for warning in capture.warnings] == ["b.sh", "d.sh", "e.sh", "f.sh"]
-    assert time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize("text", ["yes", "yes >&2 & sleep 60", "trap '' TERM PIPE XFSZ; while :; do seq 9999; done"])
 def test_output_without_end(text: str, run: Run) -> None:
-    start = time.monotonic()
     capture = run("export A=1", f"echo mine; {text}", "export C=3", timeout=60)
     assert capture.changes == {"A": "1", "C": "3"}
     [warning] = capture.warnings
     assert "b.sh printed without end and is left out: mine" in warning
-    assert time.monotonic() - start < 30
 
 
 def test_all_that_fail(run: Run) -> None:

@@ -30,7 +30,7 @@ NEWER_BASH = {
     "4.1 $BASH_XTRACEFD": r"BASH_XTRACEFD",
     "4.2 declare -g": r"(declare|typeset) -\w*g",
     "4.2 [[ -v": r"(\[\[?|test)( !)? -v\b",
-    "4.2 negative indices": r"\$\{\w+\[-|\$\{\w+:\d+:-|\$\{\w+: -\d+: -",
+    "4.2 negative indices": r"\$\{\w+\[-|\$\{\w+:(\d+|\s+-\d+):\s*-\d",
     "4.2 printf %(…)T": r"%\([^)]*\)T",
     "4.2 $'\\u…'": r"\$'[^']*\\[uU]",
     "4.2 lastpipe": r"\blastpipe\b",
@@ -80,15 +80,39 @@ def test_nothing_newer(shell: str, table: dict[str, str], kind: str) -> None:
     assert found == {}
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "declare -A x", "echo ${x^^}", "echo ${!x,}", "mapfile -t x", "a |& b", "a &>> b", "case a in a) b ;& esac",
-        "declare -g x=1", "[[ -v x ]]", "echo ${x[-1]}", "local -n y=x", "echo ${x@Q}", "echo ${!x@a}", "local -",
-        "echo $EPOCHREALTIME", "coproc x", "exec {fd}>x", "printf '%(%s)T'",
+# A line for each row, that it has to find.
+SAMPLES = {
+    "bash": [
+        "declare -A x", "echo ${x^^}", "mapfile -t x", "coproc x", "a |& b", "case a in a) b ;& esac", "echo {01..10..2}",
+        "echo $BASHPID", "shopt -s globstar", "exec {fd}>x", "BASH_XTRACEFD=2", "declare -g x=1", "[[ -v x ]]",
+        "echo ${x[-1]}", "printf '%(%s)T'", "echo $'\\u20ac'", "shopt -s lastpipe", "local -n y=x", "echo ${!x@a}",
+        "local -", "wait -n", "echo $EPOCHREALTIME", "wait -p x", "echo ${ ls; }", "ls &>x",
     ],
-)  # fmt: skip
-def test_the_scan_sees(line: str) -> None:
+    "zsh": ["echo ${x:h2}", "echo ${(*)x}", "zparseopts -F a=b", "typeset -n x=y"],
+    "fish": [
+        "echo a | path basename", "set -f x 1", "echo $(ls)", "string collect --allow-empty", "if test a -nt b",
+        "string match -rg '(a)' b", "string match --max-matches 1 a",
+    ],
+}  # fmt: skip
+MORE = [
+    "echo ${x,}",
+    "a &>> b",
+    "echo ${x: -1:-1}",
+    "echo ${x@Q}",
+    "readarray x",
+    "[[ -R x ]]",
+    "shopt -s inherit_errexit",
+]
+
+
+@pytest.mark.parametrize(("shell", "table"), [("bash", NEWER_BASH), ("zsh", NEWER_ZSH), ("fish", NEWER_FISH)])
+def test_the_scan_sees(shell: str, table: dict[str, str]) -> None:
+    for (row, pattern), line in zip(table.items(), SAMPLES[shell], strict=True):
+        assert re.search(pattern, line), row
+
+
+@pytest.mark.parametrize("line", MORE)
+def test_the_scan_sees_other_forms(line: str) -> None:
     assert any(re.search(pattern, line) for pattern in NEWER_BASH.values())
 
 

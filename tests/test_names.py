@@ -183,3 +183,42 @@ def test_many_variables(shell: str, tmp_path: Path) -> None:
         assert not [name for name in read_dump(tmp_path / "left") if name.startswith(("K", "WTENV"))]
     allowed = 6 * plain[1] if shell == "zsh" else 4 * 1.7 * costs[0]
     assert costs[1] < allowed + 0.1, (costs, plain)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ALPHA", ""), ("_x9", ""), ("a", ""), ("wten", ""), ("CONDA_PREFIXES", ""), ("PATHS", ""), ("COMP", ""),
+        ("", "every shell"), ("9A", "every shell"), ("A-B", "every shell"), ("A B", "every shell"), ("Ä", "every shell"),
+        ("A=", "every shell"), ("_", "the shell"), ("__", ""),
+        ("WTENV_X", "wtenv's own"), ("wtenv_x", "wtenv's own"), ("WTENV_", "wtenv's own"), ("WTENV", ""),
+        ("__wtenv", "wtenv's own"), ("__wtenv_x", "wtenv's own"), ("__wtenvx", "wtenv's own"),
+        ("PATH", "the shell"), ("path", "the shell"), ("Path", "the shell"), ("CONDA_PREFIX", "the shell"),
+        ("CONDA_PREFIX_1", "the shell"), ("CONDA_SHLVL", "the shell"), ("VIRTUAL_ENV", "the shell"),
+        ("PYTHONHOME", "the shell"), ("TMOUT", "the shell"), ("MAILCHECK", "the shell"), ("BASH_X", "the shell"),
+        ("dis_aliases", "the shell"),
+    ],
+)  # fmt: skip
+def test_explain_refusal(name: str, said: str) -> None:
+    found = explain_refusal(name) or ""
+    assert said in found and bool(said) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "reserved"),
+    [
+        ("PATH", False), ("VIRTUAL_ENV", False), ("PWD", True), ("fish", False), ("fish_x", True), ("fishx", False),
+        ("__fish_x", True), ("WTENV_ROOT", True), ("__wtenv_x", True), ("WTENVX", False), ("BASH", True), ("BASHX", False),
+    ],
+)  # fmt: skip
+def test_is_reserved(name: str, reserved: bool) -> None:
+    assert is_reserved(name) == reserved
+
+
+@pytest.mark.parametrize(
+    ("name", "normal"),
+    [("A.b_c", "a-b-c"), ("a-_.b", "a-b"), ("a----b", "a-b"), ("a", "a"), ("_a.", "-a-"), ("A__B..C--D", "a-b-c-d")],
+)
+def test_normalise(name: str, normal: str) -> None:
+    """PEP 503."""
+    assert names.normalise(name) == normal
