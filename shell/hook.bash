@@ -57,7 +57,7 @@ __wtenv_shell=("$BASH_SUBSHELL" "$$")
 __wtenv_switched='' __wtenv_wrapped='' __wtenv_shown=${__wtenv_shown-}
 __wtenv_relative_root=${__wtenv_relative_root-} __wtenv_below=${__wtenv_below-} __wtenv_real_root=${__wtenv_real_root-}
 
-# Does this bash compare times to the nanosecond? 3.2 to 5.0 see whole seconds: what is kept for them has to be older.
+# Does this bash compare times to the nanosecond? Old ones (3.2) see whole seconds: what is kept for them has to be older.
 if [[ $__wtenv_cache/fine.2 -nt $__wtenv_cache/fine.1 ]]; then __wtenv_low_resolution=''; else __wtenv_low_resolution=1; fi
 
 # At the prompt and after a cd comes __wtenv_check: nothing, if neither the folder nor what is known of it has

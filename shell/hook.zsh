@@ -4,7 +4,7 @@
 # `wtenv hook zsh` wraps both in `emulate -R zsh -o no_aliases -c '…'`: they are parsed without the user's
 # aliases and options, and their functions run with zsh's own defaults whatever the user has set (zshbuiltins(1),
 # emulate). \builtin is for functions of the same name. Locals are called __wtenv_ too: a plain local
-# would hide the user's variable of that name.
+# would hide the user's variable of that name. `typeset -g`, as an rc file may source this within a function.
 #
 # Variables that stay in the shell (none is exported):
 #   __wtenv_cache           the folder of cached activations                       } given by @SETTINGS@

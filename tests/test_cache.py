@@ -1,4 +1,4 @@
-"""Entries on disk, in real shells: whatever becomes of them, a worktree is entered right, at worst slower."""
+"""Cached activations on disk, in real shells: whatever becomes of them, a worktree is entered right, at worst slower."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from shells import HOOK_LINES
 from wtenv.hook.shells import ABI
 
 
-def find_entry(world: World, shell: str) -> Path:
+def find_kept(world: World, shell: str) -> Path:
     [found] = (world.home.path / ".cache/wtenv").glob(f"v*{world.main}/%wtenv.{shell}")
     return found
 
 
 def learn(world: World, name: str) -> Path:
-    """Let a shell visit the main worktree until there is an entry; where it is."""
+    """Let a shell visit the main worktree until it is kept; where it is."""
     shutil.rmtree(world.home.path / ".cache/wtenv", ignore_errors=True)
     time.sleep(0.1)  # what was written this instant is not kept
     shell = world.open(name)
     shell.run(f"cd {world.main}")
     assert active(shell) == "main"
-    return find_entry(world, name)
+    return find_kept(world, name)
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,10 @@ def learn(world: World, name: str) -> Path:
         *(pytest.param(part, id=f"cut after {part:.0%}") for part in (0.05, 0.3, 0.6, 0.9)),
     ],
 )
-def test_damaged_entry(content: bytes | float, world: World, name: str) -> None:
-    entry = learn(world, name)
-    whole = entry.read_bytes()
-    entry.write_bytes(content if isinstance(content, bytes) else whole[: int(content * len(whole))])
+def test_damaged_file(content: bytes | float, world: World, name: str) -> None:
+    file = learn(world, name)
+    whole = file.read_bytes()
+    file.write_bytes(content if isinstance(content, bytes) else whole[: int(content * len(whole))])
     shell = world.open(name)
     before = without(shell.environ())
     shell.run(f"cd {world.main}")
@@ -51,7 +51,7 @@ def test_damaged_entry(content: bytes | float, world: World, name: str) -> None:
     assert shell.environ()[b"ALPHA"] == b"one two"
     shell.run(f"cd {world.outside}")
     assert without(shell.environ()) == before
-    assert entry.read_bytes() == whole
+    assert file.read_bytes() == whole
 
 
 EXAMPLES = int(os.environ.get("WTENV_EXAMPLES", "60")) // 4
@@ -75,18 +75,18 @@ def damage(whole: bytes, rnd: random.Random) -> bytes:
     )
 
 
-def test_fuzz_entries(world: World, name: str) -> None:
+def test_fuzz_kept_files(world: World, name: str) -> None:
     """What did not arrive whole is computed again, wherever it ends. Of other damage in the user's own folder not
     all can be noticed; but the shell goes on."""
-    entry = learn(world, name)
-    whole, rnd = entry.read_bytes(), random.Random(EXAMPLES)
+    file = learn(world, name)
+    whole, rnd = file.read_bytes(), random.Random(EXAMPLES)
     look = "/bin/sh -c 'echo \"<$VIRTUAL_ENV>$ALPHA\"'"
     lines = [HOOK_LINES[name], f"cd {world.main}", look, f"cd {world.outside}", look, "echo alive", ""]
     options = {"bash": ["--norc", "-i"], "zsh": ["-f", "-i", "-s"], "fish": []}  # where an error ends a line alone
     for index in range(EXAMPLES * 2):
         is_cut = index < EXAMPLES
-        entry.write_bytes(whole[: rnd.randrange(len(whole))] if is_cut else damage(whole, rnd))
-        kept = entry.read_bytes()
+        file.write_bytes(whole[: rnd.randrange(len(whole))] if is_cut else damage(whole, rnd))
+        kept = file.read_bytes()
         done = subprocess.run(
             [name, *options[name]], input="\n".join(lines), env=world.home.environ, cwd=world.outside,
             capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False,
@@ -94,25 +94,25 @@ def test_fuzz_entries(world: World, name: str) -> None:
         printed = [line for line in done.stdout.splitlines() if line.startswith("<") or "alive" in line]
         assert printed[-1] == "alive", (kept, done)
         assert not is_cut or printed == [f"<{world.main}/.venv>one two", "<>", "alive"], (kept, done)
-    entry.unlink()
+    file.unlink()
 
 
 def test_folder_in_its_place(world: World, name: str) -> None:
-    entry = learn(world, name)
-    entry.unlink()
-    entry.mkdir()
+    file = learn(world, name)
+    file.unlink()
+    file.mkdir()
     shell = world.open(name)
     shell.run(f"cd {world.main}")
     assert active(shell) == "main"
-    entry.rmdir()
+    file.rmdir()
 
 
-def test_entry_of_another_version_is_not_read(world: World, name: str) -> None:
-    entry = learn(world, name)
-    old = Path(str(entry).replace(f"/v{ABI}/", "/v1-0.0.1/"))
+def test_file_of_another_version_is_not_read(world: World, name: str) -> None:
+    file = learn(world, name)
+    old = Path(str(file).replace(f"/v{ABI}/", "/v1-0.0.1/"))
     old.parent.mkdir(parents=True)
     old.write_text("echo READ; # end\n")
-    entry.write_bytes(entry.read_bytes().replace(ABI.encode(), b"1-0.0.1", 1))
+    file.write_bytes(file.read_bytes().replace(ABI.encode(), b"1-0.0.1", 1))
     shell = world.open(name)
     assert shell.run(f"cd {world.main}").out == world.entering(world.main)
     assert active(shell) == "main"
@@ -120,7 +120,7 @@ def test_entry_of_another_version_is_not_read(world: World, name: str) -> None:
 
 def test_many_shells_at_once(world: World, name: str) -> None:
     learn(world, name)
-    expected = find_entry(world, name).read_bytes()
+    expected = find_kept(world, name).read_bytes()
     shutil.rmtree(world.home.path / ".cache/wtenv")
     text = f"{HOOK_LINES[name]}\ncd {world.main}; cd /; cd {world.main}\n/usr/bin/env"
     command = [shutil.which(name, path=world.home.environ["PATH"]) or name, "-c", text]
@@ -136,12 +136,12 @@ def test_many_shells_at_once(world: World, name: str) -> None:
         assert error == ""
         assert f"VIRTUAL_ENV={world.main}/.venv\n" in out
         assert "ALPHA=one two\n" in out
-    assert find_entry(world, name).read_bytes() == expected
+    assert find_kept(world, name).read_bytes() == expected
     assert not list((world.home.path / ".cache").rglob("*.tmp"))
 
 
 def test_full_disk(world: World, name: str) -> None:
-    """There is no room for an entry (6 blocks are enough for all else): each visit asks, and works."""
+    """There is no room to keep it (6 blocks are enough for all else): each visit asks, and works."""
     assert learn(world, name).stat().st_size > 6 * 1024
     shutil.rmtree(world.home.path / ".cache/wtenv")
     shell = world.open(name)

@@ -256,7 +256,7 @@ def test_what_a_build_would_read(tmp_path: Path, kind: str) -> None:
 # module -> why it may open a file by itself
 OPENED = {
     "access.py": "/proc, and the system's users",
-    "hook/cached.py": "entries, in the user's own folder",
+    "hook/cached.py": "cached activations, in the user's own folder",
     "cli.py": "/dev/null",
     "commands/setup.py": "the user's rc file",
     "conda/scripts.py": "what a script printed, in a folder of ours",

@@ -144,7 +144,7 @@ def dispatch(words: list[str], env: Mapping[str, str]) -> int:
 
 
 def follow(origin: str, root: str, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """See `commands.run.follow`; straight where what it needs is known."""
+    """See `commands.run.follow`; at once where what it needs is known."""
     from .hook import cached_run
 
     cached_run.start(command, env, origin)

@@ -12,11 +12,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import access, files
+from .. import access
 from ..console import say, write
 from ..errors import WtenvError
+from ..hook import install
 from ..hook.detect import find_shell_name
-from ..hook.install import MARK, MARK_ALL, explain_name, list_lines, locate_hook, locate_rc, render_line, write_hook
 from ..hook.shells import SHELLS, find_shell
 from ..process import locate_folder
 from ..worktree import Worktree, find_clone, find_root, require_worktree
@@ -45,22 +45,22 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
     else:
         chosen = [find_shell(args.shell or find_shell_name(env))]
     for shell in chosen:
-        lines = [(locate_rc(shell.name, env), MARK, render_line(shell, env))]
+        lines = [(install.locate_rc(shell.name, env), install.MARK, install.render_line(shell, env))]
         if every or args.undo:
-            lines += [(file, MARK_ALL, line) for file, line in list_lines(shell, env)]
+            lines += [(file, install.MARK_ALL, line) for file, line in install.list_lines(shell, env)]
         if args.only_print:
             for _, _, line in lines:
                 print(line)
         elif args.undo:
             for file, mark, line in lines:
-                _remove(file, mark, line)
-            locate_hook(shell.name, env).unlink(missing_ok=True)
+                install.remove_line(file, mark, line)
+            install.locate_hook(shell.name, env).unlink(missing_ok=True)
         else:
-            write_hook(shell, env)
+            install.write_hook(shell, env)
             for file, mark, line in lines:
-                changed = _add(file, mark, line) or changed
+                changed = install.add_line(file, mark, line) or changed
     if not args.undo and not args.only_print:
-        for what, fix in filter(None, (explain_name(shell, env) for shell in chosen)):
+        for what, fix in filter(None, (install.explain_name(shell, env) for shell in chosen)):
             say(f"{what}; {fix}")
     if changed:
         say(f"done; open a new shell (to take it back: wtenv setup --undo{' --all-shells' if every else ''})")
@@ -115,46 +115,3 @@ def _locate_git_hook(place: Worktree, env: Mapping[str, str]) -> tuple[Path, boo
     if found := access.find_exposure(folder):
         raise WtenvError(found.reason, found.fix)
     return folder / githook.NAME, is_own
-
-
-def _add(file: Path, mark: str, line: str) -> bool:
-    """Put `line` at the end of `file` in place of another version's; False if it is there."""
-    old, kept = _split(file, mark)
-    if os.fsencode(line) in old.splitlines():
-        say(f"{file} has it already: {line}")
-        return False
-    say(f"adding to {file}: {line}")
-    text = b"".join(kept)
-    _write(file, text + (b"\n" if text and not text.endswith(b"\n") else b"") + os.fsencode(line) + b"\n")
-    return True
-
-
-def _remove(file: Path, mark: str, line: str) -> None:
-    old, kept = _split(file, mark)
-    if len(kept) < len(old.splitlines()):
-        _write(file, b"".join(kept))
-        say(f"removed from {file}: {line}")
-    elif mark == MARK:
-        say(f"{file} has no line of wtenv's")
-
-
-def _split(file: Path, mark: str) -> tuple[bytes, list[bytes]]:
-    """The content of `file`, and its lines without those that end in `mark`."""
-    old = _read(file)
-    return old, [each for each in old.splitlines(keepends=True) if not each.rstrip().endswith(mark.encode())]
-
-
-def _read(rc: Path) -> bytes:
-    try:
-        return rc.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise WtenvError(f"{rc}: can't be read ({error.strerror})", "run: wtenv setup --print") from None
-
-
-def _write(rc: Path, data: bytes) -> None:
-    try:
-        files.replace(rc, data)
-    except OSError as error:
-        raise WtenvError(f"can't write {rc} ({error.strerror})", "add the line of: wtenv setup --print") from None

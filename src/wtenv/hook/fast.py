@@ -83,7 +83,7 @@ def _make_plan(shortcut: Shortcut) -> _Plan | None:
 
 
 class Bash:
-    """For bash from 5.1 on."""
+    """For a bash that compares times to the nanosecond, so a newer one (5.0 does)."""
 
     def __init__(self, quote: Quote) -> None:
         self.quote = quote
@@ -159,7 +159,7 @@ __wtenv_fast=1
 
 
 class OldBash(Bash):
-    """For bash before 5.1, which does not tell the attributes of what has no value."""
+    """For an older one, which does not tell the attributes of what has no value."""
 
     def ask_unset(self, name: str) -> str:
         return f"${{{name}[@]+x}}"  # an array may lack [0]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .. import dirs, files
+from ..console import say
 from ..errors import WtenvError
 from . import cached
 from .shells import Shell, build_command, locate_cached
@@ -60,6 +61,51 @@ def list_lines(shell: Shell, env: Mapping[str, str]) -> list[tuple[Path, str]]:
         line = f'if [ -z "${{BASH_ENV-}}" ] && [ -r {hook} ]; then export BASH_ENV={hook}; fi {MARK_ALL}'
         return [(file, line) for file in dict.fromkeys((locate_rc("bash", env), home / login))]
     return []
+
+
+def add_line(file: Path, mark: str, line: str) -> bool:
+    """Put `line` at the end of `file` in place of another version's, and say so; False if it is there. mark: what
+    it ends in."""
+    old, kept = _split(file, mark)
+    if os.fsencode(line) in old.splitlines():
+        say(f"{file} has it already: {line}")
+        return False
+    say(f"adding to {file}: {line}")
+    text = b"".join(kept)
+    _write(file, text + (b"\n" if text and not text.endswith(b"\n") else b"") + os.fsencode(line) + b"\n")
+    return True
+
+
+def remove_line(file: Path, mark: str, line: str) -> None:
+    """Take the line that ends in `mark` out of `file`, and say so. line: as it is shown."""
+    old, kept = _split(file, mark)
+    if len(kept) < len(old.splitlines()):
+        _write(file, b"".join(kept))
+        say(f"removed from {file}: {line}")
+    elif mark == MARK:
+        say(f"{file} has no line of wtenv's")
+
+
+def _split(file: Path, mark: str) -> tuple[bytes, list[bytes]]:
+    """The content of `file`, and its lines without those that end in `mark`."""
+    old = _read(file)
+    return old, [each for each in old.splitlines(keepends=True) if not each.rstrip().endswith(mark.encode())]
+
+
+def _read(rc: Path) -> bytes:
+    try:
+        return rc.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise WtenvError(f"{rc}: can't be read ({error.strerror})", "run: wtenv setup --print") from None
+
+
+def _write(rc: Path, data: bytes) -> None:
+    try:
+        files.replace(rc, data)
+    except OSError as error:
+        raise WtenvError(f"can't write {rc} ({error.strerror})", "add the line of: wtenv setup --print") from None
 
 
 def render_hook(shell: Shell, env: Mapping[str, str]) -> bytes:
