@@ -187,7 +187,7 @@ def ask(world: World) -> decision.Decision:
     env = world.home.environ
     found = decision.decide(world.feature, env)
     assert found.kind == "active" or (found.reason and found.fix and "\n" not in found.reason), found.kind
-    entry = answer.build_entry(found, "", (), env)
+    entry = answer.build_cached(found, "", (), env)
     for shell in shells.SHELLS.values():
         text = shell.render_cached(entry)
         assert text.endswith("\n# end\n")
