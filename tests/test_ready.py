@@ -153,6 +153,10 @@ def test_what_is_not_ours_stays(world: World) -> None:
     call(world.home, "run", "true", cwd=root, check=True)
     (root / ".venv/bin/evil").write_text("#!/bin/sh\n")
     assert "evil was added" in one_line(call(world.home, "run", "true", cwd=root))
+    (root / ".venv/bin/evil").unlink()
+    (root / ".venv/bin/python").unlink()
+    (root / ".venv/bin/python").symlink_to("/bin/true")
+    assert "bin/python is missing, or another Python" in one_line(call(world.home, "run", "true", cwd=root))
 
 
 def test_a_damaged_kept_build(world: World) -> None:

@@ -10,7 +10,6 @@ from . import decision, faults
 from .console import Progress, say
 from .decision import Decision
 from .errors import WtenvError
-from .overlay.state import State
 from .plan import make_plan
 
 
@@ -41,7 +40,8 @@ def place(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decisio
 def build(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decision:
     """Where the overlay of `found` is missing or not as declared: sync it, saying on stderr what takes time, and decide
     again. WtenvError if that fails."""
-    if found.overlay is None or not _is_to_build(found.overlay):
+    # Not one that can't be used: somebody may have changed it, which the one line has to say before a sync ends it.
+    if found.overlay is None or found.overlay.kind not in ("absent", "incomplete", "stale"):
         return found
     from .overlay import sync
 
@@ -52,13 +52,6 @@ def build(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decisio
         changes = [*outcome.installed, *(f"-{name}" for name in outcome.removed)]
         say(f"synced {plan.venv}: {', '.join(changes)}")
     return decision.decide(directory, plain)
-
-
-def _is_to_build(overlay: State) -> bool:
-    """Not where something in it was replaced or added: what that was is for somebody to look at, see `wtenv sync`."""
-    return overlay.kind in ("absent", "incomplete", "stale") or (
-        overlay.kind == "unusable" and overlay.sync_fixes and not overlay.altered
-    )
 
 
 def build_alone(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decision:
