@@ -24,8 +24,9 @@ class Wtenv(Protocol):
     ) -> subprocess.CompletedProcess[str]: ...
 
 
-# `nohup … &` and some CI start us with Ctrl-C ignored, and every shell that we start would inherit that.
+# `nohup … &` and some CI start us with Ctrl-C and Ctrl-\ ignored, and every shell that we start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -159,6 +159,9 @@ def test_the_bases_own_pth_files(tmp_path: Path, fresh_base: Base, home: Home) -
     look = "import json, sys, nsp.inner, pkg; print(json.dumps([sys.path, pkg.WHERE]))"
     path, where = json.loads(run(root / ".venv/bin/python", "-c", look, env=env))
     assert where == "worktree"
+    path = [
+        folder for folder in path if not folder.endswith("/dist-packages")
+    ]  # which a base of Debian's Python has, too
     assert path[-3:] == [str(tmp_path / "first"), str(site), str(tmp_path / "added")]
 
 
