@@ -269,7 +269,7 @@ def foreign_overlay(patient: Patient) -> None:
 
 
 def python_does_not_start(patient: Patient) -> None:
-    (patient.site / "sitecustomize.py").write_text("raise SystemExit('no')\n")
+    (patient.site / "a.pth").write_text("import sys; sys.exit('no')\n")  # Debian's Python has its own sitecustomize
 
 
 def other_python(patient: Patient) -> None:
@@ -782,8 +782,8 @@ def test_one_start_of_the_overlays_python(patient: Patient) -> None:
         patient.wtenv(*words)
     patient.activate()
     log = patient.root.parent / "starts"
-    text = f"open({str(log)!r}, 'a').write('start\\n')\n"
-    noted(lambda patient: write(patient.site / "sitecustomize.py", text))(patient)
+    text = f"import os; open({str(log)!r}, 'a').write('start\\n')\n"
+    noted(lambda patient: write(patient.site / "a.pth", text))(patient)
     code, facts = patient.ask()
     assert code == 0
     assert [item["finding"] for item in facts["findings"] if item["check"] == "editables"] == [

@@ -273,11 +273,14 @@ def test_another_file_that_wins_is_named(root: Path, fresh_base: Base, home: Hom
     )
     thief += "    return u.spec_from_file_location(name, __file__) if name == 'pkg' else None\n"
     (fresh_base.site_packages / "thief.py").write_text(thief + "sys.meta_path.insert(0, F)\n")
-    (fresh_base.site_packages / "sitecustomize.py").write_text("import thief\n")
+    custom = fresh_base.site_packages.parent / "sitecustomize.py"  # where Debian's Python has one
+    before = custom.read_text() if custom.exists() else ""
+    custom.unlink(missing_ok=True)  # it may be a hard link
+    custom.write_text(f"{before}\nimport thief\n")
     with pytest.raises(WtenvError, match=r"import pkg would give .*thief\.py, not the worktree's copy"):
         make_overlay(root, fresh_base, home.environ, root)
     assert judge(root, fresh_base, home, root).kind == "incomplete"
-    (fresh_base.site_packages / "sitecustomize.py").unlink()
+    custom.write_text(before)
     make_overlay(root, fresh_base, home.environ, root)
     assert judge(root, fresh_base, home, root).kind == "current"
 

@@ -313,7 +313,7 @@ def test_another_worktree_is_active(scene: Scene) -> None:
 def test_python_that_does_not_answer(base: Base, tmp_path: Path) -> None:
     scene = make_scene(tmp_path, base)
     (site,) = (scene.feature / ".venv/lib").glob("python*/site-packages")
-    (site / "sitecustomize.py").write_text("raise SystemExit(3)\n")
+    (site / "a.pth").write_text("import os; os._exit(3)\n")  # Debian's Python has a sitecustomize of its own
     venv = scene.feature / ".venv"
     found = manifests.read_manifest(venv)
     assert found
