@@ -91,8 +91,13 @@ def test_overlay_is_deleted(own_world: Callable[..., World], name: str) -> None:
     before = without(shell.environ())
     shell.run(f"cd {world.main}")
     shutil.rmtree(world.main / ".venv")
+    assert f"wtenv: made {world.main}/.venv" in said(shell.run("true")), "nothing has to be built for it"
+    assert active(shell) == "main"
+    shutil.rmtree(world.main / ".venv")
+    (world.main / ".venv").write_text("")  # here it can't be made again
     assert len(said(shell.run("true"))) == 1
     assert without(shell.environ()) == before
+    (world.main / ".venv").unlink()
     in_other_shell(world, "sync")
     shell.run("true")
     assert active(shell) == "main"
