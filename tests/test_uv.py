@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import uv
 from realbase import Base
-from scenes import CONFIG, Scene, call, make_home, make_scene, snapshot
+from scenes import CONFIG, Scene, State, call, make_home, make_scene, snapshot
 from shells import run_script
 from workspace import Repo, make_repo
 
@@ -88,6 +88,29 @@ def test_uv_run_in_a_stack(tmp_path: Path, base: Base) -> None:
     venv = tmp_path / "work/.venv"
     assert run(scene, f"uv run {LOOK}", repo.root)[0].split()[:2] == [str(venv), str(repo.init_file(repo.root))]
     assert not (repo.root / ".venv").exists()
+
+
+def read_own(venv: Path) -> State:
+    """What lies in an overlay, without what Python compiles at a first import."""
+    return {path: facts for path, facts in snapshot(venv).items() if "__pycache__" not in path}
+
+
+def test_pip_out_of_another_worktree(scene: Scene) -> None:
+    """Typed while `main` is active, where no hook follows: pip works on the worktree that it stands in."""
+    venv = Path(run(scene, 'echo "$VIRTUAL_ENV"', scene.root)[0])
+    there = Path(str(venv).replace(str(scene.root), str(scene.feature)))
+    before = read_own(venv)
+    where = "python -c 'import idna; print(idna.__file__)'"
+    for pip in ("pip", "python -m pip"):
+        try:
+            (found,) = run(scene, f"cd {scene.feature} && {pip} install -q --no-deps idna==3.9 && {where}", scene.root)
+            assert Path(found).is_relative_to(there), pip
+            assert read_own(venv) == before, pip
+            refused = run(scene, f"cd {scene.feature} && {{ {pip} install -q -e . 2>&1 || echo $?; }}", scene.root)
+            assert "pip install -e is refused here" in refused[0] and refused[-1] == "2", refused
+            assert read_own(venv) == before, pip
+        finally:
+            scene("sync", cwd=scene.feature, check=True)
 
 
 @pytest.mark.parametrize(
