@@ -113,6 +113,7 @@ def test_script(configured: Repo, home: Home, wtenv: Wtenv) -> None:
         assert f"== {worktree}\n" in done.stdout
         assert str(configured.init_file(worktree)) in done.stdout
     wtenv("clean", cwd=configured.feature, check=True)
+    shutil.rmtree(home.path / ".cache/wtenv/builds")  # else it would be made anew, of these
     failed = home.run([script], configured.root)
     assert failed.returncode != 0
     assert "wtenv sync" in failed.stderr
