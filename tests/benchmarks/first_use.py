@@ -23,6 +23,7 @@ from workspace import Home, make_repo
 
 VENV = "uv venv -q --python {base}/bin/python --system-site-packages"
 EDIT = "uv pip install -q --no-deps --no-build-isolation -e ."
+EDIT_HERE = EDIT.replace("install", "install --python .venv")  # else uv takes the active conda environment
 ENVRC = "printf 'PATH_add {base}/bin\\nPATH_add .venv/bin\\n' >.envrc"
 WAYS = {
     "wtenv": ["wtenv setup bash", "exec bash", "cd main", "wtenv init --clone shared", "pytest", "cd ../feature", "pytest"],
@@ -36,8 +37,8 @@ WAYS = {
     ],
     "direnv and uv": [
         "echo 'eval \"$(direnv hook bash)\"' >>~/.bashrc", "exec bash",
-        "cd main", ENVRC, VENV, EDIT, "direnv allow", "pytest",
-        "cd ../feature", ENVRC, VENV, EDIT, "direnv allow", "pytest",
+        "cd main", ENVRC, VENV, EDIT_HERE, "direnv allow", "pytest",
+        "cd ../feature", ENVRC, VENV, EDIT_HERE, "direnv allow", "pytest",
     ],
 }  # fmt: skip
 """What a person types."""
