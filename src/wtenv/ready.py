@@ -17,7 +17,8 @@ def place(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decisio
     """Where the overlay of `found` is missing: make it of kept builds, if they are enough, and decide again; else
     `found` as it is. Nothing is started but the overlay's Python, for the import check, and no code of the checkout
     runs."""
-    if found.kind != "unbuilt" or found.overlay is None or found.overlay.kind not in ("absent", "incomplete"):
+    # Nothing that is there is replaced, be it unfinished: somebody may have changed it.
+    if found.kind != "unbuilt" or found.overlay is None or found.overlay.kind != "absent":
         return found
     from .overlay import sync
 

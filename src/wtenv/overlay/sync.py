@@ -135,7 +135,7 @@ class _Job:
             return Outcome(False, (), ())
         facts = layout.recall(plan.base_python, plan.base_prefix, self.env)
         hindrance = state.find_hindrance(self.venv, self.env)
-        if verdict.kind not in ("absent", "incomplete") or hindrance or facts is None or plan.install_deps:
+        if verdict.kind != "absent" or hindrance or facts is None or plan.install_deps:
             return None
         found = self._find_kept(swap.draft(self.venv, plan.root, plan.base_prefix, facts))
         if found is None:
