@@ -145,6 +145,29 @@ def test_pyright(way: str, scene: Scene, elsewhere: Path) -> None:
     assert re.findall(r'is \\"(\w+)\\"', said) == EXPECTED, said
 
 
+def test_no_link_is_below_another_link(tmp_path: Path) -> None:
+    """A project has a package, another one has a module in it: its link would be made in the first one's sources."""
+    site = tmp_path / ".venv/lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    made = manifest.Manifest("", str(tmp_path), str(tmp_path / ".venv"), "", "", "", "3.11.7", (str(site),), "", ())
+    items = []
+    for name, modules in {"a": ("spam", "space.mine"), "b": ("spam.plugin", "spam.deep.er", "space.other")}.items():
+        places = [tmp_path / name / module.replace(".", "/") / "__init__.py" for module in modules]
+        for place in places:
+            write_module(place)
+        items.append(manifest.Editable(f"{tmp_path}/{name}", name, "1", "", modules, (), (*map(str, places),)))
+    made = made._replace(editables=tuple(items))
+    before = snapshot(tmp_path / "a", tmp_path / "b")
+    assert links.refresh(made)
+    assert not links.refresh(made)
+    assert snapshot(tmp_path / "a", tmp_path / "b") == before
+    assert sorted(links.scan(links.locate(made))) == ["space/mine", "space/other", "spam"]
+    assert links.find_unlinked(made) == ([], ["spam.plugin", "spam.deep.er"])
+    made = made._replace(editables=made.editables[1:])
+    assert links.refresh(made)
+    assert sorted(links.scan(links.locate(made))) == ["space/other", "spam/deep/er", "spam/plugin"]
+
+
 # --- Python imports what it imports without them ------------------------------------------------------
 
 LOOK = """
@@ -254,6 +277,19 @@ def test_what_changed_in_it_is_noticed_and_put_right(change: str, scene: Scene, 
     assert get_links(scene) == wanted
     assert change != "elsewhere" or os.readlink(tmp_path / "mine/by_flat") == "/"  # not wtenv's
     scene("run", "--no-sync", "true", check=True)
+
+
+def test_what_python_compiles_in_it_is_no_change(scene: Scene) -> None:
+    """`python -m compileall` goes through all folders of the path."""
+    wanted = get_links(scene)
+    folder = next((scene.root / ".venv/lib").glob("python*/site-packages")) / links.FOLDER
+    scene("run", "python", "-m", "compileall", "-q", "-r", "2", folder, check=True)
+    assert sorted(path.parent.name for path in folder.rglob("*.pyc")) == ["__pycache__"] * 2
+    scene("run", "--no-sync", "true", check=True)
+    (folder / "single.py").unlink()
+    scene("sync", check=True)
+    assert get_links(scene) == wanted
+    assert not list(folder.rglob("*.pyc"))
 
 
 def test_what_git_tracks_in_it_is_noticed(scene: Scene) -> None:

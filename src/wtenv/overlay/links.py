@@ -8,14 +8,15 @@ the others has. Python finds nothing in that folder (`_wtenv_bootstrap._hook`): 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Container, Iterator
+from pathlib import Path, PurePath
 
 from .. import faults
 from ..distributions import read_text
 from .manifest import PTH, Manifest
 
 FOLDER = ".links"  # in the site folder: what looks for a project's own files leaves out both
+_COMPILED = "__pycache__"  # what `python -m compileall` leaves, which goes through the folders of the path
 _CODE = ("#", "import ", "import\t")  # what `site` takes for no folder
 
 
@@ -25,13 +26,23 @@ def locate(manifest: Manifest) -> str:
 
 
 def plan(manifest: Manifest) -> dict[str, str]:
-    """Path below the folder -> where the link shall lead: a package's folder, or a module's file."""
-    return {inside: target for _, inside, target in _list_unseen(manifest) if not _is_above(target, manifest)}
+    """Path below the folder -> where the link shall lead: a package's folder, or a module's file. None is below another
+    one: it would be put where that one leads, into the project."""
+    found = {inside: target for _, inside, target in _list_unseen(manifest) if not _is_above(target, manifest)}
+    return {inside: target for inside, target in found.items() if not _is_below(inside, found)}
 
 
-def find_unlinked(manifest: Manifest) -> list[str]:
-    """The declared modules that need a link, and can have none."""
-    return [module for module, _, target in _list_unseen(manifest) if _is_above(target, manifest)]
+def find_unlinked(manifest: Manifest) -> tuple[list[str], list[str]]:
+    """The declared modules that need a link, and can have none: because the overlay is in the package's folder; or
+    because another package, which has a link, has the package around them."""
+    unseen = [*_list_unseen(manifest)]
+    around = [module for module, inside, target in unseen if _is_above(target, manifest)]
+    found = {inside: target for module, inside, target in unseen if module not in around}
+    return around, [module for module, inside, _ in unseen if _is_below(inside, found)]
+
+
+def _is_below(inside: str, found: Container[str]) -> bool:
+    return any(os.fspath(above) in found for above in PurePath(inside).parents)
 
 
 def _is_above(target: str, manifest: Manifest) -> bool:
@@ -88,7 +99,11 @@ def refresh(manifest: Manifest) -> bool:
         if wanted.get(inside) != target:
             (folder / inside).unlink()
     for above, _, _ in os.walk(folder, topdown=False):
-        if not os.listdir(above):
+        if os.path.basename(above) == _COMPILED:
+            import shutil
+
+            shutil.rmtree(above)
+        elif not os.listdir(above):
             os.rmdir(above)
     for inside, target in wanted.items():
         if present.get(inside) != target:
@@ -98,10 +113,11 @@ def refresh(manifest: Manifest) -> bool:
 
 
 def scan(folder: str) -> dict[str, str]:
-    """What the folder has: path below it -> where that link leads; empty for what is none. Nothing where the folder is
-    a link itself."""
+    """What the folder has: path below it -> where that link leads; empty for what is none, but for what Python has
+    compiled. Nothing where the folder is a link itself."""
     found = {}
     for above, below, names in os.walk(folder) if not os.path.islink(folder) else ():
+        below[:] = [name for name in below if name != _COMPILED or os.path.islink(f"{above}/{name}")]
         for place in (os.path.join(above, name) for name in (*below, *names)):
             if os.path.islink(place) or os.path.isfile(place):
                 found[os.path.relpath(place, folder)] = os.readlink(place) if os.path.islink(place) else ""

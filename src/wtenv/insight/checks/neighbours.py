@@ -155,9 +155,13 @@ def _find_unseen(context: Context) -> Iterator[Finding]:
         names = ", ".join(compiled[:5]) + (", …" if compiled[5:] else "")
         what = f"type checkers can't look into {make_printable(names)}: compiled, and no stub says what is in there"
         yield note(what, f"put stubs into the packages: {make_printable(compiled[0].partition('.')[0])}.pyi")
-    if unlinked := links.find_unlinked(manifest):
-        what = f"type checkers don't find {', '.join(unlinked)}: the overlay is in the package's own folder"
+    around, below = links.find_unlinked(manifest)
+    if around:
+        what = f"type checkers don't find {', '.join(around)}: the overlay is in the package's own folder"
         yield note(what, "set venv in the config to a folder beside it, and run: wtenv sync")
+    if below:
+        what = f"type checkers don't find {', '.join(below)}: the package around it is another project's"
+        yield note(what, "let both projects have that package without an __init__.py, and run: wtenv sync")
 
 
 def _list_compiled(item: Editable, manifest: Manifest) -> set[str]:
