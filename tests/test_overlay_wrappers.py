@@ -84,6 +84,21 @@ def test_a_wrapper_runs_as_the_script_itself(tool: tuple[Path, Base, dict[str, s
     assert 'raise RuntimeError("on purpose")' in done.stderr
 
 
+def test_what_only_looks_like_a_layer_of_uv(tool: tuple[Path, Base, dict[str, str]], tmp_path: Path) -> None:
+    """A Python of its own that leads back to the overlay's is not gone on with, again and again."""
+    root, _, env = tool
+    layer = tmp_path / "layer"
+    (layer / "bin").mkdir(parents=True)
+    (layer / "pyvenv.cfg").write_text(f"extends-environment = {root}/.venv\n")
+    python = layer / "bin/python"
+    python.write_text(f'#!/bin/sh\necho started >>{tmp_path}/starts\nexec {root}/.venv/bin/python "$@"\n')
+    python.chmod(0o755)
+    env |= {"VIRTUAL_ENV": str(layer), "PATH": f"{layer}/bin:{env['PATH']}"}
+    done = subprocess.run([root / ".venv/bin/tool"], env=env, capture_output=True, text=True, timeout=20)
+    assert done.stdout.strip().endswith(f"|{root}/.venv"), done
+    assert not (tmp_path / "starts").exists()
+
+
 def test_debugger_profiler_and_run_path(tool: tuple[Path, Base, dict[str, str]]) -> None:
     root, base, env = tool
     wrapper, python = root / ".venv/bin/tool", root / ".venv/bin/python"

@@ -25,8 +25,9 @@ def _load(here):
             below = next((line.partition("=")[2].strip() for line in lines if line.startswith("extends-environment")), "")
             folders = os.environ.get("PATH", "").split(os.pathsep)
             first = next((folder for folder in folders if os.path.exists(folder + "/python")), "")
-            if below and os.path.samefile(below, sys.prefix) and first == layer + "/bin":
-                python = first + "/python"
+            python = first + "/python"
+            # Another program may only lead back to here.
+            if below and os.path.samefile(below, sys.prefix) and first == layer + "/bin" and os.path.samefile(python, sys.executable):
                 os.execv(python, [python] + ARGUMENTS + [here] + sys.argv[1:])  # noqa: F821
         except OSError:
             pass
