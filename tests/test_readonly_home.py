@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hookworld import World
 from realbase import Base
-from scenes import Scene, can_mount, make_home, make_scene, snapshot
+from scenes import Scene, call, can_mount, make_home, make_scene, one_line, snapshot
 from shells import HOOK_LINES, require_shell
 from test_other_users import THEM, US, give, pytestmark, run  # noqa: F401
 from workspace import make_repo, wtenv_program
@@ -205,6 +205,9 @@ def spoil(kind: str, folder: Path) -> None:
         os.chown(folder.parent, THEM, THEM)
     elif kind == "in a worktree":
         (folder.parent.parent / ".git").mkdir()
+    elif kind == "a clone":
+        (folder / ".git").mkdir(parents=True)
+        folder.chmod(0o700)
     elif kind == "gone":
         folder.parent.rmdir()
 
@@ -220,6 +223,7 @@ def spoil(kind: str, folder: Path) -> None:
         "not sticky",
         "above is theirs",
         "in a worktree",
+        "a clone",
         "gone",
     ],
 )
@@ -241,3 +245,23 @@ def test_what_can_be_written_is_used(tmp_path: Path, temporary: Path) -> None:
     assert dirs.find_uv_cache(env) == ""
     assert dirs.find_data({**env, "XDG_DATA_HOME": "/proc/version"}) == f"{temporary}/wtenv-{os.getuid()}/data"
     assert dirs.list_data({**env, "XDG_DATA_HOME": "/proc/version"})[1:] == ["/proc/version/wtenv"]
+
+
+@pytest.mark.parametrize("shell", HOOK_LINES)
+@pytest.mark.parametrize("words", [[], ["--all-shells"]])
+def test_no_file_that_lasts_names_the_temporary_directory(
+    words: list[str], shell: str, tmp_path: Path, temporary: Path
+) -> None:
+    """A folder there is gone some day, and then anybody's who makes it; a new shell would source what they put there."""
+    home = make_home(tmp_path)
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        env = {name: "/proc/version", "TMPDIR": str(temporary)}
+        done = call(home, "setup", shell, *words, cwd=tmp_path, env=env)
+        if name == "XDG_DATA_HOME":
+            assert "/proc/version/wtenv can't be written" in one_line(done)
+            call(home, "setup", shell, "--undo", cwd=tmp_path, env=env, check=True)
+        lasting = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+        assert not [path for path in lasting if str(temporary) in path.read_text(errors="replace")]
+        line = call(home, "setup", shell, *words, "--print", cwd=tmp_path, env=env, check=True).stdout
+        assert str(temporary) not in line
+    assert (home.path / f".local/share/wtenv/hook.{shell}").exists()

@@ -42,6 +42,13 @@ def list_data(env: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys([find_data(env), _name(env, *_DATA)]))
 
 
+def name_own(env: Mapping[str, str]) -> tuple[str, str]:
+    """The user's own folders of data and cached activations, whether they can be written or not: for what outlives this
+    session and names them, as a line in a rc file does. One in the temporary directory is gone some day, and then
+    anybody's who makes it."""
+    return _name(env, *_DATA), os.path.join(_name(env, *_CACHE), f"v{ABI}")
+
+
 def find_cache(env: Mapping[str, str]) -> str:
     """Rendered activations: `$XDG_CACHE_HOME/wtenv`, else `~/.cache/wtenv`."""
     return _find(env, *_CACHE)
@@ -74,7 +81,7 @@ def find_uv_cache(env: Mapping[str, str]) -> str:
     own = os.path.join(os.path.dirname(_name(env, *_CACHE)), "uv")
     if env.get("UV_CACHE_DIR") or _is_usable(own, "" if os.path.isabs(env.get(_CACHE[0], "")) else find_home(env)):
         return ""
-    other = _find_temporary(env)
+    other = find_temporary(env)
     return os.path.join(other, "uv") if other else ""
 
 
@@ -107,7 +114,7 @@ def _find(env: Mapping[str, str], name: str, fallback: str) -> str:
     own = _name(env, name, fallback)
     if _is_usable(own, "" if os.path.isabs(env.get(name, "")) else find_home(env)):
         return own
-    other = _find_temporary(env)
+    other = find_temporary(env)
     return os.path.join(other, _TEMPORARY[name, fallback]) if other else own
 
 
@@ -130,18 +137,18 @@ def _is_usable(folder: str, home: str) -> bool:
     return os.path.isdir(folder) and os.access(folder, os.W_OK)
 
 
-def _find_temporary(env: Mapping[str, str]) -> str:
+def find_temporary(env: Mapping[str, str]) -> str:
     """This user's folder in the temporary directory, there or not; "" if there can be none that is theirs alone. Never
-    one in a worktree: what a checkout brings there is not ours."""
+    one in a worktree, nor a clone of that name: what a checkout brings there is not ours."""
     import stat
     from pathlib import Path
 
     from .access import find_exposure
 
     for place in dict.fromkeys((env.get("TMPDIR", ""), "/tmp")):
-        folder = os.path.join(place, f"wtenv-{os.getuid()}")
-        real = os.path.realpath(place)
-        if not os.path.isabs(place) or not os.path.isdir(real) or _has_git(real):
+        name = f"wtenv-{os.getuid()}"
+        folder, real = os.path.join(place, name), os.path.realpath(place)
+        if not os.path.isabs(place) or not os.path.isdir(real) or _has_git(os.path.join(real, name)):
             continue
         try:
             info = os.lstat(folder)

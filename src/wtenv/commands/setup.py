@@ -54,7 +54,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
         elif args.undo:
             for file, mark, line in lines:
                 install.remove_line(file, mark, line)
-            install.locate_hook(shell.name, env).unlink(missing_ok=True)
+            install.remove_hook(shell, env)
         else:
             install.write_hook(shell, env)
             for file, mark, line in lines:

@@ -105,9 +105,10 @@ def list_places(env: Mapping[str, str]) -> Iterable[Path]:
     """Where witnesses can be kept, best first: beside the cached activations; else where nothing outlives the
     session."""
     yield Path(dirs.find_cache(env))
-    for place in (env.get("XDG_RUNTIME_DIR", ""), env.get("TMPDIR", ""), "/tmp"):
-        if os.path.isabs(place):
-            yield Path(f"{place}/wtenv-{os.getuid()}")
+    if os.path.isabs(place := env.get("XDG_RUNTIME_DIR", "")):
+        yield Path(f"{place}/wtenv-{os.getuid()}")
+    if place := dirs.find_temporary(env):
+        yield Path(place)
 
 
 def witness(

@@ -11,7 +11,7 @@ from .. import dirs, files
 from ..console import say
 from ..errors import WtenvError
 from . import cached
-from .shells import Shell, build_command, locate_cached
+from .shells import Shell, build_command
 
 MARK = "# added by wtenv setup"
 MARK_ALL = f"{MARK} --all-shells"
@@ -21,7 +21,7 @@ _LOGIN = (".bash_profile", ".bash_login", ".profile")
 
 def locate_hook(shell: str, env: Mapping[str, str]) -> Path:
     """The hook's file for this shell."""
-    return Path(dirs.find_data(env)) / f"hook.{shell}"
+    return Path(dirs.name_own(env)[0]) / f"hook.{shell}"
 
 
 def locate_rc(shell: str, env: Mapping[str, str]) -> Path:
@@ -110,12 +110,27 @@ def _write(rc: Path, data: bytes) -> None:
 
 def render_hook(shell: Shell, env: Mapping[str, str]) -> bytes:
     """The content of the hook's file."""
-    return shell.render_hook(build_command(shell.name), locate_cached(env)).encode("utf-8", "surrogateescape")
+    return shell.render_hook(build_command(shell.name), dirs.name_own(env)[1]).encode("utf-8", "surrogateescape")
+
+
+def remove_hook(shell: Shell, env: Mapping[str, str]) -> None:
+    """Remove the hook's file, if there is one."""
+    place = locate_hook(shell.name, env)
+    try:
+        place.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise WtenvError(f"can't remove {place} ({error.strerror})", "make its folder writable") from None
 
 
 def write_hook(shell: Shell, env: Mapping[str, str]) -> None:
-    """Write the hook's file, readable by the user alone."""
+    """Write the hook's file, readable by the user alone. WtenvError if it can't be where it lasts."""
     place = locate_hook(shell.name, env)
+    if dirs.find_data(env) != str(place.parent):
+        line = "wtenv hook fish | source" if shell.name == "fish" else f'eval "$(wtenv hook {shell.name})"'
+        fix = f"make it writable, or add to {locate_rc(shell.name, env)}: {line}"
+        raise WtenvError(f"{place.parent} can't be written, or is in another user's home", fix)
     prepare_cache(env)
     try:
         files.make_private_dir(place.parent)
