@@ -16,7 +16,7 @@ from workspace import Home
 from wtenv import dirs, files
 
 CONFIG = '[python]\nbase_conda_env = "fake"\n'
-DOTENV = CONFIG + '[activation]\ndotenv = [".env", "{main}"]\n'
+DOTENV = CONFIG + '[activation]\ndotenv = [".env", "other.env"]\n'
 
 
 @pytest.fixture(scope="module")
