@@ -152,10 +152,12 @@ def remember_synced(directory: Path, started: int, plain: Mapping[str, str]) -> 
     """Keep that a sync had nothing to do, with what it looks at beside what an activation depends on: which files each
     distribution has, and git's index."""
     from . import distributions
+    from .changes import Activation
     from .overlay import manifest as manifests
     from .overlay.tracking import find_git
+    from .worktree import find_root
 
-    found = decision.decide(directory, plain)
+    found = decision.decide(directory, plain, activate=False)  # a sync with nothing to do starts no process
     manifest = manifests.read_manifest(found.config.venv) if found.config else None
     if manifest is None or found.config is None or found.overlay is None or found.overlay.kind != "current":
         return
@@ -165,7 +167,9 @@ def remember_synced(directory: Path, started: int, plain: Mapping[str, str]) -> 
     more += [place for item in manifest.editables for place in item.places]
     if git := find_git(found.config.venv):
         more.append(str(git[1] / "index"))
-    remember(found, started, plain, more, cached_run.SYNCED)
+    root = find_root(directory) or found.config.root
+    nothing = Activation(str(root), "", None, ())
+    remember(found._replace(activation=nothing), started, plain, more, cached_run.SYNCED)
 
 
 def remember(

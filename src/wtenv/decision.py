@@ -110,15 +110,16 @@ class Decision(NamedTuple):
         return found
 
 
-def decide(directory: Path, env: Mapping[str, str]) -> Decision:
+def decide(directory: Path, env: Mapping[str, str], *, activate: bool = True) -> Decision:
     """What should be active in `directory` for a shell with the environment `env` (nothing of wtenv's
-    active in it, see `environ.undo`). Mistakes of the user come back as kind "failed", never raised."""
+    active in it, see `environ.undo`). Mistakes of the user come back as kind "failed", never raised. Without
+    `activate` no script of the base runs, and there is no activation."""
     recording = RecordingEnvironment(env)
     with faults.collect() as met:
         found = Decision("active", {})._take(
             lambda found: _read(found, directory, recording),
             lambda found: _look(found, recording, refresh=True),
-            lambda found: _activate(found, directory, env),
+            *([lambda found: _activate(found, directory, env)] if activate else []),
         )
     if met:
         first, others = met[0], f" (and {len(met) - 1} more)" if len(met) > 1 else ""
