@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ FILES = {
     "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
     '[project]\nname = "pkg"\nversion = "1"\n[tool.coverage.run]\nbranch = true\n',
     "setup.py": "import os, versions\nfrom setuptools import setup\nsetup(version=os.environ.get('PKG_VERSION'))\n",
-    "versions.py": "FILE = 'src/pkg/_version.py'\n",
+    "versions.py": "FILE, OWN, ABOVE = 'src/pkg/_version.py', '.version', '../VERSION'\n",
     "src/pkg/__init__.py": "",
     "docs/notes.md": "text\n",
     "link": "->src",
@@ -86,6 +87,20 @@ def swap_unseen(clone: Clone, root: Path) -> None:
     os.utime(place, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
+def put_back(clone: Clone, root: Path) -> None:
+    """To git the worktree is changed, though each file is as in the commit."""
+    place = root / "docs/notes.md"
+    text = place.read_text()
+    place.write_text("other\n")
+    git(clone.home, root, "add", place)
+    place.write_text(text)
+
+
+def replace_commit(clone: Clone, root: Path) -> None:
+    other = git(clone.home, root, "commit-tree", "HEAD^{tree}", "-m", "other")
+    git(clone.home, root, "replace", "HEAD", other)
+
+
 CHANGES: dict[str, Callable[[Clone, Path], object]] = {
     "a tracked file": lambda _, root: (root / "docs/notes.md").write_text("other\n"),
     "one of the same size and time": swap_unseen,
@@ -103,6 +118,11 @@ CHANGES: dict[str, Callable[[Clone, Path], object]] = {
         git(clone.home, root, "add", "src/pkg/more.py"),
     ),
     "an ignored source": lambda _, root: (root / "local.cfg").write_text("[x]\n"),
+    "a hidden file that the build names": lambda _, root: (root / ".version").write_text("7"),
+    "a file above that the build names": lambda _, root: (root.parent / "VERSION").write_text("7"),
+    "staged, and put back": put_back,
+    "a longer history": lambda clone, _: (clone.first / ".git/shallow").write_text("0" * 40 + "\n"),
+    "a replaced commit": replace_commit,
     "a commit": commit,
     "a tag": lambda clone, root: git(clone.home, root, "tag", "v2"),
     "packed tags": lambda clone, root: (
@@ -121,6 +141,41 @@ def test_what_is_in_the_key(change: str, clone: Clone) -> None:
     assert clone.identify(clone.second, ask_git=False) not in before
 
 
+def test_where_a_link_leads_is_in_the_key(clone: Clone, tmp_path: Path) -> None:
+    """Out of the worktree it is another place from each."""
+    write(clone.first, {"out": "->../shared"})
+    git(clone.home, clone.first, "add", "out")
+    git(clone.home, clone.first, "commit", "--quiet", "--message", "link")
+    for name in ("beside", "deep/below"):
+        git(clone.home, clone.first, "worktree", "add", "--quiet", "--detach", tmp_path / name)
+    before = clone.identify(tmp_path / "beside")
+    assert before == clone.identify(clone.first, ask_git=False)
+    assert before != clone.identify(tmp_path / "deep/below")
+    (tmp_path / "shared").write_text("7")
+    assert before != clone.identify(tmp_path / "beside")
+
+
+def test_what_a_filter_wrote_is_in_the_key(clone: Clone, tmp_path: Path) -> None:
+    """As Git LFS does: to git these files are the same."""
+    git(clone.home, clone.first, "config", "filter.large.clean", "sed s/content/pointer-to-it/")
+    git(clone.home, clone.first, "config", "filter.large.smudge", "sed s/pointer-to-it/content/")
+    write(clone.first, {".gitattributes": "*.dat filter=large\n", "big.dat": "content\n"})
+    git(clone.home, clone.first, "add", "--all")
+    git(clone.home, clone.first, "commit", "--quiet", "--message", "large")
+    keys = []
+    for number, smudge in enumerate(("cat", "sed s/pointer-to-it/content/")):
+        root = tmp_path / f"wt{number}"
+        with_filter = ("-c", f"filter.large.smudge={smudge}")
+        git(clone.home, clone.first, *with_filter, "worktree", "add", "--quiet", "--detach", root)
+        time.sleep(0.05)  # the index is younger than the files
+        (root / "docs/notes.md").touch()
+        git(clone.home, root, "update-index", "--refresh")
+        keys.append(clone.identify(root, ask_git=False))
+        assert tree.read(root, {}, ask_git=False).tracked["big.dat"].startswith("100644 ")
+        assert git(clone.home, root, "status", "--short") == ""
+    assert keys[0] != keys[1]
+
+
 def test_what_else_is_in_the_key(clone: Clone, tmp_path: Path) -> None:
     root, tools = clone.second, tmp_path / "tools"
     tools.mkdir()
@@ -134,9 +189,10 @@ def test_what_else_is_in_the_key(clone: Clone, tmp_path: Path) -> None:
         clone.identify(root, env={"CFLAGS": "-O0"}),
         clone.identify(root, env={"PKG_VERSION": "7"}),
         clone.identify(root, env={"GIT_DIR": "/x"}),
+        clone.identify(root, env={"VCS_VERSIONING_PRETEND_VERSION": "7"}),
         clone.identify(root, env={"PATH": f"{tools}:/usr/bin:/bin"}),
     }
-    assert len(keys) == 8
+    assert len(keys) == 9
     assert clone.identify(root, env={"TERM": "x", "PWD": "/x", "SSH_TTY": "/dev/pts/1"}) in keys
     git(clone.home, tmp_path, "clone", "--quiet", clone.first, tmp_path / "other")
     assert clone.identify(tmp_path / "other") not in keys, "another clone has other settings, and maybe less history"
@@ -167,9 +223,10 @@ def test_it_is_what_git_says(version: str, clone: Clone) -> None:
     git(clone.home, root, "add", "--all")
     git(clone.home, root, "update-index", "--index-version", version)
     said = clone.home.run(["git", "ls-files", "--stage", "-z"], root, check=True).stdout.split("\0")[:-1]
-    wanted = {line.partition("\t")[2]: " ".join(line.split()[:2]) for line in said}
+    wanted = {line.partition("\t")[2]: line.split()[:2] for line in said}
     found = tree.read(root, clone.home.environ, ask_git=False)
-    assert dict(found.tracked) == wanted
+    assert {path: described.split()[:2] for path, described in found.tracked.items()} == wanted
+    assert {len(described.split()) for described in found.tracked.values()} == {2, 3}, "a file has its size, too"
     assert found.loose == ()
 
 

@@ -26,7 +26,7 @@ from .tree import Tree
 _ASKED = re.compile(
     r"(CC|CXX|CPP|LD|AR|FC|F77|F90|NVCC|CUDACXX|CI|DEBUG|LANG|LC_ALL|TZ)$|\w*FLAGS$|ARCH|MACOSX_|CMAKE|SKBUILD|MESON"
     r"|PKG_CONFIG|CARGO|RUST|MATURIN|CYTHON|CPATH|C_INCLUDE|CPLUS_|LIBRARY_PATH|LD_|DYLD_|NPY_|TORCH_|CUDA_|PDM_|POETRY_"
-    r"|VERSIONEER|PBR_|PYO3|CFFI|NO_|DISABLE_|ENABLE_|USE_|BUILD_|WITH_|WITHOUT_|FORCE_|GIT_|SETUPTOOLS_|DIST|HATCH_|FLIT_"
+    r"|VERSIONEER|VERSIONINGIT|VCS_VERSIONING|DUNAMAI|PBR_|PYO3|CFFI|NO_|DISABLE_|ENABLE_|USE_|BUILD_|WITH_|WITHOUT_|FORCE_|GIT_|SETUPTOOLS_|DIST|HATCH_|FLIT_"
     r"|SOURCE_DATE_EPOCH|UV_(?!SYSTEM_CERTS|NATIVE_TLS)"
 )
 # They are another worktree's there, or say nothing to a build. PATH: see `_TOOLS`.
@@ -37,6 +37,8 @@ _COMPILED = (".so", ".dylib", ".pyd")
 _PRODUCTS = (".py", ".pyi", *_COMPILED)
 _BETWEEN = (".c", ".cc", ".cpp", ".h", ".hpp", ".o", ".obj", ".a", ".d", ".pyc", ".log", ".tmp", ".lock", ".swp")
 _SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".cfg", ".toml", ".ini", ".in", ".txt", ".cmake", ".build")
+# What a build file names that is hidden, or above: of the worktree these don't count, see `tree.is_made`.
+_HIDDEN = re.compile(r"(?<![\w./-])(?:(?:\.\./)+[\w./-]+|\.\w[\w./-]*)")
 # Files and tables of pyproject.toml that are other programs'.
 _NO_CODE = {"noxfile.py", "conftest.py", "tasks.py", "dodo.py"}
 _OTHERS = {"coverage", "ruff", "pylint", "pytest", "mypy", "pyright", "tox", "nox", "black", "isort", "towncrier", "uv",
@@ -67,9 +69,10 @@ def identify(
         sorted(content.tracked.items()),
         [
             (path, tree.read_loose(root, path))
-            for path in _list_inputs(root, content, manifest, text)
+            for path in (*_list_inputs(root, content, manifest, text), *_list_hidden(project, root, content, text))
             if os.path.relpath(f"{root}/{path}", project.path) not in products
         ],
+        [(path, tree.follow_link(root, path)) for path in sorted(content.tracked) if _is_link(content.tracked[path])],
     )
     return sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
@@ -125,6 +128,22 @@ def _list_inputs(root: Path, content: Tree, manifest: Manifest, text: str) -> li
     the build files name, which the build writes."""
     ignored = (path for path in tree.walk_ignored(root, content.ignored, MAX_IGNORED) if _is_source(path, text))
     return sorted(path for path in (*content.loose, *ignored) if _may_count(root, path, manifest))
+
+
+def _list_hidden(project: Project, root: Path, content: Tree, text: str) -> list[str]:
+    """The files that the build files name, and that count neither as tracked nor as a source, for their place: hidden
+    ones, and those above the worktree. From its root."""
+    found = set()
+    for name in _HIDDEN.findall(text):
+        for folder in (project.path, root):
+            path = os.path.relpath(folder / name, root)
+            if os.path.isfile(folder / name) and path not in content.tracked and path != ".git":
+                found.add(path)
+    return sorted(found)
+
+
+def _is_link(described: str) -> bool:
+    return described.startswith("120000 ")
 
 
 def _is_source(path: str, text: str) -> bool:

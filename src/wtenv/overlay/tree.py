@@ -22,12 +22,14 @@ from .tracking import MAX_INDEX
 MAX_QUIET = 20_000  # files that are looked at where nobody has typed a command
 MAX_READ = 1 << 28  # bytes of a file that differs from what was checked out
 _STAT = struct.Struct(">10I")
+_DESCRIBING = ("refs/tags/", "refs/replace/")
 
 
 class Tree(NamedTuple):
-    """A worktree's content. tracked: path -> mode and object, as git would name what lies there now; loose: the other
-    files, less those that git ignores; ignored: these, or folders of such, with a slash at their end; head: the commit,
-    the tags and the clone, by which a version is told; branch: its name."""
+    """A worktree's content. tracked: path -> mode and object, as git would name what lies there now, the size of a
+    file, and what the index has in place of it, see `_describe`; loose: the other files, less those that git ignores;
+    ignored: these, or folders of such, with a slash at their end; head: the commit, the tags and the clone, by which a
+    version is told; branch: its name."""
 
     tracked: Mapping[str, str]
     loose: tuple[str, ...]
@@ -86,7 +88,8 @@ def _list_tracked(root: Path, git_dir: Path, common: Path, limit: int) -> Iterat
             at += (end - at + 8) // 8 * 8
         seen = (mode, size, inode, mtime, mns, ctime, cns)
         is_sure = mtime * 10**9 + mns < written
-        yield os.fsdecode(path), _identify(os.fspath(root) + "/" + os.fsdecode(path), seen, name if is_sure else b"")
+        found = _identify(os.fspath(root) + "/" + os.fsdecode(path), seen, name if is_sure else b"")
+        yield os.fsdecode(path), _describe(found, f"{mode:o} {name.hex()}")
     while at < len(data) - 20:  # extensions, then a checksum
         if data[at : at + 4] == b"link":
             raise ValueError("a split index")
@@ -102,8 +105,16 @@ def _read_number(data: bytes, at: int) -> tuple[int, int]:
     return value, at + 1
 
 
+def _describe(found: str, wanted: str) -> str:
+    """`found`, and what the index has if that is something else: to git this worktree is changed (git-describe(1),
+    --dirty), also where the file is as in the commit."""
+    return found if f"{found} ".startswith(f"{wanted} ") else f"{found} {wanted}"
+
+
 def _identify(place: str, seen: tuple[int, ...], name: bytes) -> str:
-    """Mode and object of the file at `place`, for which the index has `seen` and `name`; "-" if there is none."""
+    """Mode and object of the file at `place`, for which the index has `seen` and `name`; "-" if there is none. Its size,
+    too: what a filter has written (Git LFS, line ends; gitattributes(5)) is not the object, and may be another one in
+    each worktree."""
     try:
         info = os.lstat(place)
     except (FileNotFoundError, NotADirectoryError):
@@ -116,12 +127,13 @@ def _identify(place: str, seen: tuple[int, ...], name: bytes) -> str:
     mode = kind | (0o755 if info.st_mode & 0o100 else 0o644) if kind == stat.S_IFREG else kind
     times = (*divmod(info.st_mtime_ns, 10**9), *divmod(info.st_ctime_ns, 10**9))
     if name and seen == (mode, info.st_size & 0xFFFFFFFF, info.st_ino & 0xFFFFFFFF, *times):
-        return f"{mode:o} {name.hex()}"
+        return f"{mode:o} {name.hex()} {info.st_size}" if kind == stat.S_IFREG else f"{mode:o} {name.hex()}"
     if kind == stat.S_IFLNK:
         return f"{mode:o} {name_blob(os.fsencode(os.readlink(place)))}"
     if kind != stat.S_IFREG:
         raise ValueError(f"{place} is neither a file nor a link")
-    return f"{mode:o} {name_blob(files.read_bytes(place, MAX_READ))}"
+    data = files.read_bytes(place, MAX_READ)
+    return f"{mode:o} {name_blob(data)} {len(data)}"
 
 
 def name_blob(data: bytes) -> str:
@@ -134,6 +146,16 @@ def name_blob(data: bytes) -> str:
 def read_loose(root: Path, path: str) -> str:
     """What the file at `path`, which git does not track, is: as in `Tree.tracked`."""
     return _identify(f"{root}/{path}", (0,), b"")
+
+
+def follow_link(root: Path, path: str) -> str:
+    """Where the link at `path` leads, and what file that is; empty if it stays in the worktree, whose files count
+    anyway. A relative one leads elsewhere from each worktree."""
+    real = os.path.realpath(f"{root}/{path}")
+    if Path(real).is_relative_to(os.path.realpath(root)):
+        return ""
+    data = files.try_read(real)
+    return f"{real} {name_blob(data)}" if data is not None else real
 
 
 def is_made(name: str) -> bool:
@@ -195,6 +217,8 @@ def _ask(root: Path, env: Mapping[str, str], *options: str) -> tuple[str, ...]:
 def _read_head(git_dir: Path, common: Path) -> tuple[str, str]:
     """What `git describe` goes by, as one text, and the branch (gitrepository-layout(5)). ValueError if the commit is
     not known."""
+    # How far the history goes back, and what stands in for a commit (gitrepository-layout(5)).
+    history = [files.try_read(common / name, MAX_READ) for name in ("shallow", "info/grafts")]
     refs: dict[str, str] = {}
     packed = common / "packed-refs"
     if packed.exists():
@@ -202,10 +226,11 @@ def _read_head(git_dir: Path, common: Path) -> tuple[str, str]:
             name = line[41:]
             if line[:1] not in ("#", "^"):
                 refs[name] = line[:40]
-    for folder, _, names in os.walk(common / "refs/tags"):
-        for name in names:
-            place = f"{folder}/{name}"
-            refs[os.path.relpath(place, common)] = _read_line(place)
+    for kind in _DESCRIBING:
+        for folder, _, names in os.walk(common / kind):
+            for name in names:
+                place = f"{folder}/{name}"
+                refs[os.path.relpath(place, common)] = _read_line(place)
     text = _read_line(git_dir / "HEAD")
     branch = text.removeprefix("ref: ").strip() if text.startswith("ref: ") else ""
     if branch:
@@ -213,8 +238,8 @@ def _read_head(git_dir: Path, common: Path) -> tuple[str, str]:
         text = _read_line(loose) if loose.exists() else refs.get(branch, "")
     if len(text) != 40:
         raise ValueError("the commit is not known")
-    tags = sorted(item for item in refs.items() if item[0].startswith("refs/tags/"))
-    digest = sha256(repr((os.fspath(common), text, tags)).encode("utf-8", "surrogateescape"))
+    tags = sorted(item for item in refs.items() if item[0].startswith(_DESCRIBING))
+    digest = sha256(repr((os.fspath(common), text, tags, history)).encode("utf-8", "surrogateescape"))
     return digest.hexdigest(), branch
 
 
