@@ -109,6 +109,21 @@ SETTINGS = {
     "a backend of its own": ("[project]", 'backend-path = ["."]\n\n[project]'),
     "a build hook": ("[project.scripts]", "[tool.hatch.build.hooks.custom]\n[project.scripts]"),
     "files from elsewhere": ("[project.scripts]", '[tool.hatch.build.force-include]\n"x" = "y"\n[project.scripts]'),
+    "metadata from elsewhere": (
+        "[project.scripts]",
+        "[tool.hatch.build.targets.wheel.extra-metadata]\n[project.scripts]",
+    ),
+    "scripts from elsewhere": (
+        "[project.scripts]",
+        "[tool.hatch.build.targets.wheel.shared-scripts]\n[project.scripts]",
+    ),
+    "data from elsewhere": ("[project.scripts]", "[tool.hatch.build.targets.wheel.shared-data]\n[project.scripts]"),
+    "scripts of setuptools": ("[project.scripts]", '[tool.setuptools]\nscript-files = ["x"]\n[project.scripts]'),
+    "a folder filled in": ("[project.scripts]", 'dependencies = ["x @ {root:uri}/x"]\n[project.scripts]'),
+    "a variable filled in": (
+        "[project.scripts]",
+        '[project.optional-dependencies]\nx = ["x @ {env:X}"]\n[project.scripts]',
+    ),
     "a readme below": ("[project.scripts]", 'readme = "docs/readme.md"\n[project.scripts]'),
     "licences below": ("[project.scripts]", 'license-files = ["licenses/*"]\n[project.scripts]'),
 }

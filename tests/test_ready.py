@@ -228,6 +228,34 @@ def test_no_code_of_the_checkout_runs(tmp_path: Path, base: Base) -> None:
     assert tripwire.exists(), "it would have been seen"
 
 
+STARTS = """\
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+class Hook(BuildHookInterface):
+    def initialize(self, version, build_data):
+        build_data["force_include_editable"]["early.pth"] = "early.pth"
+"""
+
+
+def test_a_project_that_python_imports_when_it_starts(tmp_path: Path, base: Base) -> None:
+    """By a `.pth` file of its own, as tools for coverage and debugging have it: no `cd` makes such an overlay."""
+    world = make_world(tmp_path / "own", base, CONFIG)
+    use_hatch(world.main)
+    replace(world.main / "pyproject.toml", DYNAMIC[1], DYNAMIC[0])
+    replace(world.main / "pyproject.toml", "tool.hatch.metadata.hooks.custom", "tool.hatch.build.hooks.custom")
+    tripwire = tmp_path / "ran"
+    early = EARLY.format(tripwire=str(tripwire))
+    world.repo.commit({"hatch_build.py": STARTS, "early.pth": "import early\n", "src/early.py": early})
+    call(world.home, "sync", cwd=world.main, check=True)
+    call(world.home, "run", "python", "-c", "", cwd=world.main, check=True)
+    assert tripwire.exists(), "it would have been seen"
+    tripwire.unlink()
+    root = world.repo.add_worktree("new")
+    assert "run: wtenv sync" in one_line(call(world.home, "export", "json", cwd=root))
+    assert not tripwire.exists()
+    assert call(world.home, "run", "true", cwd=root).returncode == 0
+
+
 # --- builds that run code ---------------------------------------------------------------------------------
 
 DESCRIBE = """\

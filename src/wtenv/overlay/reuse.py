@@ -39,15 +39,19 @@ _BACKENDS = {
     "flit_core.buildapi": "flit-core",
     "uv_build": "uv-build",
 }
-# Settings that run code, or take what is built from elsewhere: any key of that name below [tool].
-_COMPUTING = {"hooks", "dev-mode-exact", "force-include", "dynamic", "ext-modules", "cmdclass",
-              "config-settings", "distutils"}  # fmt: skip
+# Settings that run code, take what is built from elsewhere, or copy files: any key of that name below [tool].
+_COMPUTING = {"hooks", "dev-mode-exact", "force-include", "dynamic", "ext-modules", "cmdclass", "config-settings",
+              "distutils", "script-files", "data-files", "shared-scripts", "shared-data", "extra-metadata",
+              "sbom-files", "external-data", "data"}  # fmt: skip
 _CODE = ("setup.py", "setup.cfg", "hatch.toml")
+_FORMATTED = ("dependencies", "optional-dependencies")
 _VARIABLE = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|UV_(?!SYSTEM_CERTS|NATIVE_TLS)|SOURCE_DATE_EPOCH")
 # What decides beside it, from the project's folder upwards: hatchling goes by what git ignores.
 _ABOVE = ("pyproject.toml", ".gitignore", ".hgignore")
 # What an installed editable consists of; who has more has it from elsewhere.
 _POINTERS = re.compile(r"[^/]+\.pth|__editable__[^/]*\.py|_editable_impl_[^/]*\.py")
+# A line of a .pth file that runs code (site, "addpackage"), other than what an editable consists of.
+_RUNNING = re.compile(r"(?m)^import[ \t](?!(?:__editable__|_editable_impl_)\w+(?:;|$))")
 _PLAIN = re.compile(r"(/[\w.-]+)+", re.ASCII)  # in such a path every way to quote it is the path itself
 _VENV, _PROJECT = "\0venv\0", "\0project\0"
 _DROPPED = {"uv_cache.json"}  # when the sources were last changed, which uv is not asked for
@@ -130,21 +134,25 @@ def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
     if table.get("dynamic") or not isinstance(table.get("version"), str):
         return False
     names = name_requires(project)
+    # Hatchling fills in folders and variables there ("Context formatting").
+    if any("{" in text for text in _list_values([table.get(key) for key in _FORMATTED]) if isinstance(text, str)):
+        return False
     below = any("/" in text for key in ("readme", "license", "license-files") for text in list_texts(table.get(key)))
     return names <= {package, "wheel"} and not below and not _names_any(project.data.get("tool"), _COMPUTING)
 
 
 def _names_any(value: object, names: set[str]) -> bool:
+    return any(isinstance(item, dict) and not names.isdisjoint(item) for item in _list_values(value))
+
+
+def _list_values(value: object) -> Iterator[object]:
+    """`value` and all that is in it."""
     values = [value]
     while values:  # not by recursion: it may be nested as deep as Python's stack
         item = values.pop()
-        if isinstance(item, dict):
-            if not names.isdisjoint(item):
-                return True
-            values.extend(item.values())
-        elif isinstance(item, list):
-            values.extend(item)
-    return False
+        yield item
+        if isinstance(item, (dict, list)):
+            values.extend(item.values() if isinstance(item, dict) else item)
 
 
 def _list_tree(top: Path) -> Iterator[str]:
@@ -221,6 +229,8 @@ def _read_files(installed: Distribution, project: str, venv: Path, *, by_code: b
         if inside.startswith("bin/") and base in scripts and text.startswith(f"#!{own}/bin/python"):
             text = f"#!{_VENV}{text[len(own) + 2 :]}"
         elif os.path.dirname(place) == installed.site and _POINTERS.fullmatch(base):
+            if base.endswith(".pth") and _RUNNING.search(text):  # it may import a module of the project
+                raise ValueError(f"{place} runs code")
             text = _put_tokens(text, project)
         elif base == "direct_url.json" and f'"file://{project}"' in text:
             text = text.replace(f'"file://{project}"', f'"file://{_PROJECT}"')

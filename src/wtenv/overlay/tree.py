@@ -112,9 +112,9 @@ def _describe(found: str, wanted: str) -> str:
 
 
 def _identify(place: str, seen: tuple[int, ...], name: bytes) -> str:
-    """Mode and object of the file at `place`, for which the index has `seen` and `name`; "-" if there is none. Its size,
-    too: what a filter has written (Git LFS, line ends; gitattributes(5)) is not the object, and may be another one in
-    each worktree."""
+    """Mode and object of the file at `place`, for which the index has `seen` and `name`; "-" if there is none. Its
+    size, too: what a filter has written (Git LFS, line ends; gitattributes(5)) is not the object, and may be another
+    in each worktree."""
     try:
         info = os.lstat(place)
     except (FileNotFoundError, NotADirectoryError):
