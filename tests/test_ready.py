@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from realbase import Base
 from scenes import CONFIG, call, one_line
 
 from wtenv.hook.shells import ABI
+from wtenv.overlay import sync
+from wtenv.plan import make_plan
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +193,46 @@ def test_a_kept_build_that_does_not_pass_the_import_check(world: World) -> None:
         place.write_bytes(data)
     call(world.home, "export", "json", cwd=root, check=True)
     assert is_right(world, root)
+
+
+@pytest.mark.parametrize("fault", ["a full disk", "no more processes"])
+def test_a_fault_that_passes(fault: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing about what is kept: the next worktree has that."""
+    from wtenv.overlay import reuse
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC if fault == "a full disk" else errno.EAGAIN, "not now")
+
+    root = world.repo.add_worktree(f"fault{len(fault)}")
+    before = kept(world)
+    plan, plain = make_plan(root, world.home.environ)
+    with monkeypatch.context() as patch:
+        patch.setattr(*((reuse, "place", fail) if fault == "a full disk" else (subprocess, "run", fail)))
+        assert sync.place(plan, plain) is None
+    assert kept(world) == before
+    assert not list(root.glob(".venv*"))
+    assert sync.place(plan, plain) is not None
+    assert is_right(world, root)
+
+
+@pytest.mark.parametrize("what", ["builds", "bases"])
+@pytest.mark.parametrize("how", ["another's file", "another's folder", "a folder that others can write to"])
+def test_what_others_could_have_kept_is_not_used(how: str, what: str, world: World) -> None:
+    if os.getuid():
+        pytest.skip("only root can give files away")
+    folder = world.home.path / ".cache/wtenv" / what
+    root = world.repo.add_worktree(f"{what}{len(how)}")
+    changed = [*folder.iterdir()] if how == "another's file" else [folder]
+    try:
+        for place in changed:
+            os.chmod(place, 0o777) if "others" in how else os.chown(place, 65534, 65534)
+        assert "there is no overlay" in one_line(call(world.home, "export", "json", cwd=root))
+        assert not (root / ".venv").exists()
+    finally:
+        for place in changed:
+            os.chown(place, 0, 0)
+            os.chmod(place, 0o700 if place == folder else 0o600)
+    call(world.home, "export", "json", cwd=root, check=True)
 
 
 # --- what is never run ------------------------------------------------------------------------------------

@@ -43,6 +43,13 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_TEXT) -> bytes:
     return data
 
 
+def read_own(path: Path, limit: int = MAX_TEXT) -> bytes:
+    """As `read_bytes`, for what decides which code runs. WtenvError, too, if another user could have written it."""
+    if found := access.find_exposure(path):
+        raise WtenvError(found.reason, found.fix)
+    return read_bytes(path, limit)
+
+
 def try_read(path: str | os.PathLike[str], limit: int = MAX_TEXT) -> bytes | None:
     """As `read_bytes`, but None where that raises an error, and for a path that no file can have."""
     try:

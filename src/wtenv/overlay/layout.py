@@ -110,7 +110,7 @@ def remember(facts: Facts, base_python: Path, base_prefix: Path, env: Mapping[st
 def recall(base_python: Path, base_prefix: Path, env: Mapping[str, str]) -> Facts | None:
     """What the base's Python said when it was asked last; None if that is not known, or may be otherwise by now."""
     try:
-        data = json.loads(files.read_bytes(_locate_facts(base_python, base_prefix, env)))
+        data = json.loads(files.read_own(_locate_facts(base_python, base_prefix, env)))
         facts = Facts(**{**data, "sites": tuple(data["sites"])})
         return facts if files.is_same(facts.interpreter, os.fspath(base_python)) else None
     except (OSError, ValueError, TypeError, KeyError, WtenvError):
@@ -247,10 +247,11 @@ def locate(
         done = subprocess.run(command, cwd=venv, env=dict(env), capture_output=True, text=True, timeout=600)
         found, errors = ast.literal_eval(done.stdout.rpartition("\n")[2])
     except (OSError, subprocess.SubprocessError) as error:
-        raise WtenvError(f"the overlay's Python does not start ({error})", "run: wtenv sync") from None
+        what = f"the overlay's Python does not start ({error})"
+        raise WtenvError(what, "run: wtenv sync", cacheable=False) from None
     except (SyntaxError, ValueError):
         tail = "\n".join(done.stderr.strip().splitlines()[-10:])
-        raise WtenvError(f"the overlay's Python fails:\n{tail}\n", "repair the base") from None
+        raise WtenvError(f"the overlay's Python fails:\n{tail}\n", "repair the base", cacheable=False) from None
     return {name: place for name, place in found.items() if place}, dict(errors)
 
 

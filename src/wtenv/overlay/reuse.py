@@ -264,7 +264,7 @@ def find(key: str, project: Path, venv: Path, env: Mapping[str, str]) -> Build |
     """The kept build `key` for `project` in `venv`; None if there is none that can be used there."""
     try:
         file = _locate(key, env)
-        content = files.read_bytes(file, MAX_KEPT_SIZE)
+        content = files.read_own(file, MAX_KEPT_SIZE)
         text = content.partition(b"\n")[2]
         if content != _sign(text):
             return None

@@ -146,9 +146,10 @@ class _Job:
         try:
             built = self._change(manifest, Difference(verdict, None, tuple(self.projects), (), ()), None, kept)
             self._finish(manifest, self._verify(manifest, built, {os.fspath(path) for path in kept}, quiet=True))
-        except (WtenvError, OSError):
-            for key in keys:
-                reuse.forget(key, self.env)
+        except (WtenvError, OSError) as error:
+            if isinstance(error, WtenvError) and error.cacheable:  # not a full disk, which says nothing about them
+                for key in keys:
+                    reuse.forget(key, self.env)
             swap.withdraw(self.venv, self.env)
             return None
         registry.set_building(self.venv, self.env, building=False)
