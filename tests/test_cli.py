@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from scenes import call, make_fake_base, make_git, make_home, one_line
 from workspace import Home, wtenv_program
 
-from wtenv import __version__, cli
+from wtenv import __version__, cli, files
 from wtenv.errors import WtenvError
 
 COMMANDS = ("hook", "export", "init", "allow", "deny", "sync", "run", "status", "lock", "verify", "clean")
@@ -243,8 +244,7 @@ def test_a_bug(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def test_a_bug_without_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("HOME", "/dev/null")
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(files, "write_atomic", raise_(OSError(errno.ENOSPC, "No space left on device")))
     monkeypatch.setattr(cli, "dispatch", raise_(RuntimeError("what")))
     assert cli.main(["status"]) == 3
     err = capsys.readouterr().err

@@ -680,6 +680,7 @@ def test_another_venv_and_its_deactivate(name: str, patient: Patient) -> None:
 
 def test_fix_in_a_real_shell_that_waits_for_its_prompt(patient: Patient) -> None:
     shutil.rmtree(patient.root / ".venv")
+    shutil.rmtree(patient.home.path / ".cache/wtenv/builds")  # else entering makes it anew
     with Shell("bash", patient.home.environ, patient.root) as shell:
         assert shell.run("wtenv doctor").status == 1
         fixed = shell.run("wtenv doctor --fix")
@@ -782,14 +783,14 @@ def test_one_start_of_the_overlays_python(patient: Patient) -> None:
         patient.wtenv(*words)
     patient.activate()
     log = patient.root.parent / "starts"
-    text = f"import os; open({str(log)!r}, 'a').write('start\\n')\n"
+    text = f"import os; print(os.getpid(), file=open({str(log)!r}, 'a'))\n"  # `site` runs it twice in one start
     noted(lambda patient: write(patient.site / "a.pth", text))(patient)
     code, facts = patient.ask()
     assert code == 0
     assert [item["finding"] for item in facts["findings"] if item["check"] == "editables"] == [
         "import gives the declared copies of pkg, sib"
     ]
-    assert log.read_text() == "start\n"
+    assert len(set(log.read_text().splitlines())) == 1
 
 
 # --- anywhere -----------------------------------------------------------------------------------------
