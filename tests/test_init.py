@@ -349,6 +349,75 @@ def test_exclude_escapes_patterns(venv: str, root: Path, home: Home) -> None:
     assert sorted(line[3:] for line in untracked) == ["axb/x", "notuv.toml", "pyproject.toml", "wtenv.toml"]
 
 
+@pytest.mark.parametrize("words", [[], ["--clone"]])
+def test_where_no_worktree_is(words: list[str], root: Path, home: Home) -> None:
+    """A bare repository, and the folder above its worktrees: what is named there leads to one."""
+    top = root.parent / "top"
+    top.mkdir()
+    git(home, root.parent, "clone", "--quiet", "--bare", root, top / ".bare")
+    (top / ".git").write_text("gitdir: ./.bare\n")
+    for folder in (top, top / ".bare"):
+        assert "cd into one of its worktrees, or make one: " in one_line(init(home, *words, "shared", cwd=folder))
+        git(home, folder, "worktree", "add", "--quiet", "--detach", f"{folder.name}-one")
+        init(home, "shared", cwd=folder / f"{folder.name}-one", check=True)
+    assert not (top / "wtenv.toml").exists()
+    assert "cd into one of them" in one_line(call(home, "sync", cwd=top))
+
+
+def test_a_pointer_is_moved(root: Path, home: Home) -> None:
+    """The overlay is in the stack's folder then, so nothing of it is excluded."""
+    (root.parent / "wtenv.x.toml").write_text('[wtenv]\nkind = "stack"\n[python]\nbase_conda_env = "shared"\n')
+    (root / "wtenv.toml").write_text('[wtenv]\nextends = "../wtenv.x.toml"\n')
+    call(home, "allow", cwd=root, check=True)
+    exclude = (root / ".git/info/exclude").read_text()
+    assert (
+        f"moved {root}/wtenv.toml to {root}/.git/wtenv.toml, and allowed it"
+        in init(home, "--clone", cwd=root, check=True).stderr
+    )
+    assert (root / ".git/info/exclude").read_text() == exclude
+    assert read(root, home).venv == root.parent / ".venv"
+
+
+def test_beside_a_clone_config(root: Path, home: Home) -> None:
+    """Its keys win, so the new one is not in effect; to give it to all is no more possible."""
+    init(home, "--clone", "shared", cwd=root, check=True)
+    said = init(home, "other", cwd=root, check=True).stderr
+    assert f"{root}/.git/wtenv.toml is there, too: what it says counts instead" in said
+    assert "init --clone" not in said
+
+
+def test_what_is_to_be_looked_at_is_what_came_along(root: Path, home: Home) -> None:
+    (root / "wtenv.toml").write_text('[python]\nbase_conda_env = "other"\n')
+    said = init(home, "--clone", "shared", cwd=root, check=True).stderr
+    assert f"takes no effect yet: {root}/wtenv.toml is not allowed; look at it, " in said
+
+
+@pytest.mark.parametrize("name", ["environment.yml", "../env.yaml", "notuv.toml"])
+def test_a_file_that_is_not_there(name: str, root: Path, home: Home) -> None:
+    message = one_line(init(home, name, cwd=root))
+    assert "there is no file " in message
+    assert "conda create" not in message
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\nb"])
+def test_a_folder_that_path_can_not_hold(name: str, root: Path, home: Home) -> None:
+    folder = root.rename(root.parent / name)
+    assert "which PATH can't hold; rename the folder" in one_line(init(home, "shared", cwd=folder))
+    assert not (folder / "wtenv.toml").exists()
+
+
+def test_a_main_worktree_that_was_moved(root: Path, home: Home) -> None:
+    """Its clone config is not seen: that the link is broken is what helps."""
+    init(home, "--clone", "shared", cwd=root, check=True)
+    feature = root.parent / "feature"
+    git(home, root, "worktree", "add", "--quiet", "-b", "f", feature)
+    moved = root.rename(root.parent / "moved")
+    message = one_line(call(home, "sync", cwd=feature))
+    assert "which does not exist; run in the main worktree: git worktree repair" in message
+    git(home, moved, "worktree", "repair")
+    assert "is not allowed" in one_line(call(home, "sync", cwd=feature))
+
+
 # --- names --------------------------------------------------------------------------------------
 
 HOSTILE = [

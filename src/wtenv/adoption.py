@@ -15,9 +15,12 @@ from .console import say
 from .errors import WtenvError
 from .insight.checks import Context
 from .insight.checks.shell import find_line
+from .overlay.layout import check_path
 from .overlay.tracking import is_tracked
 from .plan import carry_out, make_plan
-from .worktree import Worktree, require_worktree
+from .worktree import Worktree, find_clone, is_bare, require_worktree
+
+_LEAVE_BARE = "cd into one of its worktrees, or make one: git worktree add NAME"
 
 
 def write_config(
@@ -35,7 +38,8 @@ def write_config(
     config is there already; also if the build fails, when the config stays.
     """
     directory, plain = context.directory, context.plain
-    place = require_worktree(directory, "run: git init")
+    bare = is_bare(directory)
+    place = require_worktree(directory, _LEAVE_BARE if bare else "run: git init")
     target = _choose_folder(place, clone) / configs.NAME
     if os.path.lexists(target):
         raise WtenvError(
@@ -47,7 +51,8 @@ def write_config(
     moved = None
     if source is None and clone and os.path.lexists(own):
         moved, typed = _read_uncommitted(own, plain), True
-        data, venv = moved, configs.locate_venv(place, before)[0].relative_to(place.root).as_posix()
+        folder, is_stack = configs.locate_venv(place, before)
+        data, venv = moved, "" if is_stack else folder.relative_to(place.root).as_posix()
         said = f"moved {own} to {target}"
     elif source is None:
         raise _propose(place, directory, plain, clone)
@@ -64,7 +69,7 @@ def write_config(
             own.unlink()
     except OSError as error:
         raise WtenvError(f"can't write {target} ({error.strerror})", "make the folder writable") from None
-    if place.common_dir:
+    if place.common_dir and venv:  # a stack's overlay is in none of the worktrees
         gitfiles.exclude(place.common_dir, venv)
     after = configs.find_sources(place, home)
     if known and typed and after == _replace(place, before, target, data, gone=own if moved is not None else None):
@@ -73,7 +78,9 @@ def write_config(
             trust.allow(place, after, plain)
     verdict = _judge(place, after, plain)
     if not verdict.ok:
-        what = f"{place.clone if verdict.kind == 'denied' else target} {verdict.reason}"
+        # What has not been looked at is the file that was there before, and not what was typed.
+        strange = next((each.path for each in before if each.data is not None and not known), target)
+        what = f"{place.clone if verdict.kind == 'denied' else strange} {verdict.reason}"
         then = "; then run: wtenv allow && wtenv sync" if verdict.kind == "unsafe" else " && wtenv sync"
         say(f"{said}, which takes no effect yet: {what}; {verdict.fix}{then}")
         return 0
@@ -92,6 +99,8 @@ def write_config(
 
 
 def _choose_folder(place: Worktree, clone: bool) -> Path:
+    if place.common_dir is None and find_clone(place):
+        raise WtenvError(f"{place.root} is no worktree, but the folder of a bare repository", _LEAVE_BARE)
     if not clone:
         return place.root
     if place.common_dir is None:
@@ -136,6 +145,7 @@ def _check(
 ) -> None:
     """WtenvError if `wtenv sync` would refuse what is about to be written."""
     found = configs.read_config(place, _replace(place, before, target, data), Path(dirs.find_home(env)))
+    check_path(found.venv)
     try:
         decision.locate_base(place, found, env)
     except WtenvError as error:
@@ -161,7 +171,9 @@ def _describe(place: Worktree, target: Path, context: Context) -> list[str]:
                 f"{name} is ready, but this shell has no hook; run: {setup}, and open a new shell; "
                 f"or in this one: source {shlex.quote(activate)}"
             )
-    if target.parent == place.root and place.common_dir:
+    if target.parent == place.root and place.common_dir and os.path.lexists(over := place.common_dir / configs.NAME):
+        lines.append(f"{over} is there, too: what it says counts instead")
+    elif target.parent == place.root and place.common_dir:
         what = f"{configs.NAME} serves this worktree alone until it is committed"
         lines.append(f"{what}; to give it to all worktrees of this clone run: wtenv init --clone")
     return lines

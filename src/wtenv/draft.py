@@ -40,6 +40,9 @@ class Draft(NamedTuple):
 def read_draft(source: str, place: Worktree, directory: Path, env: Mapping[str, str]) -> Draft:
     """The draft that `source` gives, its conda environment found. WtenvError lists those that exist."""
     path = directory / source
+    is_file_name = source.endswith((".toml", ".yml", ".yaml"))
+    if is_file_name and not os.path.lexists(path) and source not in (name for name, _ in conda.list_environments(env)):
+        raise WtenvError(f"there is no file {path}", f"name another, or: wtenv init NAME ({list_names(env)})")
     if source.endswith(".toml") and path.is_file():
         return _check_base(_read_other_tool(path, place.root, env), env, place.root)
     own = is_package(place.root)

@@ -101,8 +101,13 @@ def require_sources(worktree: Worktree, home: Path) -> tuple[Source, ...]:
 def explain_absence(worktree: Worktree) -> tuple[str, str]:
     """What is said of a worktree without a config, and what helps: the main worktree may have one that is not
     committed, or not on this branch."""
-    from ..worktree import find_main
+    from ..worktree import find_clone, find_main
 
+    if worktree.problem:
+        what = f"{worktree.root} has no {NAME}, and its clone is not known: {worktree.problem}"
+        if find_clone(worktree):
+            return what, "cd into one of them"
+        return what, "run in the main worktree: git worktree repair; or see: wtenv doctor"
     main = find_main(worktree) if worktree.linked else None
     if main is None or not os.path.isfile(main / NAME):
         return f"{worktree.root} has no {NAME}", "run: wtenv init NAME (a conda environment)"

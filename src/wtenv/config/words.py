@@ -42,6 +42,6 @@ def _find_word(word: str, path: Path, is_stack: bool, table: str, key: str, work
         return worktree.name if word == "name" else worktrees.make_slug(worktree)
     main = worktrees.find_main(worktree)
     if main is None:
-        why = worktree.problem or "its clone has no main worktree (it is bare)"
+        why = worktree.problem or "its clone is bare, or does not name its main worktree"
         fail(path, table, key, f"has {{main}}, but {why}", "write the whole path", worktree.watch)
     return str(main)
