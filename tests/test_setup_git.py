@@ -89,6 +89,13 @@ def test_it_says_one_line_at_most(state: str, root: Path, home: Home) -> None:
     assert said.count("\n") == (state != "unconfigured"), said
 
 
+def test_it_is_turned_off_as_the_hook_is(root: Path, home: Home) -> None:
+    (root / ".git/wtenv.toml").write_text('[python]\nbase_prefix = "/usr"\n')
+    install(home, root)
+    done = home.run(["git", "worktree", "add", "-q", "--detach", "../f"], root, env={"WTENV_DISABLE": "1"})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("trouble", ["no home", "no python", "no data"])
 def test_git_never_fails(trouble: str, root: Path, home: Home) -> None:
     (root / ".git/wtenv.toml").write_text('[python]\nbase_prefix = "/usr"\n')
@@ -135,6 +142,44 @@ def test_another_hook_runs_first_and_its_status_counts(code: int, root: Path, ho
     assert "mine: 0000" in new.stderr
     install(home, root, "--undo")
     assert ((root / HOOK).read_bytes(), stat.S_IMODE((root / HOOK).stat().st_mode)) == (text, mode)
+    assert not (root / BEFORE).exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[ "${0##*/}" = post-checkout ] && echo found >&2',
+        '. "$(dirname "$0")/beside"; tell "$(basename "$0")"',
+        '"$0.d/first"',
+        '"$(dirname "$(readlink -f "$0")")/post-checkout.d/first"',
+    ],
+)
+@pytest.mark.parametrize("linked", [False, True])
+def test_one_that_goes_by_its_name_or_its_place(linked: bool, text: str, root: Path, home: Home) -> None:
+    """A dispatcher, say; as a link, too. What it says and how it ends is as before."""
+    write_hook(root / HOOK, text)
+    if linked:
+        (root / HOOK).rename(root / f"{HOOK}-real")
+        (root / HOOK).symlink_to("post-checkout-real")
+    (root / ".git/hooks/beside").write_text('tell() { [ "$1" = post-checkout ] && echo found >&2; }\n')
+    write_hook(root / ".git/hooks/post-checkout.d/first", "echo found >&2")
+    before = sorted((root / ".git/hooks").rglob("*"))
+    results = []
+    for words in ([], ["--undo"], []):
+        done = home.run(["git", "checkout", "-q", "--detach"], root)
+        results.append((done.returncode, done.stderr))
+        install(home, root, *words)
+    assert results == [(0, "found\n")] * 3
+    install(home, root, "--undo")
+    assert sorted((root / ".git/hooks").rglob("*")) == before
+
+
+def test_a_folder_in_its_place(root: Path, home: Home) -> None:
+    (root / HOOK).mkdir()
+    install(home, root)
+    assert home.run(["git", "checkout", "-q", "--detach"], root).returncode == 0
+    install(home, root, "--undo")
+    assert (root / HOOK).is_dir()
     assert not (root / BEFORE).exists()
 
 

@@ -52,6 +52,10 @@ def test_slugs_are_unique_and_stay(root: Path, home: Home) -> None:
     """The main worktree's folder is called `repo`, and so is another one's entry."""
     found = {path: slug(path) for path in [root, *(add(root, home, name) for name in NAMES if name != "repo")]}
     assert all(re.fullmatch("[a-z0-9-]{1,49}", each) for each in found.values()), found
+    # One may be called what another one's slug is.
+    others = [each for each in found.values() if not (root.parent / each).exists()]
+    assert len(others) > 5
+    found |= {path: slug(path) for path in [add(root, home, each) for each in others]}
     assert len(set(found.values())) == len(found), found
     assert (found[root], found[root.parent / "feature"], found[root.parent / "1"]) == ("repo", "feature", "1")
     assert found[root.parent / "other/repo"].startswith("repo-")

@@ -190,14 +190,14 @@ def find_main(place: Worktree) -> Path | None:
 def make_slug(place: Worktree) -> str:
     """What tells a worktree from the others of its clone, as [a-z0-9-] alone, so that it can be part of a host's or a
     database's name: that of its entry in the clone's `worktrees`, of the main worktree its folder's. A name that is
-    something else, or is long, ends in a digest of its own."""
+    something else, is long, or looks as if it ended in such, ends in a digest of its own."""
     import re
 
     from .digest import sha256
 
     def shorten(name: str, origin: str = "") -> str:
         slug = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
-        if slug == name and not origin:
+        if slug == name and not origin and not re.search("(^|-)[0-9a-f]{8}$", slug):
             return slug
         return f"{slug}-{sha256(os.fsencode(origin + name)).hexdigest()[:8]}".strip("-")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -14,6 +15,9 @@ from .shells import SHELLS, build_wtenv, read_text
 
 NAME = "post-checkout"
 BEFORE = f"{NAME}.before-wtenv"
+# Such a hook may go by its own name ($0, as dispatchers and `$0.d` do) or look for others beside itself: so it is
+# started by its old name, in a folder of links to all that is beside it.
+_VIEW = f"{BEFORE}.d"
 _MARK = b"# Made by: wtenv setup --git"
 # What git sets for its hooks, and what would name another repository (`git rev-parse --local-env-vars`).
 _LOCAL = frozenset(
@@ -60,6 +64,7 @@ def install(hook: Path) -> tuple[bool, Path | None]:
             raise WtenvError(f"{before} exists already", f"move it away, or back to {hook}")
         hook.rename(before)
         moved = before
+        _make_view(hook)
     elif is_ours(hook) and files.read_bytes(hook) == text and os.access(hook, os.X_OK):
         return False, None
     hook.parent.mkdir(parents=True, exist_ok=True)
@@ -67,9 +72,31 @@ def install(hook: Path) -> tuple[bool, Path | None]:
         files.write_atomic(hook, text, mode=0o755)
     except OSError:
         if moved:
+            _remove_view(hook)
             moved.rename(hook)
         raise
     return True, moved
+
+
+def _make_view(hook: Path) -> None:
+    """Make the folder of links, as far as the file system has such."""
+    view = hook.with_name(_VIEW)
+    with contextlib.suppress(OSError):
+        view.mkdir()
+        (view / NAME).symlink_to(f"../{BEFORE}")
+        for name in set(files.list_names(hook.parent)) - {NAME, BEFORE, _VIEW}:
+            if not name.endswith(".sample"):
+                (view / name).symlink_to(f"../{name}")
+
+
+def _remove_view(hook: Path) -> None:
+    """Remove the folder of links; what else is in it stays."""
+    view = hook.with_name(_VIEW)
+    for link in map(view.joinpath, files.list_names(view)):
+        if link.is_symlink():
+            link.unlink()
+    with contextlib.suppress(OSError):
+        view.rmdir()
 
 
 def remove(hook: Path) -> tuple[bool, bool]:
@@ -80,11 +107,15 @@ def remove(hook: Path) -> tuple[bool, bool]:
     if not files.read_bytes(hook).rstrip().endswith(b'exit "$__wtenv_status"'):
         raise WtenvError(f"{hook} has more in it than wtenv wrote", "take wtenv's lines out by hand")
     before = hook.with_name(BEFORE)
-    if os.path.lexists(before):
+    is_there = os.path.lexists(before)
+    if is_there and (before.is_symlink() or not before.is_dir()):
         before.replace(hook)
-        return True, True
-    hook.unlink()
-    return True, False
+    else:
+        hook.unlink()
+        if is_there:
+            before.rename(hook)
+    _remove_view(hook)
+    return True, is_there
 
 
 def is_ours(hook: Path) -> bool:
