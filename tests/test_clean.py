@@ -9,6 +9,8 @@ import pytest
 from realbase import Base
 from scenes import CONFIG, Scene, make_scene, one_line, snapshot
 
+from wtenv.overlay import swap
+
 
 @pytest.fixture(scope="module")
 def scene(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Scene:
@@ -46,6 +48,20 @@ def test_clean_and_again(built: Scene) -> None:
     ]
     built("sync", check=True)
     assert built("run", "python", "-c", "").returncode == 0
+
+
+def test_killed(built: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was deleting is known as wtenv's: it goes with the next sync."""
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", kill)
+        swap.remove(built.root / ".venv", built.home.environ)
+    assert [path.name.partition("-")[0] for path in built.root.glob(".venv*")] == [".venv.old"]
+    built("sync", check=True)
+    assert [path.name for path in built.root.glob(".venv*")] == [".venv"]
 
 
 def test_from_below(built: Scene) -> None:

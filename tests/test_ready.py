@@ -215,6 +215,33 @@ def test_a_fault_that_passes(fault: str, world: World, monkeypatch: pytest.Monke
     assert is_right(world, root)
 
 
+@pytest.mark.parametrize("where", ["making it", "taking it back"])
+def test_killed(where: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has left beside the place goes the next time."""
+    from wtenv.errors import WtenvError
+    from wtenv.overlay import layout
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def fail(*_: object, **__: object) -> None:
+        raise WtenvError("not now", cacheable=False)
+
+    root = world.repo.add_worktree(f"killed{len(where)}")
+    plan, plain = make_plan(root, world.home.environ)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if where == "making it":
+            patch.setattr(layout, "create", kill)
+        else:
+            patch.setattr(layout, "locate", fail)
+            patch.setattr(shutil, "rmtree", kill)
+        sync.place(plan, plain)
+    assert not (root / ".venv").exists() and list(root.glob(".venv.*"))
+    assert sync.place(plan, plain) is not None
+    assert is_right(world, root)
+    assert [path.name for path in root.glob(".venv*")] == [".venv"]
+
+
 @pytest.mark.parametrize("what", ["builds", "bases"])
 @pytest.mark.parametrize("how", ["another's file", "another's folder", "a folder that others can write to"])
 def test_what_others_could_have_kept_is_not_used(how: str, what: str, world: World) -> None:

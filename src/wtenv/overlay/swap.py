@@ -3,6 +3,7 @@ aside, never deleted."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Mapping, Sequence
@@ -67,10 +68,21 @@ def withdraw(venv: Path, env: Mapping[str, str]) -> None:
     """Take back an overlay that `create` has put there and that came to nothing, under the lock. Raises OSError."""
     import shutil
 
-    aside = venv.with_name(f"{venv.name}.old-{os.urandom(4).hex()}")
+    aside = _announce_aside(venv, env)
     files.move(venv, aside)
     shutil.rmtree(aside)
     registry.record_path(venv, env).unlink(missing_ok=True)
+
+
+def _announce_aside(venv: Path, env: Mapping[str, str]) -> Path:
+    """A new name beside the overlay for what is about to be deleted, which the record has first: if wtenv is killed
+    meanwhile, the next sync deletes the rest."""
+    aside = venv.with_name(f"{venv.name}.old-{os.urandom(4).hex()}")
+    record_file = registry.record_path(venv, env)
+    if record := registry.read_record(record_file):
+        with contextlib.suppress(OSError, WtenvError):  # a full disk is no reason to delete nothing
+            registry.write_record(record._replace(leftovers=(*record.leftovers, aside.name)), record_file)
+    return aside
 
 
 def move_foreign_aside(venv: Path, report: Report) -> None:
@@ -115,7 +127,7 @@ def remove(venv: Path, env: Mapping[str, str]) -> bool:
             if not registry.remove_leftovers(venv, env):
                 raise WtenvError(f"can't remove what a sync left beside {venv}", f"see: ls -d {venv}.*")
             if verdict.kind != "absent":
-                aside = venv.with_name(f"{venv.name}.old-{os.urandom(4).hex()}")
+                aside = _announce_aside(venv, env)
                 try:
                     venv.rename(aside)
                 except OSError as error:

@@ -141,8 +141,8 @@ class _Job:
         if found is None:
             return None
         keys, kept = found
-        manifest = swap.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
         remove_leftovers(self.venv, self.env)
+        manifest = swap.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
         try:
             built = self._change(manifest, Difference(verdict, None, tuple(self.projects), (), ()), None, kept)
             self._finish(manifest, self._verify(manifest, built, {os.fspath(path) for path in kept}, quiet=True))
