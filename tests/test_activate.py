@@ -93,6 +93,14 @@ def test_the_users_own_deactivate_comes_back(name: str, times: int, scene: Scene
     assert (done.stdout, done.stderr) == ("my own\n", "")
 
 
+@pytest.mark.parametrize("words", [("bash", "--posix"), ("zsh", "--emulate", "sh")], ids=" ".join)
+def test_it_comes_back_in_a_shell_that_is_called_sh(words: tuple[str, ...], scene: Scene) -> None:
+    require_shell(words[0])
+    lines = (OWN["bash"], source("bash", scene.root), "deactivate", "deactivate")
+    done = run_script(words[0], "\n".join(lines), scene.home.environ, arguments=words[1:])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "my own\n", "")
+
+
 def test_from_one_worktree_into_another(name: str, scene: Scene) -> None:
     look = "echo $VIRTUAL_ENV"
     done = call(

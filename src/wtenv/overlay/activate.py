@@ -62,8 +62,10 @@ sh)
     esac
     deactivate() {{
         __wtenv_leave
-        unset -f deactivate
-        eval "${{__wtenv_former-}}"
+        case ${{__wtenv_former-}} in # zsh as sh ends if a function that has unset itself defines itself
+        '') unset -f deactivate ;;
+        *) eval "$__wtenv_former" ;;
+        esac
         unset -v __wtenv_former
     }}
     ;;
