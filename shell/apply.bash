@@ -26,7 +26,7 @@ else
 	}
 fi
 
-__wtenv_entered=''
+__wtenv_entered='' __wtenv_unexported=${__wtenv_unexported-}
 
 # Enter: ROOT ID UID PREFIX NAME MODIFIER PROMPT NAMES, then any number of
 #   s NAME VALUE   S NAME VALUE (a list)   u NAME -   f NAME ENTRIES   b NAME ENTRIES

@@ -43,17 +43,25 @@ def list_options(shell: str) -> list[tuple[str, str]]:
 
 
 def write_script(world: World, shell: str, options: list[tuple[str, str]], known: bool) -> str:
-    """For each option and order: a walk, with what is active in each place and the environment at its end."""
+    """For each option and order: a walk, with what is active in each place and the environment at its end. Order
+    "left": of a shell that has inherited the activation, and leaves."""
     look = "/bin/sh -c 'echo \"$VIRTUAL_ENV,$ALPHA\"'"
     walk = "; ".join(
         f"\\cd {folder}; {look}" for folder in (world.main, world.main / "src", world.feature, world.outside)
     )
     forget = "" if known else f"/bin/rm -rf {world.home.path}/.cache/wtenv; "
     lines = [f"HOOK=$(wtenv hook {shell}); PWD={world.outside}"]
+    given = world.home.path / "given"  # as another shell would hand it on
+    given.write_text(world.wtenv("export", "sh").replace("\\command export", "export"))
     for index, (_, turn) in enumerate(options):
-        for order, text in (("before", f'{turn}; eval "$HOOK"'), ("after", f'eval "$HOOK"; {turn}')):
+        orders = {
+            "before": (f'{turn}; eval "$HOOK"', walk),
+            "after": (f'eval "$HOOK"; {turn}', walk),
+            "left": (f'. {given}; {turn}; eval "$HOOK"', f"\\cd {world.outside}; {look}"),
+        }
+        for order, (text, commands) in orders.items():
             place = f"{world.home.path}/{index}.{order}"
-            run = f"{{ {walk}; }} >|{place}.places; /usr/bin/env -0 >|{place}.env"
+            run = f"{{ {commands}; }} >|{place}.places; /usr/bin/env -0 >|{place}.env"
             lines.append(f"{forget}( {text}; {run} ) 2>{place}.err")
     lines.append(f'( eval "$HOOK"; /usr/bin/env -0 >{world.home.path}/plain.env ); echo done')
     return "\n".join(lines)
@@ -81,11 +89,12 @@ def test_every_option(world: World, shell: str) -> None:
     inside = [f"{world.main}/.venv,one two"] * 2 + [f"{world.feature}/.venv,one two", ","]
     wrong = {}
     for index, (name, _) in enumerate(options):
-        for order in ("before", "after"):
+        for order in ("before", "after", "left"):
             place = f"{world.home.path}/{index}.{order}"
             after = read_environment(Path(f"{place}.env"))
             said = "" if name in LOUD else Path(f"{place}.err").read_text()
             found = (Path(f"{place}.places").read_text().splitlines(), {} if name in EXPORTING else after, said)
-            if found != (inside, {} if name in EXPORTING else plain, ""):
+            places = [","] if order == "left" else inside
+            if found != (places, {} if name in EXPORTING else plain, ""):
                 wrong[name, order] = found
     assert not wrong, wrong
