@@ -55,6 +55,9 @@ fi
 \builtin unset -v __wtenv_shell # `set -a` elsewhere may have exported it as a string
 __wtenv_shell=("$BASH_SUBSHELL" "$$")
 __wtenv_switched='' __wtenv_wrapped='' __wtenv_shown=${__wtenv_shown-}
+# An older text has no variables of these names.
+__wtenv_decision=${__wtenv_decision-} __wtenv_loaded_root=${__wtenv_loaded_root-} __wtenv_inherited=${__wtenv_inherited-}
+__wtenv_last_message=${__wtenv_last_message-} __wtenv_leave_message=${__wtenv_leave_message-}
 __wtenv_relative_root=${__wtenv_relative_root-} __wtenv_below=${__wtenv_below-} __wtenv_real_root=${__wtenv_real_root-}
 
 # Does this bash compare times to the nanosecond? Old ones (3.2) see whole seconds: what is kept for them has to be older.

@@ -183,7 +183,7 @@ end
 function __wtenv_switch
     if test "$argv[6]" != "$__wtenv_witnesses"
         return 0
-    else if test $__wtenv_decision = cached; and $__wtenv_test "" $__wtenv_stale $__wtenv_real_root
+    else if test "$__wtenv_decision" = cached; and $__wtenv_test "" $__wtenv_stale $__wtenv_real_root
         return 0
     end
     set __wtenv_leave_message $argv[5]
@@ -196,7 +196,7 @@ function __wtenv_switch
     else
         test "$WTENV_ROOT" = "$__wtenv_root"; and set __wtenv_last_message $argv[2]
         __wtenv_leave
-        if test $__wtenv_decision = cached; and not __wtenv_depends
+        if test "$__wtenv_decision" = cached; and not __wtenv_depends
             return 0
         end
         __wtenv_enter

@@ -41,6 +41,10 @@ fi
 \builtin typeset -ga __wtenv_shell
 __wtenv_shell=($ZSH_SUBSHELL $$)
 \builtin typeset -g __wtenv_switched= __wtenv_later= __wtenv_shown=${__wtenv_shown-}
+# An older text has no variables of these names.
+\builtin typeset -g __wtenv_decision=${__wtenv_decision-} __wtenv_loaded_root=${__wtenv_loaded_root-}
+\builtin typeset -g __wtenv_inherited=${__wtenv_inherited-} __wtenv_fast=${__wtenv_fast-}
+\builtin typeset -g __wtenv_last_message=${__wtenv_last_message-} __wtenv_leave_message=${__wtenv_leave_message-}
 \builtin typeset -g __wtenv_relative_root=${__wtenv_relative_root-} __wtenv_below=${__wtenv_below-} __wtenv_real_root=${__wtenv_real_root-}
 
 # Does this zsh compare times to the nanosecond? Old ones see whole seconds: what is kept for them has to be older.

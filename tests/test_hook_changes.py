@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from hookworld import CONFIG, World, active, name, own_world, said, shared_world, without, world  # noqa: F401
 from shells import HOOK_LINES, quote, require_shell
+
+from wtenv.hook.shells import ABI, SWITCHED_BEFORE
 
 
 def in_other_shell(world: World, *words: str | Path, cwd: Path | None = None) -> None:
@@ -364,3 +367,48 @@ def test_a_file_of_the_users_that_is_deleted(world: World, name: str, place: str
     aside.rename(at)
     shell.run("true")
     assert active(shell) == "main"
+
+
+# --- another version is installed under an open shell -------------------------------------------------
+
+# A word of this hook -> the same in hooks up to ABI 4, at times for something else. Many are swapped.
+OLD_WORDS = {
+    "switched": SWITCHED_BEFORE.removeprefix("__wtenv_"), "decision": "from", "inherited": "adopted", "loaded_root": "held",
+    "last_message": "said", "leave_message": "farewell", "low_resolution": "coarse", "find": "load", "load": "arrive",
+    "switch": "settle", "depends": "guard", "witnesses": "stamps", "fast": "straight", "unexported": "plain",
+    "relative_root": "way", "real_root": "top", "below": "new", "after_cd": "move",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("start", ["outside", "inside"])
+def test_the_hook_of_an_older_version_with_other_words(start: str, world: World, name: str) -> None:
+    """A shell that runs on with it is right from the first `cd` on, and says once that it should be restarted. It keeps
+    none of this version's variables; bash and zsh stop at one that is not set."""
+    strict = {"bash": "set -u; ", "zsh": "setopt no_unset; "}.get(name, "")
+    text = world.wtenv("hook", name).replace(ABI, "4-0.0.1")
+    text = re.sub(r"(__wtenv_)([a-z_]+)", lambda found: found[1] + OLD_WORDS.get(found[2], found[2]), text)
+    if name == "fish":  # has a list of these words, too
+
+        def rename(found: re.Match[str]) -> str:
+            return " ".join(OLD_WORDS.get(word, word) for word in found[0].split())
+
+        text = re.sub("(?<=for __wtenv_name in )root .*", rename, text)
+    file = world.home.path / f"old.{name}"
+    file.write_text(text)
+    shell = world.open(name, hook=False, after=strict)
+    before = without(shell.environ())
+    if start == "inside":
+        given = world.home.run(["wtenv", "export", "sh", "--directory", world.main], world.outside, check=True).stdout
+        values = world.home.run(["sh", "-c", f"{given}\nenv -0"], world.outside, check=True).stdout.split("\0")
+        env = dict(item.split("=", 1) for item in values if item)
+        shell = world.open(name, world.main, env=env, hook=False, after=strict)
+    source = shell.run(f"source {file}")
+    moved = shell.run(f"cd {world.main}/src")
+    lines = said(source) + said(moved)
+    restart = "wtenv: another version was installed; restart this shell"
+    assert lines == [restart, *[world.entering(world.main).strip()] * (start == "outside")]
+    assert active(shell) == "main"
+    assert said(shell.run(f"cd {world.feature}")) == [world.entering(world.feature).strip()]
+    assert active(shell) == "feature"
+    assert said(shell.run(f"cd {world.outside}")) == []
+    assert without(shell.environ()) == before

@@ -39,7 +39,7 @@ def answer_hook(abi: str, shell: str, root: str, low_resolution: bool, env: Mapp
         from .hook.install import update_hook
 
         say("another version was installed; restart this shell")
-        write(f"{language.render_hook(shells.build_command(language.name), shells.locate_cached(env))}\n{text}")
+        write(language.render_update(shells.build_command(language.name), shells.locate_cached(env), text))
         update_hook(language, env)
     silent = found.settings is None or found.settings.level == "silent"
     for line in () if silent else found.news:

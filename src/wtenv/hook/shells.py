@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # this module is imported at every start of a shell
     from .cached import Cached, Watched
 
 
+SWITCHED_BEFORE = "__wtenv_settled"  # $__wtenv_switched in hooks up to ABI 4
+
+
 def build_wtenv() -> list[str]:
     """How wtenv is started by other programs, whatever PATH and PYTHON* are by then."""
     main = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "__main__.py")
@@ -77,6 +80,12 @@ class Shell:
         ]
         text = f"{_read_apply(self.name)}\n{read_text(f'hook.{self.name}')}"
         return self.wrap_hook(text.replace("\n@SETTINGS@\n", "\n" + "\n".join(settings) + "\n"))
+
+    def render_update(self, command: Sequence[str], cache: str, text: str) -> str:
+        """`text`, a cached activation, for a shell that runs another version's hook: with this one, whose functions it
+        needs. What evaluates it is still a function of the other one, which then looks at a variable of its own."""
+        switched = self.assign.format(SWITCHED_BEFORE, "$__wtenv_switched")
+        return f"{self.render_hook(command, cache)}\n{text}{switched}\n# end\n"
 
     def render_cached(self, cached: Cached, *, low_resolution: bool = False) -> str:
         """The text that a hook evaluates for one root. Its last line shows that it arrived whole. low_resolution: for
