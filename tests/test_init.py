@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from scenes import call, git, make_fake_base, make_git, make_home, one_line, snapshot
 from workspace import Home
 
-from wtenv import files, toml
+from wtenv import adoption, draft, files, toml
 from wtenv.config import read as configs
 from wtenv.config.read import Config
 from wtenv.draft import Draft, render
@@ -306,6 +307,32 @@ def test_never_overwrites(clone: bool, kind: str, root: Path, home: Home) -> Non
     assert snapshot(root) == before
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_what_came_meanwhile_is_not_overwritten(
+    links: bool, root: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another init at the same time, say; also on a file system without hard links."""
+    target = root / "wtenv.toml"
+
+    def render(made: Draft) -> str:
+        target.write_text("mine")
+        return draft.render(made)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("wtenv.adoption.draft", SimpleNamespace(read_draft=draft.read_draft, render=render))
+    if not links:
+        monkeypatch.setattr("os.link", refuse)
+    with pytest.raises(WtenvError, match="exists already"):
+        adoption.write_config("shared", Context(root, home.environ, None, interactive=False), sync=False)
+    assert sorted(path.name for path in root.iterdir()) == [".git", "pyproject.toml", "wtenv.toml"]
+    assert target.read_text() == "mine"
+    target.unlink()
+    files.write_atomic(target, b"new", new=True)
+    assert sorted(path.name for path in root.iterdir()) == [".git", "pyproject.toml", "wtenv.toml"]
+
+
 def test_exclude_once(root: Path, home: Home) -> None:
     exclude = root / ".git/info/exclude"
     exclude.write_text("# mine\n*.log")
@@ -397,6 +424,14 @@ def test_a_file_that_is_not_there(name: str, root: Path, home: Home) -> None:
     message = one_line(init(home, name, cwd=root))
     assert "there is no file " in message
     assert "conda create" not in message
+
+
+def test_an_environment_without_python(root: Path, home: Home, tmp_path: Path) -> None:
+    prefix = make_fake_base(tmp_path, home, "empty")
+    for name in ("python", "python3"):
+        (prefix / "bin" / name).unlink()
+    assert "empty can't be the base: there is no Python 3 in " in one_line(init(home, "empty", cwd=root))
+    assert not (root / "wtenv.toml").exists()
 
 
 @pytest.mark.parametrize("name", ["a:b", "a\nb"])

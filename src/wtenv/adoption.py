@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from . import decision, dirs, draft, environ, files, gitfiles, trust
+from .conda import find_python
 from .config import read as configs
 from .config.read import Source
 from .config.settings import read_settings
@@ -41,10 +42,11 @@ def write_config(
     bare = is_bare(directory)
     place = require_worktree(directory, _LEAVE_BARE if bare else "run: git init")
     target = _choose_folder(place, clone) / configs.NAME
+    taken = WtenvError(
+        f"{target} exists already", "edit it, or remove it first; if it is as it should be, run: wtenv allow"
+    )
     if os.path.lexists(target):
-        raise WtenvError(
-            f"{target} exists already", "edit it, or remove it first; if it is as it should be, run: wtenv allow"
-        )
+        raise taken
     home, own = Path(dirs.find_home(plain)), place.root / configs.NAME
     before = configs.find_sources(place, home)
     known = not before or _judge(place, before, plain).ok
@@ -64,9 +66,11 @@ def write_config(
         )
         _check(place, before, target, data, source, plain)
     try:
-        files.write_atomic(target, data, mode=0o644)
+        files.write_atomic(target, data, mode=0o644, new=True)
         if moved is not None:
             own.unlink()
+    except FileExistsError:  # since it was looked at
+        raise taken from None
     except OSError as error:
         raise WtenvError(f"can't write {target} ({error.strerror})", "make the folder writable") from None
     if place.common_dir and venv:  # a stack's overlay is in none of the worktrees
@@ -147,7 +151,7 @@ def _check(
     found = configs.read_config(place, _replace(place, before, target, data), Path(dirs.find_home(env)))
     check_path(found.venv)
     try:
-        decision.locate_base(place, found, env)
+        find_python(Path(decision.locate_base(place, found, env).prefix))
     except WtenvError as error:
         what = error.what.removeprefix(f"{target}: [python] {found.base_kind}: ")
         fix = f"name another: wtenv init NAME ({draft.list_names(env)})"
@@ -165,12 +169,13 @@ def _describe(place: Worktree, target: Path, context: Context) -> list[str]:
             lines.append(f"{name} is active from the next prompt on; if it is not, open a new shell")
         else:
             venv = os.path.relpath(found.config.venv, os.path.realpath(context.directory))
-            activate = f"{venv}/bin/activate{'.fish' if context.shell and context.shell.name == 'fish' else ''}"
-            setup = f"wtenv setup{f' {context.shell.name}' if context.shell else ''}"
-            lines.append(
-                f"{name} is ready, but this shell has no hook; run: {setup}, and open a new shell; "
-                f"or in this one: source {shlex.quote(activate)}"
-            )
+            shell = context.shell.name if context.shell else ""
+            activate = shlex.quote(f"{venv}/bin/activate{'.fish' if shell == 'fish' else ''}")
+            if shell:
+                how = f"run: wtenv setup {shell}, and open a new shell; or in this one: source {activate}"
+            else:  # what every POSIX shell has
+                how = f"run: wtenv run COMMAND; or in a POSIX shell: . {activate}"
+            lines.append(f"{name} is ready, but this shell has no hook; {how}")
     if target.parent == place.root and place.common_dir and os.path.lexists(over := place.common_dir / configs.NAME):
         lines.append(f"{over} is there, too: what it says counts instead")
     elif target.parent == place.root and place.common_dir:

@@ -106,11 +106,11 @@ def is_same(path: str, other: str) -> bool:
         return False
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = False) -> None:
+def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = False, new: bool = False) -> None:
     """Write `data` to `path` whole or not at all (temp file beside it, then rename).
 
-    `durable` also forces it to the disk first, for records whose loss a user would notice.
-    Raises OSError and leaves no temp file behind.
+    `durable` also forces it to the disk first, for records whose loss a user would notice; with `new` a file that is
+    there by now is a FileExistsError. Raises OSError and leaves no temp file behind.
     """
     temp = path.parent / f".{path.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
@@ -121,13 +121,27 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = 
                 file.flush()
                 os.fsync(fd)
         os.chmod(temp, mode)
-        os.replace(temp, path)
+        if new and _link(temp, path):
+            os.unlink(temp)
+        elif new and os.path.lexists(path):
+            raise FileExistsError(f"{path} exists already")
+        else:
+            os.replace(temp, path)
     except BaseException:
         try:
             os.unlink(temp)
         except OSError:
             pass
         raise
+
+
+def _link(temp: Path, path: Path) -> bool:
+    """Whether `path` is a name of the file `temp` now: link(2) replaces nothing, but not every file system has it."""
+    try:
+        os.link(temp, path)
+    except OSError:
+        return False
+    return True
 
 
 def replace(path: Path, data: bytes) -> None:
