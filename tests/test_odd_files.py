@@ -257,18 +257,18 @@ def test_what_a_build_would_read(tmp_path: Path, kind: str) -> None:
 # module -> why it may open a file by itself
 OPENED = {
     "access.py": "/proc, and the system's users",
-    "hook/cached.py": "cached activations, in the user's own folder",
     "cli.py": "/dev/null",
-    "commands/setup.py": "the user's rc file",
     "conda/scripts.py": "what a script printed, in a folder of ours",
     "files.py": "the one place",
+    "hook/cached.py": "cached activations, in the user's own folder",
     "hook/cached_run.py": "what is known to run, in the user's own folder",
+    "hook/install.py": "the user's rc file",
+    "hook/shells.py": "what came with wtenv",
     "insight/origins.py": "programs, which were looked at before",
-    "overlay/registry.py": "locks, in the user's own folder",
     "overlay/pth.py": "what came with wtenv",
+    "overlay/registry.py": "locks, in the user's own folder",
     "overlay/wrappers.py": "what came with wtenv, and the base's scripts, which were looked at before",
     "process.py": "/proc",
-    "hook/shells.py": "what came with wtenv",
     "trust.py": "a folder of the user's own",
 }
 
