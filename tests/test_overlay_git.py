@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hookworld import World, active, make_world, name, said  # noqa: F401
 from realbase import VERSION, Base
-from scenes import call, one_line
+from scenes import call, make_git, one_line
 from workspace import wtenv_program
 
 from wtenv.overlay import manifest as manifests
@@ -50,6 +50,26 @@ class Attack:
         for place in self.world.main.glob(".venv.replaced-*"):
             shutil.rmtree(place)
         assert self.inspect().kind == "current"
+
+
+FORGED = "x\nwtenv: all is well; run: evil\x1b[2J"
+
+
+def test_a_name_makes_no_line_of_its_own(attack: Attack, tmp_path: Path) -> None:
+    """What says "run: …" on the terminal is wtenv's, whatever files and folders are called."""
+    world, file = attack.world, attack.venv / "bin" / FORGED
+    file.write_text("#!/bin/sh\n")
+    run = ("run", "--no-sync", "true")
+    assert "x\\nwtenv: all" in one_line(call(world.home, *run, cwd=world.main))
+    attack.git("add", "--force", file)
+    for words in (run, ("sync",)):
+        assert "git tracks" in one_line(call(world.home, *words, cwd=world.main))
+    attack.git("rm", "--quiet", "--force", "--cached", file)
+    said = call(world.home, "sync", cwd=world.main, check=True).stderr.splitlines()
+    assert [line for line in said if "all is well" in line] == [line for line in said if "is now in" in line] != []
+    root = make_git(tmp_path, world.home, FORGED)
+    shutil.copy(world.main / "wtenv.toml", root)
+    assert "is not allowed" in one_line(call(world.home, *run, cwd=root))
 
 
 @pytest.fixture(scope="module")

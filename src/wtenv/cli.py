@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # a full disk is found out here, not at exit
         return code
     except WtenvError as error:
-        return fail(str(error), error.exit_code)
+        return fail(str(error), error.exit_code, has_lines=error.has_lines)
     except KeyboardInterrupt:
         return fail("interrupted", 130)
     except BrokenPipeError:
@@ -55,15 +55,16 @@ def open_missing_streams() -> None:
             setattr(sys, name, os.fdopen(null, "w" if number else "r", closefd=False))
 
 
-def fail(message: str, code: int) -> int:
-    from .console import say
+def fail(message: str, code: int, *, has_lines: bool = False) -> int:
+    """Say `message`; `code`. Without `has_lines` it is one line, whatever names of files are in it."""
+    from .console import make_printable, say
 
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a full disk: no second error at exit
     try:
-        say(message)
+        say(message if has_lines else make_printable(message))
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     return code

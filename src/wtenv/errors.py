@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 class WtenvError(Exception):
     """What happened, and what the user can run or change to fix it.
 
-    `str()` gives the one line that a user sees after `wtenv: `. `exit_code` is 2 (the user's
-    mistake) unless a command documents another one. `watch` are paths whose change may fix it;
-    `cacheable` is false if what fixes it leaves no trace in a file's time (permissions).
+    `str()` gives the one line that a user sees after `wtenv: `; with `has_lines` it has the output of a program in it.
+    `exit_code` is 2 (the user's mistake) unless a command documents another one. `watch` are paths whose change may fix
+    it; `cacheable` is false if what fixes it leaves no trace in a file's time (permissions).
     """
+
+    has_lines = False
 
     def __init__(
         self, what: str, fix: str = "", watch: Iterable[Path] = (), *, exit_code: int = 2, cacheable: bool = True

@@ -37,6 +37,8 @@ _MISSING = re.compile(r"ModuleNotFoundError|No module named|ImportError|BackendU
 class BuildError(WtenvError):
     """A package could not be built; nothing was installed."""
 
+    has_lines = True
+
 
 @dataclass(frozen=True)
 class Project:

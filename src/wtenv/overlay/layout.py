@@ -251,7 +251,9 @@ def locate(
         raise WtenvError(what, "run: wtenv sync", cacheable=False) from None
     except (SyntaxError, ValueError):
         tail = "\n".join(done.stderr.strip().splitlines()[-10:])
-        raise WtenvError(f"the overlay's Python fails:\n{tail}\n", "repair the base", cacheable=False) from None
+        problem = WtenvError(f"the overlay's Python fails:\n{tail}\n", "repair the base", cacheable=False)
+        problem.has_lines = True
+        raise problem from None
     return {name: place for name, place in found.items() if place}, dict(errors)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .. import files
+from ..console import make_printable
 from ..errors import WtenvError
 from . import inventory, layout, pth, registry, state
 from . import manifest as manifests
@@ -99,7 +100,7 @@ def set_altered_aside(venv: Path, altered: Sequence[str], report: Report) -> Non
     """Take out of an overlay what neither wtenv nor a package has put there, without losing it. Raises OSError."""
     aside = _name_aside(venv)
     if moved := inventory.set_aside(venv, altered, aside):
-        report(f"{', '.join(moved)} of {venv.name} is now in {aside}")
+        report(make_printable(f"{', '.join(moved)} of {venv.name} is now in {aside}"))
 
 
 def _name_aside(venv: Path) -> Path:
