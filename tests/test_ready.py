@@ -215,6 +215,15 @@ def test_a_fault_that_passes(fault: str, world: World, monkeypatch: pytest.Monke
     assert is_right(world, root)
 
 
+def test_no_room(world: World) -> None:
+    """No file may be longer than a block: what was begun goes."""
+    root = world.repo.add_worktree("no-room")
+    done = world.home.run(["sh", "-c", "ulimit -f 1; exec wtenv export json"], root)
+    assert "there is no overlay" in one_line(done)
+    assert not list(root.glob(".venv*"))
+    assert say_made(root) in call(world.home, "export", "json", cwd=root, check=True).stderr
+
+
 @pytest.mark.parametrize("where", ["making it", "taking it back"])
 def test_killed(where: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has left beside the place goes the next time."""
@@ -460,3 +469,35 @@ def test_a_build_that_ran_code(kind: str, tmp_path: Path, base: Base) -> None:
     third = call(world.home, "run", "python", "-c", WHAT, cwd=later).stdout
     assert log.read_text() != built
     assert third.split()[1] != second.split()[1] and ".dev1+" in third.split()[1]
+
+
+WRITES = """\
+from pathlib import Path
+from setuptools import setup
+here = Path(__file__).parent
+(here / "{one}/_version_of_{one}.py").write_text("version = 1")
+(here.parent.parent / "builds.log").open("a").write("{one} ")
+setup({name}packages=["{one}"])
+"""
+NAMED = '[project]\nname = "two"\nversion = "1"\n[build-system]\nrequires = ["setuptools"]\n'
+
+
+def test_several_that_write_beside_their_sources(tmp_path: Path, base: Base) -> None:
+    """Built at once: what lies in a project's folder is that project's. Of the first, only setup.py knows the name."""
+    world = make_world(tmp_path, base, CONFIG)
+    files = {".gitignore": ".venv/\n__pycache__/\n*.egg-info/\n_version_of_*.py\nbuild/\n", "two/pyproject.toml": NAMED}
+    for one, words in (("one", 'name="one", version="1", '), ("two", "")):
+        files |= {f"{one}/setup.py": WRITES.format(one=one, name=words), f"{one}/{one}/__init__.py": ""}
+    files["wtenv.toml"] = (world.main / "wtenv.toml").read_text().replace('"."', '"one", "two"')
+    world.repo.commit(files)
+    for words in ("allow", "sync"):
+        call(world.home, words, cwd=world.main, check=True)
+    root, log = world.repo.add_worktree("another"), world.main.parent / "builds.log"
+    built = log.read_text()
+    done = call(world.home, "export", "json", cwd=root, check=True)
+    assert done.stderr == f"wtenv: made {root}/.venv from kept builds of one, two\n"
+    look = ("python", "-c", "from one import _version_of_one as a; from two import _version_of_two as b; print(a, b)")
+    assert call(world.home, "run", "--no-sync", *look, cwd=root).stdout.count(str(root)) == 2
+    assert call(world.home, "sync", cwd=root).stderr == "wtenv: nothing to do\n"
+    assert log.read_text() == built
+    assert world.repo.git("status", "--short", cwd=root) == ""

@@ -53,10 +53,10 @@ def identify(
     manifest: Manifest,
     built_with: tuple[str, ...],
     env: Mapping[str, str],
-    products: Collection[str] = (),
+    products: Collection[Path] = (),
 ) -> str:
     """The key of what building `project`, of the worktree `root` with `content`, with `built_with` in the environment
-    `env` would give. products: what such a build has just put there. ValueError or OSError, or WtenvError, if that
+    `env` would give. products: what such builds have just put there. ValueError or OSError, or WtenvError, if that
     can't be told."""
     text = _read_texts(project, _list_texts(project))
     words = set(re.findall(r"\w\w+", text))
@@ -70,7 +70,7 @@ def identify(
         [
             (path, tree.read_loose(root, path))
             for path in (*_list_inputs(root, content, manifest, text), *_list_hidden(project, root, content, text))
-            if os.path.relpath(f"{root}/{path}", project.path) not in products
+            if root / path not in products
         ],
         [(path, tree.follow_link(root, path)) for path in sorted(content.tracked) if _is_link(content.tracked[path])],
     )
@@ -158,13 +158,19 @@ def _may_count(root: Path, path: str, manifest: Manifest) -> bool:
     return not is_made and not tree.is_made(parts[-1]) and not is_ours
 
 
-def list_products(project: Project, root: Path, content: Tree, manifest: Manifest, since: int) -> Iterator[str]:
+def list_products(
+    project: Project, root: Path, content: Tree, manifest: Manifest, since: int, places: Collection[Path] = ()
+) -> Iterator[str]:
     """The files, from the project's folder, that its build has put beside the sources: ignored by git, and changed
-    `since`, or named by the build files. ValueError for what may be one, and can't be told to be whole."""
+    `since`, or named by the build files. places: of all projects that were built then; what lies in another one's is
+    that one's. ValueError for what may be one, and can't be told to be whole."""
     text, inside = _read_texts(project, _list_texts(project)), os.path.relpath(project.path, root)
     prefix = "" if inside == "." else f"{inside}/"
+    others = [place for place in places if not project.path.is_relative_to(place)]
     for path in tree.walk_ignored(root, content.ignored, MAX_IGNORED):
         if not _may_count(root, path, manifest) or path.endswith(_BETWEEN):
+            continue
+        if any((root / path).is_relative_to(place) for place in others):
             continue
         info = os.lstat(root / path)
         is_new, is_own = max(info.st_mtime_ns, info.st_ctime_ns) >= since, path.startswith(prefix)

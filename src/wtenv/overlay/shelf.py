@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..distributions import Distribution
 from ..errors import WtenvError
@@ -15,6 +16,16 @@ from .building import Isolation, Project
 from .manifest import Manifest
 from .reuse import Build
 from .tree import Tree
+
+
+class Built(NamedTuple):
+    """A project that was built."""
+
+    project: Project
+    key: str | None
+    """As it was identified before."""
+    installed: Distribution
+    built_with: tuple[str, ...]
 
 
 @dataclass
@@ -34,7 +45,7 @@ class Shelf:
     ask_git: bool = True
     _trees: dict[Path, Tree] = field(default_factory=dict)
 
-    def identify(self, project: Project, products: Collection[str] = ()) -> str | None:
+    def identify(self, project: Project, products: Collection[Path] = ()) -> str | None:
         """The key of what building `project` would give; None if that can't be told. products: see
         `recipe.identify`."""
         matched = None if self.isolation is True else self.native[project.path]
@@ -60,23 +71,32 @@ class Shelf:
         """The kept build `key`; None if there is none that can be used here."""
         return reuse.find(key, project.path, Path(self.manifest.venv), self.env) if key else None
 
-    def keep(
-        self, project: Project, key: str | None, installed: Distribution, built_with: tuple[str, ...], since: int
-    ) -> None:
-        """Keep what was built since `since`, if it would have been the same a moment before."""
-        products = {}
-        try:
-            if key and "-" in key:
-                root = _find_worktree(project)
-                self._trees[root] = tree.read(root, self.env, ask_git=self.ask_git)
-                for path in recipe.list_products(project, root, self._trees[root], self.manifest, since):
-                    products[path] = recipe.read_product(project.path / path, root)
+    def keep(self, built: Sequence[Built], since: int) -> None:
+        """Keep what was built since `since`, of each project that would have been the same a moment before."""
+        self._trees.clear()
+        places = [item.project.path for item in built]
+        products: dict[Path, dict[str, tuple[int, bytes]]] = {}
+        for item in built:
+            try:
+                products[item.project.path] = self._read_products(item, places, since)
+            except (OSError, ValueError, WtenvError):
+                continue  # the next worktree builds
+        made = {path / inside for path, found in products.items() for inside in found}
+        for project, key, installed, built_with in built:
             # Once more: what the build read may have been edited while it ran.
-            if key and key == self.identify(project, products):
-                made = Build(built_with, {}, products)
-                reuse.keep(key, made, installed, project.path, Path(self.manifest.venv), self.env)
-        except (OSError, ValueError, WtenvError):
-            pass  # the next worktree builds
+            if project.path in products and key and key == self.identify(project, made):
+                build = Build(built_with, {}, products[project.path])
+                reuse.keep(key, build, installed, project.path, Path(self.manifest.venv), self.env)
+
+    def _read_products(self, item: Built, places: Sequence[Path], since: int) -> dict[str, tuple[int, bytes]]:
+        project = item.project
+        if not item.key or "-" not in item.key:
+            return {}
+        root = _find_worktree(project)
+        if root not in self._trees:
+            self._trees[root] = tree.read(root, self.env, ask_git=self.ask_git)
+        found = recipe.list_products(project, root, self._trees[root], self.manifest, since, places)
+        return {path: recipe.read_product(project.path / path, root) for path in found}
 
 
 def _find_worktree(project: Project) -> Path:

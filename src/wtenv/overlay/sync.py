@@ -142,7 +142,11 @@ class _Job:
             return None
         keys, kept = found
         remove_leftovers(self.venv, self.env)
-        manifest = swap.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
+        try:
+            manifest = swap.create(self.venv, plan.root, plan.base_prefix, facts, self.env)
+        except OSError:
+            remove_leftovers(self.venv, self.env)
+            return None
         try:
             built = self._change(manifest, Difference(verdict, None, tuple(self.projects), (), ()), None, kept)
             self._finish(manifest, self._verify(manifest, built, {os.fspath(path) for path in kept}, quiet=True))
@@ -270,7 +274,7 @@ class _Job:
         """Install `projects`, from kept builds where there are some; path -> the packages that each was built with.
         native: see `Uv.build`; reused: see `_change`."""
         from . import recipe  # what a sync without anything to do goes without
-        from .shelf import Shelf
+        from .shelf import Built, Shelf
 
         built_with = dict[Path, tuple[str, ...]]()
         present = distributions.list_installed(manifest.site)
@@ -279,17 +283,22 @@ class _Job:
         keys = {item.path: shelf.identify(item) for item in projects}
         kept = {}
         for item in projects:
-            if look and item.name not in present and (build := shelf.find(item, keys[item.path])):
+            is_new = item.name not in present if item.name else not present
+            if look and is_new and (build := shelf.find(item, keys[item.path])):
                 kept[item.path] = build
         if reused is not None:
             reused.update({path: keys[path] or "" for path in kept})
         if rest := [item for item in projects if item.path not in kept]:
             since = recipe.read_clock(self.venv)
             built_with.update(open_uv().build(rest, self.plan.build_isolation, native))
-            installed = distributions.list_installed(manifest.site)
-            for item in rest:
-                if item.name in installed:
-                    shelf.keep(item, keys[item.path], installed[item.name], built_with[item.path], since)
+            # By its source: of a setup.py alone only running it tells the name.
+            installed = {item.source: item for item in distributions.list_installed(manifest.site).values()}
+            made = [
+                Built(item, keys[item.path], found, built_with[item.path])
+                for item in rest
+                if (found := installed.get(os.path.realpath(item.path)))
+            ]
+            shelf.keep(made, since)
         return {**built_with, **self._install(kept)}  # these after the builds, which may fail
 
     def _install(self, kept: Mapping[Path, Build]) -> dict[Path, tuple[str, ...]]:
