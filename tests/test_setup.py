@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def test_print_changes_nothing(wtenv: Wtenv, home: Home, shell_name: str) -> Non
     before = sorted(home.path.rglob("*"))
     assert MARK in wtenv("setup", shell_name, "--print", cwd=home.path, check=True).stdout
     assert sorted(home.path.rglob("*")) == before
+
+
+def test_nothing_of_a_checkout_is_read_by_new_shells(wtenv: Wtenv, home: Home, shell_name: str, tmp_path: Path) -> None:
+    """A config that is active has set where programs keep their own, to a folder that a branch can fill."""
+    inside = str(tmp_path / "worktree")
+    names = ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+    env = {"WTENV_ROOT": inside, "WTENV_ID": "x", "WTENV_UID": str(os.getuid()), "WTENV_VARS": " ".join(names)}
+    for name in names:
+        env |= {name: f"{inside}/{name}", f"WTENV_NEW_{name}_": f"{inside}/{name}"}
+    assert inside not in wtenv("hook", shell_name, cwd=home.path, env=env, check=True).stdout
+    assert inside not in wtenv("setup", shell_name, cwd=home.path, env=env, check=True).stderr
+    assert not Path(inside).exists()
+    assert inside not in (home.path / f".local/share/wtenv/hook.{shell_name}").read_text()
+    assert MARK in (home.path / RC_FILES[shell_name]).read_text()
 
 
 def test_a_linked_rc_stays_a_link(wtenv: Wtenv, home: Home, tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ def answer_hook(abi: str, shell: str, root: str, low_resolution: bool, env: Mapp
     found = enter(Path(root), plain)
     kept = None
     if found.cacheable:
-        kept = cached.witness(found.watch, root, started, env, low_resolution=low_resolution)
+        kept = cached.witness(found.watch, root, started, plain, low_resolution=low_resolution)
     witnesses, watched = kept or ("", None)
     real = os.path.realpath(root)
     answer = build_cached(found, witnesses, watched, plain)._replace(real="" if real == root else real)
     text = language.render_cached(answer, low_resolution=low_resolution)
-    cached.store(answer, text, root, language.name, env, low_resolution=low_resolution)
+    cached.store(answer, text, root, language.name, plain, low_resolution=low_resolution)
     remember(found, started, plain)
     if abi == shells.ABI:
         write(text)
@@ -39,8 +39,8 @@ def answer_hook(abi: str, shell: str, root: str, low_resolution: bool, env: Mapp
         from .hook.install import update_hook
 
         say("another version was installed; restart this shell")
-        write(language.render_update(shells.build_command(language.name), shells.locate_cached(env), text))
-        update_hook(language, env)
+        write(language.render_update(shells.build_command(language.name), shells.locate_cached(plain), text))
+        update_hook(language, plain)
     silent = found.settings is None or found.settings.level == "silent"
     for line in () if silent else found.news:
         say(line)

@@ -24,6 +24,10 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
 def print_hook(shell: str, env: Mapping[str, str]) -> int:
     """Print the hook. One Python at a shell's start: nothing is imported that it doesn't need."""
     language = shells.find_shell(shell)
+    if env.get("WTENV_ROOT"):  # a shell within another one, where a config may have set XDG_CACHE_HOME
+        from .. import environ
+
+        env = environ.undo(env)
     cache = shells.locate_cached(env)
     if not os.path.exists(os.path.join(cache, "fine.2")):
         from ..hook.install import prepare_cache

@@ -12,7 +12,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import access
+from .. import access, environ
 from ..console import say, write
 from ..errors import WtenvError
 from ..hook import install
@@ -34,6 +34,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, env: Mapping[str, str]) -> int:
     """Write the hook's file and the rc line for each shell, saying what is changed; --undo takes all back."""
+    env = environ.undo(env)  # a config may set XDG_DATA_HOME: new shells shall read nothing from a checkout
     if args.git:
         return _setup_git(args, env)
     changed = False

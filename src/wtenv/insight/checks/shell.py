@@ -69,8 +69,8 @@ def check_rc(context: Context) -> Iterator[Finding]:
     """Is the hook in one of the files that new shells read, and after what else changes PATH there?"""
     if context.shell is None:
         return
-    name, rc = context.shell.name, locate_rc(context.shell.name, context.env)
-    if missing := explain_name(context.shell, context.env):
+    name, rc = context.shell.name, locate_rc(context.shell.name, context.plain)
+    if missing := explain_name(context.shell, context.plain):
         yield problem(*missing)
     line = find_line(context)
     if line is None:
@@ -109,7 +109,7 @@ def find_line(context: Context) -> tuple[Path, bytes, int] | None:
 def _list_rc(name: str, context: Context) -> list[Path]:
     """What a new shell of that kind reads: bash(1), zsh(1), "FILES"; fish(1), "Configuration"; and what
     distributions have for all users."""
-    rc, home = locate_rc(name, context.env), Path(dirs.find_home(context.env))
+    rc, home = locate_rc(name, context.plain), Path(dirs.find_home(context.env))
     if name == "fish":
         folders = (rc.parent / "conf.d", Path("/etc/fish/conf.d"))
         return [rc, Path("/etc/fish/config.fish"), *(file for each in folders for file in sorted(each.glob("*.fish")))]
@@ -128,7 +128,7 @@ def _list_sourced(text: bytes, context: Context) -> Iterator[Path]:
     for line in _SOURCE_LINE.findall(text):
         for found in _SOURCED.finditer(line.decode("utf-8", "surrogateescape")):
             start = (
-                context.env.get("ZDOTDIR") or home if found[1] == "ZDOTDIR" else home if found[1] or found[2] else ""
+                context.plain.get("ZDOTDIR") or home if found[1] == "ZDOTDIR" else home if found[1] or found[2] else ""
             )
             path = start + found[3]
             if "*" not in path:
@@ -141,7 +141,7 @@ def check_hook_file(context: Context) -> Iterator[Finding]:
     """The hook that `wtenv setup` wrote: is it this version's, and is what it starts still there?"""
     if context.shell is None:
         return
-    name, place = context.shell.name, locate_hook(context.shell.name, context.env)
+    name, place = context.shell.name, locate_hook(context.shell.name, context.plain)
     setup = f"run: wtenv setup {name}"
     if not os.path.lexists(place):
         line = find_line(context)
@@ -152,7 +152,7 @@ def check_hook_file(context: Context) -> Iterator[Finding]:
         return
     text = files.read_bytes(place)
     program = _COMMAND.search(text.decode("utf-8", "surrogateescape"))
-    if text == render_hook(context.shell, context.env):
+    if text == render_hook(context.shell, context.plain):
         yield ok(f"{place} is this version's")
     elif ABI.encode() not in text:
         yield problem(f"{place} is another version's", setup, repair="hook")
