@@ -104,14 +104,12 @@ __wtenv_decide() {
 	if \builtin test "${__wtenv_shell[1]-}" != "$$"; then # copied from another shell
 		\builtin return 0
 	fi
-	case $- in # with -e, an assignment to a read-only variable ends the shell, whatever tests it
-	*e*)
+	if \builtin test "${-#*e}" != "$-"; then # with -e, an assignment to a read-only variable ends the shell, whatever tests it
 		\builtin set +e
 		__wtenv_decide
 		\builtin set -e
 		\builtin return 0
-		;;
-	esac
+	fi
 	\builtin local "__wtenv_dir=${PWD%/}" "__wtenv_up=" "__wtenv_real=" # ${PWD%/}: so that / has its .git at /.git
 	while [[ ! -e $__wtenv_dir/.git && ! -e ${__wtenv_up}.git && -n $__wtenv_dir ]]; do
 		__wtenv_dir=${__wtenv_dir%/*}

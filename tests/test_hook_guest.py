@@ -294,6 +294,8 @@ BASH_OPTIONS = [
     "set -u -o pipefail; shopt -s nullglob",
     "set -E; trap 'echo error in $LINENO' ERR",
     "shopt -s nocasematch",
+    "set -E; shopt -s nocasematch",
+    "set -eE; trap 'echo error in $LINENO' ERR; shopt -s nocasematch",
     "shopt -s nocasematch nocaseglob nullglob dotglob globstar extglob 2>/dev/null",
     "shopt -s failglob",
     "set -f",
