@@ -182,7 +182,7 @@ __wtenv_leave() {
 # Nothing of the state remains.
 __wtenv_sweep() {
 	\builtin typeset -g __wtenv_swept=$$
-	\builtin unset -m 'WTENV_(OLD|NEW)_*' 'WTENV_(ROOT|ID|UID|VARS)'
+	\builtin unset -m 'WTENV_(OLD|NEW)_*' 'WTENV_(ROOT|ID|UID|VARS)' || : # a failure where there is none
 }
 
 __wtenv_restore() {

@@ -148,6 +148,7 @@ def test_bash_err_trap(world: World, options: str, prompt: str) -> None:
 def test_zsh_err_trap(world: World) -> None:
     lines = [line.format(main=world.main, outside=world.outside) for line in ERRORS]
     bare, shell = (world.open(require_shell("zsh"), hook=hook, after="trap 'echo TRAP' ZERR") for hook in (False, True))
+    assert shell.startup.out == bare.startup.out
     assert count(shell, lines) == count(bare, lines)
 
 
