@@ -125,6 +125,8 @@ SETTINGS = {
         '[project.optional-dependencies]\nx = ["x @ {env:X}"]\n[project.scripts]',
     ),
     "a readme below": ("[project.scripts]", 'readme = "docs/readme.md"\n[project.scripts]'),
+    "a plugin of the base's": ("[project.scripts]", "[tool.setuptools_scm]\n[project.scripts]"),
+    "a table of licences": ("[project.scripts]", 'license-files = {paths = ["TERMS"]}\n[project.scripts]'),
     "licences below": ("[project.scripts]", 'license-files = ["licenses/*"]\n[project.scripts]'),
 }
 

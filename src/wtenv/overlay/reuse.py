@@ -43,6 +43,9 @@ _BACKENDS = {
 _COMPUTING = {"hooks", "dev-mode-exact", "force-include", "dynamic", "ext-modules", "cmdclass", "config-settings",
               "distutils", "script-files", "data-files", "shared-scripts", "shared-data", "extra-metadata",
               "sbom-files", "external-data", "data"}  # fmt: skip
+# Plugins that setuptools finds installed in the base, required or not; each does something for a table of its own.
+_PLUGINS = {"setuptools-scm", "setuptools-git-versioning", "setuptools-rust", "versioningit", "vcs-versioning", "pbr",
+            "dunamai", "mypyc", "cffi", "pyo3", "milksnake"}  # fmt: skip
 _CODE = ("setup.py", "setup.cfg", "hatch.toml")
 _FORMATTED = ("dependencies", "optional-dependencies")
 _VARIABLE = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|UV_(?!SYSTEM_CERTS|NATIVE_TLS)|SOURCE_DATE_EPOCH")
@@ -133,12 +136,17 @@ def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
         return False
     if table.get("dynamic") or not isinstance(table.get("version"), str):
         return False
+    if not isinstance(table.get("license-files", []), list):  # a table of them, before PEP 639
+        return False
+    tool = project.data.get("tool")
+    if isinstance(tool, dict) and not _PLUGINS.isdisjoint(map(normalise, tool)):
+        return False
     names = name_requires(project)
     # Hatchling fills in folders and variables there ("Context formatting").
     if any("{" in text for text in _list_values([table.get(key) for key in _FORMATTED]) if isinstance(text, str)):
         return False
     below = any("/" in text for key in ("readme", "license", "license-files") for text in list_texts(table.get(key)))
-    return names <= {package, "wheel"} and not below and not _names_any(project.data.get("tool"), _COMPUTING)
+    return names <= {package, "wheel"} and not below and not _names_any(tool, _COMPUTING)
 
 
 def _names_any(value: object, names: set[str]) -> bool:
