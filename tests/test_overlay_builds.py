@@ -143,6 +143,31 @@ def test_what_can_not_be_told_has_no_key(what: str, tmp_path: Path) -> None:
     assert reuse.identify(building.read_project(root), manifest, (), {}) is None
 
 
+def test_settings_above(tmp_path: Path) -> None:
+    """Of those in another worktree, in which this one lies, what uv and backends read; hatch.toml without an end."""
+    root = make_project(tmp_path / "main/nested/wt", "hatchling", "worktree")
+    manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "", "3.11.7", (), "", ())
+
+    def identify() -> tuple[str | None, str]:
+        project = building.read_project(root)
+        return reuse.identify(project, manifest, (), {}), reuse.digest_settings(project, {})
+
+    (root / ".git").write_text("gitdir: elsewhere\n")
+    before = identify()
+    for name in ("pyproject.toml", ".gitignore"):
+        (tmp_path / "main" / name).write_text("# of the other\n")
+    assert identify() == before
+    for text in ("[tool.uv.workspace]\n", '[tool.uv."work\\u0073pace"]\n'):
+        (tmp_path / "main/pyproject.toml").write_text(text)
+        assert identify()[0] not in (None, before[0]) and identify()[1] != before[1]
+    (tmp_path / "main/pyproject.toml").unlink()
+    (root / ".git").unlink()
+    assert identify()[0] not in (None, before[0]), "up to the folder with .git"
+    (root / ".git").write_text("gitdir: elsewhere\n")
+    (tmp_path / "hatch.toml").write_text("[build.hooks.custom]\n")
+    assert identify()[0] is None and identify()[1] != before[1]
+
+
 def test_what_else_is_in_the_key(tmp_path: Path) -> None:
     project = building.read_project(make_project(tmp_path / "wt", "flit", "worktree"))
     manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "1", "3.11.7", (), "", ())

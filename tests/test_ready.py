@@ -91,6 +91,16 @@ def test_what_is_not_allowed_gets_nothing(world: World) -> None:
     assert not (root / ".venv").exists()
 
 
+def test_below_another_worktree(world: World) -> None:
+    """As agents have theirs: the settings of the one around it are none of its own."""
+    root = world.main / ".worktrees/inner"
+    world.repo.git("worktree", "add", "--quiet", "--detach", root)
+    done = call(world.home, "export", "json", cwd=root, check=True)
+    assert done.stderr == say_made(root) + "\n"
+    assert is_right(world, root)
+    world.repo.git("worktree", "remove", "--force", root)
+
+
 def test_several_at_once(world: World) -> None:
     """One makes it, the others wait and have it."""
     root = world.repo.add_worktree("several")

@@ -49,8 +49,9 @@ _PLUGINS = {"setuptools-scm", "setuptools-git-versioning", "setuptools-rust", "v
 _CODE = ("setup.py", "setup.cfg", "hatch.toml")
 _FORMATTED = ("dependencies", "optional-dependencies")
 _VARIABLE = re.compile(r"SETUPTOOLS_|DIST|HATCH_|FLIT_|UV_(?!SYSTEM_CERTS|NATIVE_TLS)|SOURCE_DATE_EPOCH")
-# What decides beside it, from the project's folder upwards: hatchling goes by what git ignores.
-_ABOVE = ("pyproject.toml", ".gitignore", ".hgignore")
+# What decides beside it, from the project's folder upwards: hatchling takes the nearest hatch.toml, and goes by what is
+# ignored, in git up to the folder with .git. So of a worktree around this one only hatch.toml and workspaces count.
+_ABOVE = ("hatch.toml", ".hgignore")
 # What an installed editable consists of; who has more has it from elsewhere.
 _POINTERS = re.compile(r"[^/]+\.pth|__editable__[^/]*\.py|_editable_impl_[^/]*\.py")
 # A line of a .pth file that runs code (site, "addpackage"), other than what an editable consists of.
@@ -120,11 +121,24 @@ def names_sources(project: Project) -> bool:
 
 def _list_settings(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
     """Where uv and backends look for settings beside the project's own."""
+    is_inside = True
     for above in (folder, *folder.parents):
         yield from (above / name for name in _ABOVE)
+        if is_inside:
+            yield from (above / "pyproject.toml", above / ".gitignore")
+        elif _may_claim(above / "pyproject.toml"):
+            yield above / "pyproject.toml"
+        is_inside = is_inside and not os.path.lexists(above / ".git")
     yield Path(dirs.find_home(env)) / ".pydistutils.cfg"
     if not env.get("UV_NO_CONFIG"):
         yield from map(Path, [env["UV_CONFIG_FILE"]] if env.get("UV_CONFIG_FILE") else list_settings(env))
+
+
+def _may_claim(settings: Path) -> bool:
+    """Whether the pyproject.toml of a folder above may declare a workspace, which uv looks for; also in an escaped
+    key."""
+    data = files.try_read(settings)
+    return os.path.lexists(settings) and (data is None or b"workspace" in data or b"\\" in data)
 
 
 def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
@@ -133,6 +147,8 @@ def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
     if not isinstance(build, dict) or package is None or "backend-path" in build:
         return False
     if any((project.path / name).exists() for name in _CODE):
+        return False
+    if any((above / "hatch.toml").exists() for above in project.path.parents):
         return False
     if table.get("dynamic") or not isinstance(table.get("version"), str):
         return False
