@@ -238,7 +238,7 @@ def test_no_room(world: World) -> None:
 def test_killed(where: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has left beside the place goes the next time."""
     from wtenv.errors import WtenvError
-    from wtenv.overlay import layout
+    from wtenv.overlay import imports, layout
 
     def kill(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -252,7 +252,7 @@ def test_killed(where: str, world: World, monkeypatch: pytest.MonkeyPatch) -> No
         if where == "making it":
             patch.setattr(layout, "create", kill)
         else:
-            patch.setattr(layout, "locate", fail)
+            patch.setattr(imports, "ask_python", fail)
             patch.setattr(shutil, "rmtree", kill)
         sync.place(plan, plain)
     assert not (root / ".venv").exists() and list(root.glob(".venv.*"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..errors import WtenvError
 from ..hook.shells import ABI
 from ..names import normalise
 from ..overlay import building, manifest, wrappers
+from ..overlay.finders import Answer, ask_python
 from ..overlay.imports import is_part
 from ..overlay.manifest import Manifest
 
@@ -145,69 +145,6 @@ def list_names(search_path: str) -> set[str]:
 
 # --- modules ------------------------------------------------------------------------------------------
 
-# Finders are asked one after the other and below `importlib.util.find_spec`, which would import the parents of a
-# dotted name. Each folder of the path is asked for itself, so that what is hidden shows, too.
-# What is in `sys.modules` already, built in or frozen is not looked for on the path at all.
-_FIND = """
-import sys
-started = {*sys.modules, *sys.builtin_module_names}
-import _imp, importlib.machinery, pkgutil, sysconfig
-names, extra = sys.argv[2:2 + int(sys.argv[1])], sys.argv[2 + int(sys.argv[1]):]
-sys.path[:0] = extra
-
-def ask(finder, *words):
-    try:
-        return finder.find_spec(*words)
-    except Exception:
-        return None
-
-def search(name, path):
-    found, portions = [], []
-    for finder in list(sys.meta_path):
-        if getattr(finder, '__name__', '') != 'PathFinder':
-            spec = ask(finder, name, path)
-            if spec is not None:
-                found.append(spec)
-            continue
-        for entry in (sys.path if path is None else path):
-            importer = pkgutil.get_importer(entry)
-            spec = ask(importer, name) if hasattr(importer, 'find_spec') else None
-            if spec is None:
-                continue
-            if spec.loader is None:
-                portions.append(spec)
-            else:
-                found.append(spec)
-    if not found and portions:
-        portions[0].submodule_search_locations = [
-            place for spec in portions for place in spec.submodule_search_locations]
-        found = portions[:1]
-    return found
-
-def describe(spec):
-    frozen = getattr(getattr(spec, 'loader_state', None), 'filename', None)
-    places = list(spec.submodule_search_locations or ())
-    return str((spec.origin if spec.has_location else frozen or (places or [spec.origin])[0]))
-
-def find(name):
-    path, found = None, []
-    parts = name.split('.')
-    for end in range(1, len(parts) + 1):
-        found = search('.'.join(parts[:end]), path)
-        if not found:
-            break
-        path = list(found[0].submodule_search_locations or ())
-    return [describe(spec) for spec in found]
-
-answers = {name: found[:1] for name in names if (found := find(name))}
-if '_wtenv_bootstrap' in sys.modules:
-    sys.modules['_wtenv_bootstrap'].reveal()
-answers = {name: list(dict.fromkeys(found + find(name))) for name, found in answers.items()}
-library = [sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib')]
-fixed = [name for name in answers if name.partition('.')[0] in started or _imp.is_frozen(name.partition('.')[0])]
-sys.stdout.write('\\n' + ascii({'found': answers, 'library': library, 'fixed': fixed}))
-"""
-
 
 @dataclass(frozen=True)
 class Module:
@@ -298,13 +235,13 @@ class Overlay:
             return []
         answer = self._ask(asked)
         modules = []
-        for name, files in answer["found"].items():
-            layers = [self._name_layer(name, file, answer["library"]) for file in files]
+        for name, files in answer.found.items():
+            layers = [self._name_layer(name, file, answer.library) for file in files]
             distribution, version = self._find_owner(name.partition(".")[0], files[0], layers[0])
             shadows = [*zip(files, layers, strict=True)][1:]
             if distribution and layers[0] in ("editable", "overlay"):
                 shadows += self._list_hidden(distribution, shadows)
-            here = "" if name in answer["fixed"] else self._find_here(name, files[0])
+            here = "" if name in answer.fixed else self._find_here(name, files[0])
             why = _WHY[layers[0]]
             modules.append(Module(name, files[0], layers[0], distribution, version, why, tuple(shadows), here))
         return modules
@@ -323,18 +260,13 @@ class Overlay:
                     return os.fspath(place)
         return ""
 
-    def _ask(self, names: Sequence[str]) -> dict[str, dict[str, list[str]]]:
-        import ast
-
-        python = os.fspath(self.venv / "bin" / "python")
+    def _ask(self, names: Sequence[str]) -> Answer:
         env = building.make_env(self.env, os.fspath(self.venv / "bin"), self.manifest.base_bin)
-        command = [python, "-I", "-c", _FIND, str(len(names)), *names, *self.extra]
         try:
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
-            answer: dict[str, dict[str, list[str]]] = ast.literal_eval(done.stdout.rpartition("\n")[2])
-        except (OSError, ValueError, SyntaxError, subprocess.SubprocessError):
-            raise WtenvError(f"the overlay's Python {python} does not answer", "run: wtenv doctor") from None
-        return answer
+            return ask_python(self.venv, names, env, self.extra, every=True)
+        except WtenvError:
+            what = f"the overlay's Python {self.venv}/bin/python does not answer"
+            raise WtenvError(what, "run: wtenv doctor") from None
 
     def _name_layer(self, name: str, file: str, library: Iterable[str]) -> str:
         if not os.path.isabs(file):

@@ -24,6 +24,7 @@ A sync, in its order:
     recipe        the key of a build that runs code, and what such a build leaves beside the sources
     tree          the content of a worktree, by git's index
     modules       which modules an editable has
+    finders       where a Python finds modules: the one script that asks it
     imports       the import check: is each declared module found where it is declared?
     activate      `bin/activate`
 """

@@ -10,7 +10,8 @@ from pathlib import Path
 from .. import distributions
 from ..errors import WtenvError
 from ..worktree import find_root, open_worktree
-from . import building, layout
+from . import building
+from .finders import ask_python
 from .manifest import Editable, Manifest
 from .modules import find_modules, list_inner
 from .registry import Report
@@ -31,7 +32,7 @@ def check_imports(
     venv: Path, manifest: Manifest, editables: Sequence[Editable], env: Mapping[str, str], *, quiet: bool = False
 ) -> tuple[tuple[Import, ...], tuple[Editable, ...]]:
     """Where the overlay's Python finds the modules of `editables`, asked in one start; and those editables that are no
-    longer installed as such. quiet: see `layout.locate`. WtenvError if that Python does not start."""
+    longer installed as such. quiet: see `finders.ask_python`. WtenvError if that Python does not start."""
     installed = distributions.list_installed(manifest.site)
     wanted: dict[str, tuple[Editable, list[str]]] = {}
     lost = []
@@ -43,17 +44,17 @@ def check_imports(
         names = dict.fromkeys([*item.modules, *list_inner(found)])
         wanted.update(dict.fromkeys(names, (item, _list_places(found, manifest.root))))
     env = building.make_env(env, os.fspath(venv / "bin"), manifest.base_bin)
-    origins, errors = layout.locate(venv, sorted(wanted), env, quiet=quiet)
+    answer = ask_python(venv, sorted(wanted), env, quiet=quiet)
     imports = []
     for module, (item, own) in wanted.items():
-        origin = origins.get(module, "")
+        origin = next(iter(answer.found.get(module, ())), "")
         real = os.path.realpath(origin)
         inside = Path(real).is_relative_to(os.path.realpath(venv))  # which may be inside of the declared package "."
         # In its project's folder a package may be a link that leads anywhere.
         linked = Path(os.path.realpath(os.path.dirname(os.path.dirname(origin))), *Path(origin).parts[-2:])
         right = real in own if inside else any(is_part(file, place) for file in (real, str(linked)) for place in own)
-        if module in item.modules or module in errors or (origin and not right):
-            imports.append(Import(item, module, origin, bool(origin) and right, errors.get(module, "")))
+        if module in item.modules or module in answer.errors or (origin and not right):
+            imports.append(Import(item, module, origin, bool(origin) and right, answer.errors.get(module, "")))
     return tuple(imports), tuple(lost)
 
 

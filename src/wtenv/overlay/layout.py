@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -167,94 +167,6 @@ def create(folder: Path, facts: Facts, prompt: str, token: str) -> None:
     (bin_dir / "python3").symlink_to("python")
     (bin_dir / f"python{facts.minor}").symlink_to("python")
     files.write_atomic(folder / "pyvenv.cfg", text.encode("utf-8", "surrogateescape"), 0o644)
-
-
-# Asks the import finders as an import would, without running the packages around a module. A finder that builds when it
-# is asked does build.
-_LOCATE = """
-import sys, types
-
-def ask(name, path):
-    for finder in list(sys.meta_path):
-        spec = finder.find_spec(name, path) if hasattr(finder, 'find_spec') else None
-        if spec is not None:
-            return spec
-
-def find(name):
-    path, above = None, ''
-    for part in name.split('.'):
-        if above:
-            module = sys.modules.setdefault(above, types.ModuleType(above))
-            if not hasattr(module, '__path__'):
-                module.__path__ = list(spec.submodule_search_locations or ())
-            path = module.__path__
-        above = above + '.' * bool(above) + part
-        if hasattr(sys.modules.get(above), '__path__'):
-            continue  # by a *-nspkg.pth
-        spec = ask(above, path)
-        if spec is None:
-            return ''
-    places = [place for place in spec.submodule_search_locations or () if place.startswith('/')]
-    places = [spec.origin] if spec.has_location else places
-    return (places or [str(spec.origin)])[0]
-
-found, errors = {}, {}
-for name in sys.argv[1:]:
-    try:
-        found[name] = find(name)
-    except Exception as error:
-        errors[name] = ' '.join('\\n'.join([str(error), *getattr(error, '__notes__', ())]).split())
-sys.stdout.write('\\n' + ascii((found, errors)))
-"""
-
-
-# `site` as it is, but it runs no code that may import something of a checkout: the base's `.pth` files, and what may
-# come from anywhere on the path.
-_QUIET = """
-import os, site, sys
-own, folder = sys.argv.pop(1), sys.argv.pop(1)
-sys.path.insert(0, folder)
-import _wtenv_bootstrap
-del sys.path[0]
-def add(sitedir, name, known, *more):
-    if sitedir.startswith(own):
-        return run(sitedir, name, known, *more)
-    with open(os.path.join(sitedir, name), 'rb') as file:
-        lines = file.read().decode('utf-8', 'surrogateescape').splitlines()
-    for line in lines:
-        entry = os.path.join(sitedir, line.rstrip())
-        if line.strip() and not line.startswith(('#', 'import ', 'import\t')) and os.path.exists(entry):
-            sys.path.append(entry)
-run, site.addpackage, _wtenv_bootstrap._run = site.addpackage, add, add
-site.execsitecustomize = site.execusercustomize = lambda: None
-site.main()
-"""
-
-
-def locate(
-    venv: Path, modules: Sequence[str], env: Mapping[str, str], *, quiet: bool = False
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Where the overlay's Python finds modules, without importing them; and why it does not find others. quiet: not as
-    Python starts, but so that it runs only what the overlay's own `.pth` files say: no code of a checkout."""
-    import ast
-    import subprocess
-
-    command = [os.fspath(venv / "bin" / "python"), "-I", "-c", _LOCATE, *modules]
-    if quiet:
-        site = os.fspath(next(venv.glob("lib*/*/site-packages/_wtenv_bootstrap.py")).parent)
-        command[2:] = ["-S", "-c", _QUIET + _LOCATE, f"{venv}/", site, *modules]
-    try:
-        done = subprocess.run(command, cwd=venv, env=dict(env), capture_output=True, text=True, timeout=600)
-        found, errors = ast.literal_eval(done.stdout.rpartition("\n")[2])
-    except (OSError, subprocess.SubprocessError) as error:
-        what = f"the overlay's Python does not start ({error})"
-        raise WtenvError(what, "run: wtenv sync", cacheable=False) from None
-    except (SyntaxError, ValueError):
-        tail = "\n".join(done.stderr.strip().splitlines()[-10:])
-        problem = WtenvError(f"the overlay's Python fails:\n{tail}\n", "repair the base", cacheable=False)
-        problem.has_lines = True
-        raise problem from None
-    return {name: place for name, place in found.items() if place}, dict(errors)
 
 
 def check_path(place: Path) -> None:

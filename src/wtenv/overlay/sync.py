@@ -326,7 +326,7 @@ class _Job:
     ) -> tuple[Editable, ...]:
         """Make the import check; `built`, with the files of their modules. WtenvError if a package does not pass.
         reused: the paths of packages from kept builds; of these every module must be found. quiet: see
-        `layout.locate`."""
+        `finders.ask_python`."""
         have = {item.name: item for item in (*manifest.editables, *built)}
         imports, _ = check_imports(self.venv, manifest, tuple(have.values()), self.env, quiet=quiet)
         require_right(imports, reused, isolated=self.plan.build_isolation is True, report=self.report)
