@@ -76,7 +76,7 @@ class Scene:
         self, words: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None = None, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
         env = {**self.env, **(env or {})}
-        return subprocess.run(words, cwd=cwd, env=env, input=text, capture_output=True, text=True, timeout=60)
+        return subprocess.run(words, cwd=cwd, env=env, input=text, capture_output=True, text=True, timeout=150)
 
 
 @pytest.fixture(scope="module")
@@ -514,7 +514,7 @@ def test_stack(scene: Scene, base: Base) -> None:
 
     def ask(folder: Path) -> subprocess.CompletedProcess[str]:
         words = ["python", "-c", "import sys; print(sys.prefix)"]
-        return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+        return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=150)
 
     git(scene.home, stack, "init", "--quiet", "stranger")
     for folder in (api, api / "pkg", worker, stack, stack / "stranger"):
