@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from . import decision, dirs, draft, environ, files, gitfiles, trust
 from .conda import find_python
@@ -18,10 +19,24 @@ from .insight.checks import Context
 from .insight.checks.shell import find_line
 from .overlay.layout import check_path
 from .overlay.tracking import is_tracked
-from .plan import carry_out, make_plan
+from .plan import carry_out, make_plan, say_outcome
 from .worktree import Worktree, find_clone, is_bare, require_worktree
 
 _LEAVE_BARE = "cd into one of its worktrees, or make one: git worktree add NAME"
+
+
+class _NewConfig(NamedTuple):
+    """A config that is about to be written."""
+
+    data: bytes
+    venv: str
+    """Its overlay's folder, for git to exclude; empty if that is in none of the worktrees."""
+    typed: bool
+    """All that it says was typed, or the user's own: a file's say has to be looked at."""
+    said: str
+    """What is done by writing it."""
+    moved: Path | None = None
+    """The file that it comes from, and that goes."""
 
 
 def write_config(
@@ -47,36 +62,26 @@ def write_config(
     )
     if os.path.lexists(target):
         raise taken
-    home, own = Path(dirs.find_home(plain)), place.root / configs.NAME
-    before = configs.find_sources(place, home)
+    before = configs.find_sources(place, Path(dirs.find_home(plain)))
     known = not before or _judge(place, before, plain).ok
-    moved = None
-    if source is None and clone and os.path.lexists(own):
-        moved, typed = _read_uncommitted(own, plain), True
-        folder, is_stack = configs.locate_venv(place, before)
-        data, venv = moved, "" if is_stack else folder.relative_to(place.root).as_posix()
-        said = f"moved {own} to {target}"
+    if source is None and clone and os.path.lexists(place.root / configs.NAME):
+        new = _take_uncommitted(place, before, target, plain)
     elif source is None:
         raise _propose(place, directory, plain, clone)
     else:
-        made = draft.read_draft(source, place, directory, plain)
-        data, venv, typed = draft.render(made).encode(), made.venv, not made.origin
-        said = f"wrote {target}" + (
-            f" with the packages {', '.join(made.packages)}" if made.packages not in ((), (".",)) else ""
-        )
-        _check(place, before, target, data, source, plain)
+        new = _draw_up(source, place, before, target, context)
     try:
-        files.write_atomic(target, data, mode=0o644, new=True)
-        if moved is not None:
-            own.unlink()
+        files.write_atomic(target, new.data, mode=0o644, new=True)
+        if new.moved:
+            new.moved.unlink()
     except FileExistsError:  # since it was looked at
         raise taken from None
     except OSError as error:
         raise WtenvError(f"can't write {target} ({error.strerror})", "make the folder writable") from None
-    if place.common_dir and venv:  # a stack's overlay is in none of the worktrees
-        gitfiles.exclude(place.common_dir, venv)
-    after = configs.find_sources(place, home)
-    if known and typed and after == _replace(place, before, target, data, gone=own if moved is not None else None):
+    if place.common_dir and new.venv:  # a stack's overlay is in none of the worktrees
+        gitfiles.exclude(place.common_dir, new.venv)
+    after = configs.find_sources(place, Path(dirs.find_home(plain)))
+    if known and new.typed and after == _replace(place, before, target, new.data, gone=new.moved):
         denied = trust.read_record(place, plain).denied
         if not denied and trust.find_unsafe(place, after, plain)[0] is None:
             trust.allow(place, after, plain)
@@ -86,12 +91,12 @@ def write_config(
         strange = next((each.path for each in before if each.data is not None and not known), target)
         what = f"{place.clone if verdict.kind == 'denied' else strange} {verdict.reason}"
         then = "; then run: wtenv allow && wtenv sync" if verdict.kind == "unsafe" else " && wtenv sync"
-        say(f"{said}, which takes no effect yet: {what}; {verdict.fix}{then}")
+        say(f"{new.said}, which takes no effect yet: {what}; {verdict.fix}{then}")
         return 0
-    say(f"{said}, and allowed it")
+    say(f"{new.said}, and allowed it")
     if sync:
         try:
-            carry_out(*make_plan(directory, context.env))
+            say_outcome(carry_out(*make_plan(directory, context.env)))
         except WtenvError as error:
             fix = (
                 error.fix if "wtenv sync" in error.fix else "; then ".join(filter(None, [error.fix, "run: wtenv sync"]))
@@ -116,12 +121,27 @@ def _judge(place: Worktree, sources: tuple[Source, ...], env: Mapping[str, str])
     return trust.judge(place, sources, read_settings(env), trust.read_record(place, env), env)
 
 
-def _read_uncommitted(own: Path, env: Mapping[str, str]) -> bytes:
+def _take_uncommitted(place: Worktree, before: tuple[Source, ...], target: Path, env: Mapping[str, str]) -> _NewConfig:
     """The worktree's own config. WtenvError if it is git's: then it comes with each branch that has it."""
+    own = place.root / configs.NAME
     if is_tracked(own, env):
         fix = "merge it into the branches that lack it, or name a base for all: wtenv init --clone NAME"
         raise WtenvError(f"{own} is committed, or about to be", fix)
-    return files.read_bytes(own)
+    data = files.read_bytes(own)
+    folder, is_stack = configs.locate_venv(place, before)
+    venv = "" if is_stack else folder.relative_to(place.root).as_posix()
+    return _NewConfig(data, venv, True, f"moved {own} to {target}", own)
+
+
+def _draw_up(source: str, place: Worktree, before: tuple[Source, ...], target: Path, context: Context) -> _NewConfig:
+    """The config that `source` gives. WtenvError if `wtenv sync` would refuse it."""
+    made = draft.read_draft(source, place, context.directory, context.plain)
+    data = draft.render(made).encode()
+    said = f"wrote {target}"
+    if made.packages not in ((), (".",)):
+        said += f" with the packages {', '.join(made.packages)}"
+    _check(place, before, target, data, source, context.plain)
+    return _NewConfig(data, made.venv, not made.origin, said)
 
 
 def _propose(place: Worktree, directory: Path, env: Mapping[str, str], clone: bool) -> WtenvError:

@@ -3,7 +3,6 @@ keeps the overlay's wrappers in step with the base; changes nothing else and pri
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +25,8 @@ from .trust import Verdict
 from .watch import EXACT, LATER, LATER_OR_ABSENT, Watch
 from .worktree import Worktree
 
+Captures = dict[tuple[str, frozenset[tuple[str, str]]], Capture]
+"""A base's prefix, the environment that its scripts start in -> what they did."""
 Kind = Literal["active", "outside", "unconfigured", "blocked", "failed", "unbuilt"]
 
 
@@ -110,16 +111,18 @@ class Decision(NamedTuple):
         return found
 
 
-def decide(directory: Path, env: Mapping[str, str], *, activate: bool = True) -> Decision:
+def decide(
+    directory: Path, env: Mapping[str, str], *, activate: bool = True, captures: Captures | None = None
+) -> Decision:
     """What should be active in `directory` for a shell with the environment `env` (nothing of wtenv's
     active in it, see `environ.undo`). Mistakes of the user come back as kind "failed", never raised. Without
-    `activate` no script of the base runs, and there is no activation."""
+    `activate` no script of the base runs, and there is no activation. captures: see `read_base`."""
     recording = RecordingEnvironment(env)
     with faults.collect() as met:
         found = Decision("active", {})._take(
             lambda found: _read(found, directory, recording),
             lambda found: _look(found, recording, refresh=True),
-            *([lambda found: _activate(found, directory, env)] if activate else []),
+            *([lambda found: _activate(found, directory, env, captures)] if activate else []),
         )
     if met:
         first, others = met[0], f" (and {len(met) - 1} more)" if len(met) > 1 else ""
@@ -300,11 +303,13 @@ def _look(found: Decision, env: Mapping[str, str], *, refresh: bool) -> Iterator
     yield found
 
 
-def _activate(found: Decision, directory: Path, plain: Mapping[str, str]) -> Iterator[Decision]:
+def _activate(
+    found: Decision, directory: Path, plain: Mapping[str, str], captures: Captures | None
+) -> Iterator[Decision]:
     """The activation: what the base's variables and scripts do in `plain`, and what the config adds."""
     place, config, base = found.worktree, found.config, found.base
     assert place and config and base
-    variables, captured, before = read_base(base, plain)
+    variables, captured, before = read_base(base, plain, captures)
     depends_on = {
         name: plain.get(name) for name in find_deciding(captured.reads, captured.changes, before, captured.tested)
     }
@@ -328,9 +333,12 @@ def _activate(found: Decision, directory: Path, plain: Mapping[str, str]) -> Ite
     yield found._replace(activation=activation)
 
 
-def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture, dict[str, str]]:
+def read_base(
+    base: Base, plain: Mapping[str, str], captures: Captures | None = None
+) -> tuple[Variables, Capture, dict[str, str]]:
     """A conda environment's own variables, what its scripts change, and the environment that they start in;
-    all of them empty for another Python."""
+    all of them empty for another Python. captures: the scripts that have an answer there are not run again, and what
+    others answer is put there."""
     if base.kind != "conda":
         return Variables({}, {}, ()), Capture({}, frozenset(), {}, ()), {}
     found = read_variables(Path(base.prefix))
@@ -338,31 +346,18 @@ def read_base(base: Base, plain: Mapping[str, str]) -> tuple[Variables, Capture,
     before = {name: value for name, value in applied.items() if not environ.is_state(name)}
     mark = Path(dirs.find_cache(plain)) / f"late-{sha256(os.fsencode(base.prefix)).hexdigest()[:20]}"
     asked = (base.prefix, frozenset(before.items()))
-    if _shared is None or asked not in _shared:
-        captured = capture_scripts(Path(base.prefix), before, mark=mark)
-        if _shared is None:
-            return found, captured, before
-        _shared[asked] = captured
-    return found, _shared[asked], before
+    captures = {} if captures is None else captures
+    if asked not in captures:
+        captures[asked] = capture_scripts(Path(base.prefix), before, mark=mark)
+    return found, captures[asked], before
 
 
-_shared: dict[tuple[str, frozenset[tuple[str, str]]], Capture] | None = None
-
-
-@contextlib.contextmanager
-def share_captures() -> Iterator[None]:
-    """Inside of it, the base's scripts run once for the same environment: for a build and the decision after it."""
-    global _shared
-    _shared = {}
-    try:
-        yield
-    finally:
-        _shared = None
-
-
-def make_build_env(config: Config, base: Base, plain: Mapping[str, str]) -> dict[str, str]:
-    """The environment that the builds of a sync see: what being inside gives, before there is an overlay."""
-    found, captured, before = read_base(base, plain)
+def make_build_env(
+    config: Config, base: Base, plain: Mapping[str, str], captures: Captures | None = None
+) -> dict[str, str]:
+    """The environment that the builds of a sync see: what being inside gives, before there is an overlay. captures:
+    see `read_base`."""
+    found, captured, before = read_base(base, plain, captures)
     activation = build(config, base, found.values, captured.changes, before, str(config.root))
     return {name: value for name, value in environ.apply(plain, activation).items() if not environ.is_state(name)}
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from . import decision, environ
-from .conda import find_python
+from .conda import Base, find_python
+from .config.read import Config
 from .console import Progress, say
+from .decision import Captures
 from .overlay.difference import Plan
 from .overlay.sync import Outcome, sync
 
@@ -31,7 +34,15 @@ def make_plan(
     plain = environ.undo(env)
     place, config = decision.load(directory, plain)
     base = decision.locate_base(place, config, plain)
-    plan = Plan(
+    only = tuple(str(directory / word) if "/" in word or word.startswith(".") else word for word in options.only)
+    plan = plan_overlay(config, base, plain)
+    return replace(plan, **options._replace(only=only)._asdict()), plain
+
+
+def plan_overlay(config: Config, base: Base, plain: Mapping[str, str], captures: Captures | None = None) -> Plan:
+    """What the overlay of a config that is allowed shall be on `base`. captures: see `decision.read_base`. WtenvError
+    if the base has no Python."""
+    return Plan(
         root=config.root,
         venv=config.venv,
         base_prefix=Path(base.prefix),
@@ -39,24 +50,17 @@ def make_plan(
         editables=config.packages,
         install_deps=config.install_deps,
         build_isolation=config.build_isolation,
-        replace=options.replace,
-        inexact=options.inexact,
-        reinstall=options.reinstall,
-        only=tuple(str(directory / word) if "/" in word or word.startswith(".") else word for word in options.only),
-        build_env=lambda: decision.make_build_env(config, base, plain),
+        build_env=lambda: decision.make_build_env(config, base, plain, captures),
     )
-    return plan, plain
 
 
 def carry_out(plan: Plan, plain: Mapping[str, str]) -> Outcome:
-    """Sync by `plan`, saying on stderr what happens."""
+    """Sync by `plan`, saying on stderr what takes time."""
     with Progress() as report:
-        outcome = sync(plan, plain, report)
-    say_outcome(outcome, "installed", "removed")
-    return outcome
+        return sync(plan, plain, report)
 
 
-def say_outcome(outcome: Outcome, installed: str, removed: str) -> None:
+def say_outcome(outcome: Outcome, installed: str = "installed", removed: str = "removed") -> None:
     """Say what a sync did, or would do. installed and removed: the verbs for it."""
     if not outcome.installed and not outcome.removed:
         say("the overlay is in order now" if outcome.changed else "nothing to do")

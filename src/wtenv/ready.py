@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import decision, faults
-from .console import Progress, say
+from .console import say
 from .decision import Decision
 from .errors import WtenvError
-from .plan import make_plan
+from .overlay.difference import Plan
+from .plan import carry_out, plan_overlay
 
 
 def place(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decision:
@@ -22,16 +23,16 @@ def place(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decisio
         return found
     from .overlay import sync
 
-    with decision.share_captures(), faults.collect() as met:
+    captures: decision.Captures = {}  # the base's scripts run once, for the builds' environment and what follows
+    with faults.collect() as met:
         try:
-            plan, _ = make_plan(directory, plain)
+            plan = _plan(found, plain, captures)
             outcome = sync.place(replace(plan, sources=False), plain)
         except WtenvError:
             outcome = None  # a sync says why
-        again = decision.decide(directory, plain) if outcome and not met else None
     if outcome is None:
         return found
-    again = again or decision.decide(directory, plain)
+    again = decision.decide(directory, plain, captures=None if met else captures)
     if outcome.changed:
         names = f" from kept builds of {', '.join(outcome.installed)}" if outcome.installed else ""
         again = again._replace(news=(f"made {plan.venv}{names}", *again.news))
@@ -44,11 +45,8 @@ def build(found: Decision, directory: Path, plain: Mapping[str, str]) -> Decisio
     # Not one that can't be used: somebody may have changed it, which the one line has to say before a sync ends it.
     if found.overlay is None or found.overlay.kind not in ("absent", "incomplete", "stale"):
         return found
-    from .overlay import sync
-
-    plan, _ = make_plan(directory, plain)
-    with Progress() as report:
-        outcome = sync.sync(plan, plain, report)
+    plan = _plan(found, plain)
+    outcome = carry_out(plan, plain)
     if outcome.installed or outcome.removed:
         changes = [*outcome.installed, *(f"-{name}" for name in outcome.removed)]
         say(f"synced {plan.venv}: {', '.join(changes)}")
@@ -61,8 +59,13 @@ def build_alone(found: Decision, directory: Path, plain: Mapping[str, str]) -> D
     from .overlay.sync import sync
 
     try:
-        plan, _ = make_plan(directory, plain)
-        sync(replace(plan, sources=False), plain, say)
+        sync(replace(_plan(found, plain), sources=False), plain, say)
     except WtenvError as error:
         return found._replace(reason=error.what, fix=error.fix)
     return decision.decide(directory, plain)
+
+
+def _plan(found: Decision, plain: Mapping[str, str], captures: decision.Captures | None = None) -> Plan:
+    """The plan by what was decided, which has looked at the overlay and so knows config and base."""
+    assert found.config and found.base
+    return plan_overlay(found.config, found.base, plain, captures)

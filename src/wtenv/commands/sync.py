@@ -40,6 +40,7 @@ def run(args: Namespace, env: Mapping[str, str]) -> int:
         return 1 if args.check and outcome.changed else 0
     started = time.time_ns()
     outcome = carry_out(plan, plain)
+    say_outcome(outcome)
     if not outcome.changed and not (args.replace or args.inexact or args.package):
         from ..answer import remember_synced
 

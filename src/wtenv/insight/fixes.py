@@ -5,12 +5,11 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from ..console import Progress, say
+from ..console import say
 from ..errors import WtenvError
 from ..hook.install import locate_hook, write_hook
 from ..overlay.refresh import refresh
-from ..overlay.sync import sync
-from ..plan import Options, make_plan
+from ..plan import Options, carry_out, make_plan
 from .checks.context import Context, Repair
 from .checks.worktree import find_exposed
 
@@ -43,9 +42,7 @@ def _write_hook(context: Context) -> Iterator[str]:
 
 def _sync(context: Context, *, reinstall: bool = False) -> Iterator[str]:
     # Inexact: what was installed by hand is not wtenv's to remove.
-    plan, plain = make_plan(context.directory, context.env, Options(inexact=True, reinstall=reinstall))
-    with Progress() as report:
-        outcome = sync(plan, plain, report)
+    outcome = carry_out(*make_plan(context.directory, context.env, Options(inexact=True, reinstall=reinstall)))
     yield "synced the overlay" + (f" ({', '.join(outcome.installed)})" if outcome.installed else "")
 
 
