@@ -26,8 +26,8 @@ from test_fuzz import in_time
 from wtenv import cli, files
 from wtenv.errors import WtenvError
 from wtenv.hook.shells import ABI
-from wtenv.overlay import building
 from wtenv.overlay import manifest as manifests
+from wtenv.overlay.project import read_project
 
 HUGE = 20 << 30  # as a sparse file; whoever reads it has no memory left
 
@@ -246,11 +246,11 @@ def test_what_a_build_would_read(tmp_path: Path, kind: str) -> None:
         '[tool.other]\nplaces = ["/dev/null", "docs", "gone", "a\\u0000b", "%s"]\n' % ("x" * 9000)
     )
     (tmp_path / "docs").mkdir()
-    assert building.read_project(tmp_path).name == "pkg"
+    assert read_project(tmp_path).name == "pkg"
     for name in ("docs/VERSION", "MANIFEST.in", "setup.py"):
         KINDS[kind](tmp_path / name)
         with pytest.raises(WtenvError, match=f"{name} is not a regular file"):
-            building.read_project(tmp_path)
+            read_project(tmp_path)
         (tmp_path / name).unlink()
 
 

@@ -17,6 +17,7 @@ from workspace import Home
 from wtenv.errors import WtenvError
 from wtenv.overlay import building, reuse
 from wtenv.overlay import manifest as manifests
+from wtenv.overlay.project import read_project
 from wtenv.overlay.state import inspect
 
 KEPT = ("setuptools-src", "setuptools-flat", "hatchling", "flit", "uv_build")
@@ -135,12 +136,12 @@ SETTINGS = {
 def test_what_can_not_be_told_has_no_key(what: str, tmp_path: Path) -> None:
     root = make_project(tmp_path / "wt", "hatchling", "worktree")
     manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "", "3.11.7", (), "", ())
-    assert reuse.identify(building.read_project(root), manifest, (), {}) is not None
+    assert reuse.identify(read_project(root), manifest, (), {}) is not None
     old, new = SETTINGS[what]
     text = (root / "pyproject.toml").read_text()
     assert old in text
     (root / "pyproject.toml").write_text(text.replace(old, new))
-    assert reuse.identify(building.read_project(root), manifest, (), {}) is None
+    assert reuse.identify(read_project(root), manifest, (), {}) is None
 
 
 def test_settings_above(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_settings_above(tmp_path: Path) -> None:
     manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "", "3.11.7", (), "", ())
 
     def identify() -> tuple[str | None, str]:
-        project = building.read_project(root)
+        project = read_project(root)
         return reuse.identify(project, manifest, (), {}), reuse.digest_settings(project, {})
 
     (root / ".git").write_text("gitdir: elsewhere\n")
@@ -169,7 +170,7 @@ def test_settings_above(tmp_path: Path) -> None:
 
 
 def test_what_else_is_in_the_key(tmp_path: Path) -> None:
-    project = building.read_project(make_project(tmp_path / "wt", "flit", "worktree"))
+    project = read_project(make_project(tmp_path / "wt", "flit", "worktree"))
     manifest = manifests.Manifest("", "", "", "/base", "/base/bin/python", "1", "3.11.7", (), "", ())
     (tmp_path / ".config/uv").mkdir(parents=True)
     (tmp_path / ".config/uv/uv.toml").write_text("no-index = true\n")

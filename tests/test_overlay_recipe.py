@@ -15,6 +15,7 @@ from workspace import Home
 
 from wtenv.overlay import building, recipe, reuse, tree
 from wtenv.overlay.manifest import Manifest
+from wtenv.overlay.project import read_project
 
 FILES = {
     "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
@@ -45,11 +46,11 @@ class Clone:
         manifest = make_manifest(root)._replace(**facts)  # type: ignore[arg-type]
         content = tree.read(root, self.home.environ, ask_git=ask_git)
         variables = {"PATH": "/usr/bin:/bin", **(env or {})}
-        return recipe.identify(building.read_project(root), root, content, manifest, ("isolated",), variables)
+        return recipe.identify(read_project(root), root, content, manifest, ("isolated",), variables)
 
     def list_products(self, root: Path, since: int) -> dict[str, bytes]:
         content = tree.read(root, self.home.environ, ask_git=True)
-        project = building.read_project(root)
+        project = read_project(root)
         found = recipe.list_products(project, root, content, make_manifest(root), since)
         return {path: recipe.read_product(root / path, root)[1] for path in found}
 

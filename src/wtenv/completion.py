@@ -244,7 +244,7 @@ def _list_packages(directory: Path, env: Mapping[str, str]) -> Values:
     """The declared editables' names, of a config that is allowed."""
     from . import decision
     from .errors import WtenvError
-    from .overlay.building import read_project
+    from .overlay.project import read_project
 
     _, config = decision.load(directory, env)
     for path in config.packages:

@@ -111,9 +111,7 @@ def is_package(folder: Path) -> bool:
         table = toml.parse(folder / "pyproject.toml", files.read_bytes(folder / "pyproject.toml"))
     except OSError:
         return False
-    tools = table.get("tool")
-    uv = tools.get("uv") if isinstance(tools, dict) else None
-    if isinstance(uv, dict) and uv.get("package") is False:
+    if toml.get_table(toml.get_table(table, "tool"), "uv").get("package") is False:
         return False
     return bool(table.get("project") or table.get("build-system"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def parse(path: Path, data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # ValueError: also what int() says of too many digits
         raise WtenvError(f"{path}: is not valid TOML: {error}", "correct that line") from None
     return table
+
+
+def get_table(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The table `key` of what was parsed; empty if there is none, or something else."""
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def find_deep_key(text: str) -> int:

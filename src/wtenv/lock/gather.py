@@ -204,13 +204,13 @@ def _hash_content(record: Iterable[tuple[str, str]]) -> str:
 
 def _list_editables(config: Config, manifest: Manifest | None, *, quick: bool) -> Table:
     """The declared ones, with what the overlay knows of them."""
-    from ..overlay import building
+    from ..overlay.project import read_project
 
     installed = {item.path: item for item in manifest.editables} if manifest else {}
     found = {}
     for path, written in zip(config.packages, config.written, strict=True):
         have = installed.get(os.fspath(path))
-        project = None if quick else building.read_project(path)
+        project = None if quick else read_project(path)
         name = (have.name if have else project.name if project else "") or make_printable(path.name)
         found[name if written.startswith("/") else make_printable(os.path.normpath(written))] = make_row(
             name=name,

@@ -17,7 +17,8 @@ A sync, in its order:
     kernels       the base's Jupyter kernels, on the overlay's Python
     links         declared modules as type checkers find them, who run no import hook
     requirements  what builds and editables require, and neither base nor overlay has
-    building      what a package is; uv builds and installs it
+    project       what a declared package is, as its own files say it
+    building      what it is built against; uv builds and installs it
     indexes       which settings and certificates uv reads
     shelf         which kept build serves a project here, and what of a new one is kept
     reuse         kept builds, and the key of one that a project's settings determine

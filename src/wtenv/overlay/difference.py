@@ -12,8 +12,9 @@ from ..errors import WtenvError
 from ..names import normalise
 from . import building, layout, pth, requirements, state
 from . import manifest as manifests
-from .building import Isolation, Project
+from .building import Isolation
 from .manifest import Editable, Manifest
+from .project import Project, check_names, read_project
 from .state import State
 
 
@@ -55,8 +56,8 @@ def read_projects(plan: Plan) -> list[Project]:
     or if a path can't be used."""
     for place in (plan.venv, plan.base_prefix):
         layout.check_path(place)
-    projects = [building.read_project(path) for path in plan.editables]
-    building.check_names(projects)
+    projects = [read_project(path) for path in plan.editables]
+    check_names(projects)
     return projects
 
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from .. import __version__, files
 from ..digest import sha256
 from ..errors import WtenvError
+from ..toml import get_table
 from . import pth, tree
-from .building import ISOLATED, Project
+from .building import ISOLATED
 from .manifest import BUILD_FILES, Manifest
+from .project import Project
 from .tree import Tree
 
 # By these, compilers and backends are told what to do. GIT_DIR and the like: by a hook of git.
@@ -80,8 +82,7 @@ def identify(
 def _list_texts(project: Project) -> list[str]:
     """The files, from the project's own folder, that say how it is built. Code, where there is some that runs, may
     import what lies beside it."""
-    build = project.data.get("build-system")
-    folders = build.get("backend-path", []) if isinstance(build, dict) else []
+    folders = get_table(project.data, "build-system").get("backend-path", [])
     folders = [folder for folder in folders if isinstance(folder, str)] if isinstance(folders, list) else []
     if any((project.path / name).exists() for name in ("setup.py", "hatch_build.py")):
         folders.append("")
@@ -107,8 +108,7 @@ def _read_texts(project: Project, names: Iterable[str]) -> str:
 def _asks_branch(project: Project) -> bool:
     """Whether the version may depend on the branch, which no two worktrees share: the build files speak of one, and not
     as coverage does."""
-    tool = project.data.get("tool")
-    tables = {name: value for name, value in tool.items() if name not in _OTHERS} if isinstance(tool, dict) else {}
+    tables = {name: value for name, value in get_table(project.data, "tool").items() if name not in _OTHERS}
     text = _read_texts(project, (name for name in _list_texts(project) if name != "pyproject.toml"))
     return "branch" in repr((tables, project.data.get("build-system"))) + re.sub(r"(?mi)^\s*branch *= *\w+$", "", text)
 

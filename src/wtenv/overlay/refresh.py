@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from .. import faults
@@ -13,9 +11,7 @@ from ..errors import WtenvError
 from . import inventory, kernels, links, pth, state, wrappers
 from . import manifest as manifests
 from .manifest import Manifest
-from .registry import lock
-
-PATIENCE = 1.0  # seconds: by then another shell's refresh is done; a sync takes longer, and says so itself
+from .registry import lock_soon
 
 
 def refresh(venv: Path, env: Mapping[str, str], *, always: bool = False) -> bool:
@@ -66,22 +62,6 @@ def _follow(venv: Path, manifest: Manifest) -> bool:
         manifests.write_manifest(new, venv)
         manifests.advance_time(venv, times[venv])
     return changed
-
-
-@contextlib.contextmanager
-def lock_soon(venv: Path, env: Mapping[str, str]) -> Iterator[None]:
-    """Hold the overlay's lock; BlockingIOError if another process has it for long."""
-    end = time.monotonic() + PATIENCE
-    with contextlib.ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(lock(venv, env, None))
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
-        yield
 
 
 def follow_base(venv: Path, manifest: Manifest) -> bool:

@@ -18,6 +18,8 @@ from .. import dirs, files
 from ..digest import sha256
 from .manifest import advance_time, real_place
 
+PATIENCE = 1.0  # seconds: by then another shell's refresh is done; a sync takes longer, and says so itself
+
 Report = Callable[[str], None]
 """Takes one line for people, about a step that takes time."""
 
@@ -121,6 +123,24 @@ def lock(venv: Path, env: Mapping[str, str], report: Report | None) -> Iterator[
                 if is_there:
                     yield
                     return
+
+
+@contextlib.contextmanager
+def lock_soon(venv: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Hold the overlay's lock; BlockingIOError if another process has it for long."""
+    import time  # a prompt only reads records
+
+    end = time.monotonic() + PATIENCE
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(lock(venv, env, None))
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+        yield
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ from pathlib import Path
 from ..distributions import find_all, list_versions
 from ..names import normalise
 from . import building
-from .building import Isolation, Project, Uv
+from .building import Isolation, Uv
 from .manifest import Manifest
+from .project import Project
 
 REDIRECTOR = "editables"  # the package that hatchling's exact editables import when Python starts
 

@@ -27,9 +27,11 @@ from ..digest import sha256
 from ..distributions import Distribution
 from ..errors import WtenvError
 from ..names import normalise
-from .building import Project, list_copied, list_texts, name_requires
+from ..toml import get_table
 from .indexes import list_settings
 from .manifest import Manifest
+from .project import Project, list_copied, list_texts, list_values, name_requires
+from .tree import is_made
 from .wrappers import SHEBANG_LIMIT
 
 # backend -> the package that it comes in: one that requires more has plugins.
@@ -113,10 +115,8 @@ def _read_places(places: Iterable[Path]) -> bytes:
 
 def names_sources(project: Project) -> bool:
     """Whether the project says from where something comes that its build requires ([tool.uv.sources]): not known."""
-    tool = project.data.get("tool")
-    uv = tool.get("uv") if isinstance(tool, dict) else None
-    sources = uv.get("sources") if isinstance(uv, dict) else None
-    return isinstance(sources, dict) and not name_requires(project).isdisjoint(map(normalise, sources))
+    sources = get_table(get_table(get_table(project.data, "tool"), "uv"), "sources")
+    return not name_requires(project).isdisjoint(map(normalise, sources))
 
 
 def _list_settings(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
@@ -159,24 +159,14 @@ def _is_declared(project: Project, table: Mapping[str, Any]) -> bool:
         return False
     names = name_requires(project)
     # Hatchling fills in folders and variables there ("Context formatting").
-    if any("{" in text for text in _list_values([table.get(key) for key in _FORMATTED]) if isinstance(text, str)):
+    if any("{" in text for text in list_values([table.get(key) for key in _FORMATTED]) if isinstance(text, str)):
         return False
     below = any("/" in text for key in ("readme", "license", "license-files") for text in list_texts(table.get(key)))
     return names <= {package, "wheel"} and not below and not _names_any(tool, _COMPUTING)
 
 
 def _names_any(value: object, names: set[str]) -> bool:
-    return any(isinstance(item, dict) and not names.isdisjoint(item) for item in _list_values(value))
-
-
-def _list_values(value: object) -> Iterator[object]:
-    """`value` and all that is in it."""
-    values = [value]
-    while values:  # not by recursion: it may be nested as deep as Python's stack
-        item = values.pop()
-        yield item
-        if isinstance(item, (dict, list)):
-            values.extend(item.values() if isinstance(item, dict) else item)
+    return any(isinstance(item, dict) and not names.isdisjoint(item) for item in list_values(value))
 
 
 def _list_tree(top: Path) -> Iterator[str]:
@@ -193,13 +183,8 @@ def _list_tree(top: Path) -> Iterator[str]:
 
 
 def _is_made(name: str, depth: int) -> bool:
-    """Folders that a build, a run or a tool has put there: no backend takes them for packages."""
-    return (
-        name.startswith(".")
-        or name in ("__pycache__", "node_modules")
-        or name.endswith((".egg-info", ".dist-info"))
-        or (depth == 0 and name in ("build", "dist"))
-    )
+    """As `tree.is_made`, for a folder of that depth below a project."""
+    return is_made(name) or (depth == 0 and name in ("build", "dist"))
 
 
 def keep(key: str, build: Build, installed: Distribution, project: Path, venv: Path, env: Mapping[str, str]) -> None:

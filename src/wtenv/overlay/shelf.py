@@ -12,8 +12,9 @@ from ..distributions import Distribution
 from ..errors import WtenvError
 from ..worktree import find_root
 from . import building, recipe, reuse, tree
-from .building import Isolation, Project
+from .building import Isolation
 from .manifest import Manifest
+from .project import Project, name_requires
 from .reuse import Build
 from .tree import Tree
 
@@ -50,17 +51,15 @@ class Shelf:
         `recipe.identify`."""
         matched = None if self.isolation is True else self.native[project.path]
         against = building.ISOLATED if matched is None else matched
-        if self.isolation is False or building.name_requires(project) & {*self.declared}:
+        if self.isolation is False or name_requires(project) & {*self.declared}:
             return None  # what of that the result depends on is not known
         if reuse.names_sources(project):
             return None
         if key := reuse.identify(project, self.manifest, against, self.open_env()):
             return key
         try:
-            root = _find_worktree(project)
-            if root not in self._trees:
-                self._trees[root] = tree.read(root, self.env, ask_git=self.ask_git)
-            content, env = self._trees[root], self.open_env()
+            root, content = self._read_worktree(project)
+            env = self.open_env()
             settings = reuse.digest_settings(project, env)
             key = recipe.identify(project, root, content, self.manifest, against, env, products)
         except (OSError, ValueError, WtenvError):
@@ -92,16 +91,16 @@ class Shelf:
         project = item.project
         if not item.key or "-" not in item.key:
             return {}
-        root = _find_worktree(project)
-        if root not in self._trees:
-            self._trees[root] = tree.read(root, self.env, ask_git=self.ask_git)
-        found = recipe.list_products(project, root, self._trees[root], self.manifest, since, places)
+        root, content = self._read_worktree(project)
+        found = recipe.list_products(project, root, content, self.manifest, since, places)
         return {path: recipe.read_product(project.path / path, root) for path in found}
 
-
-def _find_worktree(project: Project) -> Path:
-    """ValueError if it is in none, or reached by a link: then its files name it otherwise."""
-    root = find_root(project.path)
-    if root is None or os.path.realpath(project.path) != os.fspath(project.path):
-        raise ValueError(f"{project.path} is in no worktree")
-    return root
+    def _read_worktree(self, project: Project) -> tuple[Path, Tree]:
+        """The worktree that `project` is in, and its content, read once. ValueError if it is in none, or reached by a
+        link: then its files name it otherwise; else as `tree.read`."""
+        root = find_root(project.path)
+        if root is None or os.path.realpath(project.path) != os.fspath(project.path):
+            raise ValueError(f"{project.path} is in no worktree")
+        if root not in self._trees:
+            self._trees[root] = tree.read(root, self.env, ask_git=self.ask_git)
+        return root, self._trees[root]

@@ -19,13 +19,14 @@ from ..errors import WtenvError
 from . import building, indexes, layout, pth, registry, requirements, state, swap, wrappers
 from . import manifest as manifests
 from .activate import write_activate
-from .building import BuildError, Project, Uv
+from .building import BuildError, Uv
 from .difference import Difference, Plan, choose, compare, find_undeclared, list_declared, name_deps, read_projects
 from .imports import check_imports, require_right
 from .manifest import Editable, Manifest
 from .modules import find_modules
+from .project import Project
 from .refresh import follow_base, make_private, with_inventory
-from .registry import Report, lock, remove_leftovers
+from .registry import Report, lock, lock_soon, remove_leftovers
 from .requirements import REDIRECTOR
 
 if TYPE_CHECKING:
@@ -62,8 +63,6 @@ def place(plan: Plan, env: Mapping[str, str]) -> Outcome | None:
     somebody else is at it. No uv and no code of the checkout is started: this is what entering a new worktree does.
     WtenvError where `sync` would refuse to begin.
     """
-    from .refresh import lock_soon
-
     job = _prepare(plan, env, lambda _: None)
     try:
         with lock_soon(job.venv, env):

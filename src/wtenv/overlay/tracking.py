@@ -77,20 +77,25 @@ def _search(data: bytes, start: bytes) -> str:
 def _ask(root: Path, inside: str, env: Mapping[str, str]) -> str:
     """The same, asked of git. WtenvError if git does not say: only an overlay that is known to be untracked is used."""
     import shlex
+
+    try:
+        return next(iter(list_files(root, env, "--", f":(literal){inside}")), "")
+    except ValueError as error:
+        what = f"git can't say whether it tracks anything in {root / inside} ({error})"
+        raise WtenvError(what, f"see: git -C {shlex.quote(str(root))} ls-files", cacheable=False) from None
+
+
+def list_files(root: Path, env: Mapping[str, str], *options: str, timeout: float = 30) -> tuple[str, ...]:
+    """What `git ls-files` lists in `root`. ValueError, with the reason, if it gives no answer."""
     import subprocess
 
     # fsmonitor may be a program. What a git hook or a user has set for another repository must not count here.
-    command = [
-        *("git", "-c", "core.fsmonitor=false", "-C", os.fspath(root), "ls-files", "-z", "--"),
-        f":(literal){inside}",
-    ]
+    command = ["git", "-c", "core.fsmonitor=false", "-C", os.fspath(root), "ls-files", "-z", *options]
     kept = {name: value for name, value in env.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")}
     try:
-        done = subprocess.run(command, env=kept, capture_output=True, timeout=30, stdin=subprocess.DEVNULL)
-        said = os.fsdecode(done.stderr).strip().rpartition("\n")[2] if done.returncode else ""
+        done = subprocess.run(command, env=kept, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError) as error:
-        said = (error.strerror if isinstance(error, OSError) else "") or "it gave no answer"
-    if said:
-        what = f"git can't say whether it tracks anything in {root / inside} ({said})"
-        raise WtenvError(what, f"see: git -C {shlex.quote(str(root))} ls-files", cacheable=False)
-    return os.fsdecode(done.stdout.partition(b"\0")[0])
+        raise ValueError((error.strerror if isinstance(error, OSError) else "") or "it gave no answer") from None
+    if done.returncode:
+        raise ValueError(os.fsdecode(done.stderr).strip().rpartition("\n")[2] or f"status {done.returncode}")
+    return tuple(map(os.fsdecode, filter(None, done.stdout.split(b"\0"))))

@@ -17,7 +17,7 @@ from .. import files
 from ..digest import sha256
 from ..errors import WtenvError
 from ..worktree import locate_git_dir, open_worktree
-from .tracking import MAX_INDEX
+from .tracking import MAX_INDEX, list_files
 
 MAX_QUIET = 20_000  # files that are looked at where nobody has typed a command
 MAX_READ = 1 << 28  # bytes of a file that differs from what was checked out
@@ -50,8 +50,9 @@ def read(root: Path, env: Mapping[str, str], *, ask_git: bool) -> Tree:
     except (struct.error, IndexError):
         raise ValueError("an index that is cut off") from None
     if ask_git:
-        loose = _ask(root, env, "--others", "--exclude-standard")
-        ignored = _ask(root, env, "--others", "--ignored", "--exclude-standard", "--directory")
+        others = ("--others", "--exclude-standard")
+        loose = list_files(root, env, *others, timeout=60)
+        ignored = list_files(root, env, *others, "--ignored", "--directory", timeout=60)
     else:
         loose, ignored = tuple(_list_untracked(root, tracked)), ()
     head, branch = _read_head(git_dir, common)
@@ -198,20 +199,6 @@ def walk_ignored(root: Path, ignored: tuple[str, ...], limit: int) -> Iterator[s
             if count > limit:
                 raise ValueError("too many files are ignored")
         yield from below
-
-
-def _ask(root: Path, env: Mapping[str, str], *options: str) -> tuple[str, ...]:
-    """What `git ls-files` lists. ValueError if it does not."""
-    import subprocess
-
-    # fsmonitor may be a program. What a git hook or a user has set for another repository must not count here.
-    command = ["git", "-c", "core.fsmonitor=false", "-C", os.fspath(root), "ls-files", "-z", *options]
-    kept = {name: value for name, value in env.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")}
-    try:
-        done = subprocess.run(command, env=kept, capture_output=True, timeout=60, stdin=subprocess.DEVNULL, check=True)
-    except subprocess.SubprocessError as error:
-        raise ValueError(f"git does not answer ({error})") from None
-    return tuple(map(os.fsdecode, filter(None, done.stdout.split(b"\0"))))
 
 
 def _read_head(git_dir: Path, common: Path) -> tuple[str, str]:
