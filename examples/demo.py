@@ -172,9 +172,6 @@ def show(options: argparse.Namespace, folder: Path) -> int:
     add_programs(home, "git", options.shell)
     base = choose_base(options.base, home)
     repo = make_repo(folder, home)
-    repo.commit(
-        {"src/pkg/new.py": "ANSWER = 42\n", "tests/test_new.py": TEST_NEW}, "a module of the branch", repo.feature
-    )
     with Shell(options.shell, home.environ, folder) as shell:
         shell.run("stty cols 80")
         shell.run("cd .")  # so that the comparison below is not about OLDPWD
@@ -212,10 +209,11 @@ def play(session: Session, repo: Repo, base: str) -> None:
     comment("From now on plain commands are this worktree's.")
     session.type(WHERE, ok, prints(repo.init_file(main)))
     session.type("pytest -q", ok, says("1 passed"))
-    comment("The other worktree is allowed already: same clone, same config. It has a module of its own.")
-    session.type("cd ../feature", ok)
-    session.type("wtenv sync", ok, says("wtenv: feature (base"))
+    comment("The other worktree is ready by itself: same clone, same config, and what was built for main.")
+    session.type("cd ../feature", ok, says("from kept builds", "wtenv: feature (base"))
     session.type(WHERE, ok, prints(repo.init_file(feature)))
+    repo.commit({"src/pkg/new.py": "ANSWER = 42\n", "tests/test_new.py": TEST_NEW}, "a module of the branch", feature)
+    comment("Its branch gets a module of its own, and a test.")
     session.type("pytest -q", ok, says("2 passed"))
     comment("Back and forth, and on one line.")
     session.type(f"cd ../main && {WHERE}", ok, says(repo.init_file(main)))
