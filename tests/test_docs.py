@@ -37,13 +37,14 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text("utf-8")
 PAGES = [
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "examples/README.md"),
-    *("docs/agents.md", "docs/design.md", "docs/editors.md", "docs/json.md", "docs/security.md"),
+    *sorted(f"docs/{path.name}" for path in (CHECKOUT / "docs").glob("*.md")),
 ]
 
 
 def block(name: str) -> str:
-    """The code block after the comment `<!-- name -->` in the README."""
-    found = re.search(rf"^<!-- {name} -->\n```\w+\n(.*?)^```$", README, re.M | re.S)
+    """The code block after the comment `<!-- name -->` in one of the pages."""
+    pages = "".join((CHECKOUT / page).read_text("utf-8") for page in PAGES)
+    found = re.search(rf"^<!-- {name} -->\n```\w+\n(.*?)^```$", pages, re.M | re.S)
     assert found, name
     return found[1]
 
@@ -54,7 +55,10 @@ def parse(text: str) -> dict[str, dict[str, object]]:
 
 
 def section(title: str) -> str:
-    """One section of the README, its subsections included."""
+    """One section of the README, its subsections included, or the page of that title in docs/."""
+    page = CHECKOUT / f"docs/{title.lower()}.md"
+    if page.exists():
+        return page.read_text("utf-8")
     found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, re.M | re.S)
     assert found, title
     return found[1]

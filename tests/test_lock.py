@@ -688,10 +688,10 @@ def test_home_without_anything(tmp_path: Path) -> None:
         assert "is not in a git worktree" in one_line(call(home, *words, cwd=tmp_path))
 
 
-def test_readme_lines(scene: Scene, locked: Path) -> None:
-    """The README's session, typed into a real shell: what it says is what it shows."""
-    text = (Path(__file__).resolve().parents[1] / "README.md").read_text("utf-8")
-    shown = re.findall(r"```console\n(.*?)```", text.partition("\n## Lock\n")[2].partition("\n## ")[0], re.S)
+def test_lines_of_the_page(scene: Scene, locked: Path) -> None:
+    """The session in docs/lock.md, typed into a real shell: what it says is what it shows."""
+    text = (Path(__file__).resolve().parents[1] / "docs/lock.md").read_text("utf-8")
+    shown = re.findall(r"```console\n(.*?)```", text, re.S)
     locked.unlink()
     shell = Shell(
         "bash",
