@@ -61,12 +61,18 @@ def run(uid: int, world: World, *command: str | Path, **env: str) -> subprocess.
     )  # fmt: skip
 
 
+def load_hook(name: str) -> list[str]:
+    """The lines that load the hook. fish asks access(2) as well whether it may start wtenv and its Python, and so would
+    start neither in a checkout in somebody's private folder."""
+    if name != "fish":
+        return [HOOK_LINES[name]]
+    return [f"/usr/bin/env {HOOK_LINES[name]}", "set -g __wtenv_command /usr/bin/env $__wtenv_command"]
+
+
 def visit(uid: int, world: World, name: str, **env: str) -> tuple[list[str], str]:
     """What is active in main, twice, and then outside, and how many variables of ours are left; what was said."""
     look = "/bin/sh -c 'echo \"<$VIRTUAL_ENV>\"'"
-    lines = [HOOK_LINES[name]]
-    if name == "fish":  # it asks access(2) as well whether there is this Python
-        lines += ["set -g __wtenv_command /usr/bin/env $__wtenv_command"]
+    lines = load_hook(name)
     for _ in range(2):
         lines += [f"cd {world.main}", look, f"cd {world.outside}", look]
     done = run(uid, world, name, "-c", "\n".join([*lines, "/usr/bin/env | /usr/bin/grep -c '^WTENV_'"]), **env)

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 from hookworld import World, name  # noqa: F401
 from realbase import Base, cache_folder
-from shells import HOOK_LINES
-from test_other_users import NOTHING, THEM, US, active, give, pytestmark, run, visit  # noqa: F401
+from test_other_users import NOTHING, THEM, US, active, give, load_hook, pytestmark, run, visit  # noqa: F401
 from workspace import Home, make_repo
 
 CONFIG = '[python]\nbase_conda_env = "{base}"\n[editables]\npackages = ["."]\n'
@@ -127,9 +126,7 @@ def test_made_again_under_a_shell(world: World, name: str) -> None:
         path.unlink(missing_ok=True)
     look = "/bin/sh -c 'echo \"<$VIRTUAL_ENV>\"'"
     wait = f"/bin/sh -c 'touch {ready}; while [ ! -e {go} ]; do sleep 0.02; done'"
-    lines = [HOOK_LINES[name], f"cd {world.main}", look, wait, f"cd {world.main}", look]
-    if name == "fish":  # as in `visit`
-        lines.insert(1, "set -g __wtenv_command /usr/bin/env $__wtenv_command")
+    lines = [*load_hook(name), f"cd {world.main}", look, wait, f"cd {world.main}", look]
     thread = threading.Thread(target=swap)
     thread.start()
     done = run(US, world, name, "-c", "\n".join(lines))
